@@ -1,0 +1,6 @@
+"""``python -m convtool``."""
+
+from convtool.cli.main import main
+
+if __name__ == "__main__":
+    main()
