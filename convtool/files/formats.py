@@ -1,0 +1,56 @@
+"""The formats by name and by extension. Imports nothing, so that a plan costs nothing."""
+
+from __future__ import annotations
+
+import os
+
+TEXT = {"csv": ",", "tsv": "\t", "txt": " "}
+"""Text formats and what stands between their cells."""
+
+AUDIO = {
+    "wav": "WAV",
+    "wave": "WAV",
+    "flac": "FLAC",
+    "ogg": "OGG",
+    "oga": "OGG",
+    "opus": "OGG",
+    "mp3": "MP3",
+    "aif": "AIFF",
+    "aiff": "AIFF",
+    "aifc": "AIFF",
+    "caf": "CAF",
+    "au": "AU",
+    "snd": "AU",
+    "w64": "W64",
+    "rf64": "RF64",
+    "wavex": "WAVEX",
+    "voc": "VOC",
+    "sph": "NIST",
+    "nist": "NIST",
+    "ircam": "IRCAM",
+    "sf": "IRCAM",
+    "paf": "PAF",
+    "avr": "AVR",
+    "mpc": "MPC2K",
+    "svx": "SVX",
+    "iff": "SVX",
+}
+"""Audio extensions and libsndfile's name of the format."""
+
+NAMES = (*TEXT, "npy", *AUDIO)
+
+
+def extension(path: str) -> str:
+    """The extension of `path` in lower case, without its dot.
+
+    >>> extension("takes/One.WAV")
+    'wav'
+    """
+    return os.path.splitext(path)[1][1:].lower()
+
+
+def family(name: str | None) -> str | None:
+    """What a format name or extension stands for: ``CSV``, ``NPY``, an audio format, or None."""
+    if name in TEXT:
+        return "CSV"
+    return "NPY" if name == "npy" else AUDIO.get(name or "")

@@ -1,0 +1,95 @@
+"""What a signal is, whichever file holds it: its description, its reader and its writer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Block = NDArray[Any]
+"""Samples ``(channels, samples)``, or ``(batch, channels, samples)`` from a 3-D array."""
+
+BLOCK_SAMPLES = 1 << 20
+"""Samples of all channels together that one block holds at the most."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The description of a signal: all that its samples do not say.
+
+    `dtype` is that in which its numbers are worked: float32, float64, or int64 where they are
+    integers. `full_scale` is set where the blocks hold PCM integers: a sample is value / full_scale.
+    `frames` is what the file declares, or None; it is a hint, since headers lie.
+    """
+
+    format: str
+    channels: int
+    dtype: str
+    sample_rate: int | None = None
+    frames: int | None = None
+    subtype: str | None = None
+    full_scale: int | None = None
+    batch: int | None = None
+    flat: bool = False
+    """The signal is one-dimensional: a single row of a CSV, or an array `(samples,)`."""
+    layout: str = "NCT"
+    names: tuple[str, ...] | None = None
+
+
+class Reader(ABC):
+    """A signal being read from its beginning to its end, once."""
+
+    signal: Signal
+    notes: list[str]
+
+    @abstractmethod
+    def read(self, samples: int) -> Block:
+        """The next `samples` samples of every channel; fewer at the end, none after it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the reader holds."""
+
+    def blocks(self, values: int = BLOCK_SAMPLES) -> Iterator[Block]:
+        """The rest of the signal in blocks of about `values` numbers."""
+        samples = max(1, values // (self.signal.channels * (self.signal.batch or 1)))
+        while (block := self.read(samples)).shape[-1]:
+            yield block
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Writer(ABC):
+    """A signal being written from its beginning to its end."""
+
+    clipped: int = 0
+    peak: float = 0.0
+
+    @abstractmethod
+    def encode(self, block: Block) -> Any:
+        """What `write` takes: `block` in the file's own numbers. Keeps no state; any thread may call it."""
+
+    @abstractmethod
+    def write(self, encoded: Any) -> None:
+        """Append the next block, as `encode` gave it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what is left; the file is complete after this."""
+
+
+def as_float(block: Block, signal: Signal) -> NDArray[Any]:
+    """`block` as real numbers of float64: PCM integers scaled to [-1, 1).
+
+    For small signals such as kernels; a job scales its blocks in torch.
+    """
+    values = np.asarray(block, dtype=np.float64)
+    return values if signal.full_scale is None else values / signal.full_scale

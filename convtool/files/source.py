@@ -1,0 +1,115 @@
+"""Where bytes come from: a file, a pipe, or text in place."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import stat
+import tempfile
+from typing import BinaryIO
+
+from convtool.errors import InputError
+from convtool.files.sniff import HEAD
+
+CHUNK = 1 << 20
+
+
+class Source:
+    """An input opened for reading, its first bytes known, not yet read.
+
+    `seekable` sources are regular files (or text in place); others are pipes, which can be read once,
+    or spooled to a temporary file that has no name.
+    """
+
+    def __init__(self, file: BinaryIO, *, seekable: bool, path: str | None = None) -> None:
+        self._file = file
+        self.seekable = seekable
+        self.path = path
+        self.head = self._take_head()
+        self._left = self.head
+
+    @classmethod
+    def of_path(cls, path: str) -> Source:
+        """The file at `path`; a named pipe is read as a pipe."""
+        try:
+            file = open(os.fsencode(path), "rb", buffering=0)
+        except OSError as error:
+            raise InputError(_reason(error)) from error
+        return cls(file, seekable=_is_regular(file), path=path)
+
+    @classmethod
+    def of_text(cls, text: str) -> Source:
+        """Numbers typed in place."""
+        return cls(io.BytesIO(text.encode("utf-8", "surrogateescape")), seekable=True)
+
+    @classmethod
+    def of_stdin(cls) -> Source:
+        """Standard input, a pipe or a redirected file alike."""
+        file = os.fdopen(0, "rb", buffering=0, closefd=False)
+        return cls(file, seekable=_is_regular(file) and os.lseek(0, 0, os.SEEK_CUR) == 0)
+
+    def _take_head(self) -> bytes:
+        head = b""
+        while len(head) < HEAD and (more := self._read_file(HEAD - len(head))):
+            head += more
+        return head
+
+    def _read_file(self, count: int) -> bytes:
+        try:
+            return self._file.read(count) or b""
+        except OSError as error:
+            raise InputError(_reason(error)) from error
+
+    def read(self, count: int = CHUNK) -> bytes:
+        """The next bytes, at most `count`, as soon as there are any; none at the end."""
+        if self._left:
+            taken, self._left = self._left[:count], self._left[count:]
+            return taken
+        return self._read_file(count)
+
+    def read_exactly(self, count: int) -> bytes:
+        """The next `count` bytes; fewer only at the end."""
+        parts: list[bytes] = []
+        while count and (part := self.read(min(count, CHUNK))):
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def fileno(self) -> int:
+        """A descriptor of a seekable file at its beginning; a pipe is spooled first."""
+        if not self.seekable or isinstance(self._file, io.BytesIO):
+            spool = tempfile.TemporaryFile(buffering=0)
+            shutil.copyfileobj(_AsFile(self), spool, CHUNK)
+            self._file.close()
+            self._file, self.seekable = spool, True
+        self._left = b""
+        os.lseek(self._file.fileno(), 0, os.SEEK_SET)
+        return self._file.fileno()
+
+    def close(self) -> None:
+        """Close the file; standard input itself stays open."""
+        self._file.close()
+
+
+class _AsFile(io.RawIOBase):
+    """A source as shutil sees it."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def read(self, size: int = -1) -> bytes:
+        return self._source.read(size)
+
+
+def _is_regular(file: BinaryIO) -> bool:
+    return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+
+
+def _reason(error: OSError) -> str:
+    reasons = {
+        FileNotFoundError: "no such file",
+        IsADirectoryError: "is a folder; expected a file",
+        PermissionError: "permission denied: can't be read",
+    }
+    return reasons.get(type(error), f"can't be read: {error.strerror or error}")
