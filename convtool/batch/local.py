@@ -1,0 +1,134 @@
+"""Worker processes of this machine, behind the interface of `concurrent.futures`."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from convtool.errors import ConvtoolError
+
+_Call = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
+
+
+class WorkerDied(ConvtoolError):
+    """The process that worked on an input ended without an answer."""
+
+
+class LocalExecutor(Executor):
+    """`workers` processes, started once with the modules `preload` already imported.
+
+    They are forked from a server that has done these imports and nothing else, so each starts in
+    hundredths of a second, and this process need not import them. A worker that dies fails the call it
+    worked on, that one alone, and is replaced.
+    """
+
+    def __init__(self, workers: int, preload: Sequence[str], setup: Callable[[], None]) -> None:
+        methods = multiprocessing.get_all_start_methods()
+        self._context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+        if "forkserver" in methods:
+            self._context.set_forkserver_preload(list(preload))
+        self._setup = setup
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._processes: dict[int, BaseProcess] = {}
+        self._closing = False
+        self._threads = [threading.Thread(target=self._serve, args=(n,), daemon=True) for n in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Queue a call; positional arguments alone."""
+        if kwargs:
+            raise TypeError("LocalExecutor.submit takes positional arguments alone")
+        future: Future[Any] = Future()
+        self._calls.put((future, fn, args))
+        return future
+
+    def _serve(self, number: int) -> None:
+        """One worker's keeper: hands it calls, one at a time, and replaces it when it dies."""
+        worker: tuple[BaseProcess, Connection] | None = None
+        while (call := self._calls.get()) is not None:
+            future, function, arguments = call
+            if not future.set_running_or_notify_cancel():
+                continue
+            worker = worker or self._start(number)
+            process, pipe = worker
+            try:
+                pipe.send((function, arguments))
+                ok, value = pipe.recv()
+            except (EOFError, OSError):
+                pipe.close()
+                process.join()
+                future.set_exception(WorkerDied(_cause(process.exitcode)))
+                worker = None
+                continue
+            if ok:
+                future.set_result(value)
+            else:
+                future.set_exception(value)
+        if worker is not None:
+            worker[1].close()
+            worker[0].join()
+
+    def _start(self, number: int) -> tuple[BaseProcess, Connection]:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs, self._setup), daemon=True)
+        process.start()
+        theirs.close()
+        self._processes[number] = process
+        return process, ours
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers: after what is queued, or at once with `cancel_futures`."""
+        if cancel_futures:
+            while not self._calls.empty():
+                call = self._calls.get()
+                if call is not None:
+                    call[0].cancel()
+            for process in self._processes.values():
+                process.terminate()
+        for _ in self._threads:
+            self._calls.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+
+def _cause(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        return f"its worker process was killed ({name}); the file may be damaged, or memory ran out"
+    return f"its worker process ended with exit code {exitcode}"
+
+
+def _work(pipe: Connection, setup: Callable[[], None]) -> None:
+    """A worker's life: answer calls until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGTERM, _end)
+    setup()
+    while True:
+        try:
+            function, arguments = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer: tuple[bool, Any] = (True, function(*arguments))
+        except Exception as error:
+            answer = (False, RuntimeError(f"{type(error).__name__}: {error}"))
+        pipe.send(answer)
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,36 @@
+"""What became of one input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Outcome:
+    """One line of a report. `status` is ``written``, ``skipped``, ``failed`` or ``planned``."""
+
+    input: str
+    output: str | None
+    status: str
+    error: str | None = None
+    channels: int | None = None
+    samples: int | None = None
+    sample_rate: int | None = None
+    seconds: float | None = None
+    clipped: int = 0
+    exit_code: int = field(default=0, repr=False)
+    notes: list[str] = field(default_factory=list, repr=False)
+    """What the person should know although nothing failed."""
+    remarks: list[str] = field(default_factory=list, repr=False)
+    """What was chosen, for those who ask with -v."""
+    trace: str | None = field(default=None, repr=False)
+
+    def as_json(self) -> str:
+        """The report line: the figures, without what is only told."""
+        told = ("exit_code", "notes", "remarks", "trace")
+        record: dict[str, Any] = {key: value for key, value in vars(self).items() if key not in told}
+        return (
+            json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace").decode("utf-8")
+        )

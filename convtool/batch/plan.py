@@ -1,0 +1,164 @@
+"""Who writes what: every input's output, and every reason to refuse told before any work."""
+
+from __future__ import annotations
+
+import os
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from convtool.errors import UsageError
+from convtool.files.formats import NAMES, extension, family
+from convtool.files.inputs import Input
+from convtool.files.names import show
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input and where its result goes; `output` None is standard output."""
+
+    index: int
+    input: Input
+    output: str | None
+    skip: bool = False
+
+
+def plan(
+    inputs: Sequence[Input],
+    output: str | None,
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+    skip_existing: bool = False,
+    also_read: Sequence[str] = (),
+    also_written: Sequence[str] = (),
+) -> list[Task]:
+    """The tasks for `inputs`, in their order.
+
+    `output` is a file, a folder (it ends in a slash, or is one), a template, or None or ``-`` for
+    standard output. `also_read` and `also_written` are further files of the command, which outputs
+    must not touch. Raises UsageError for every collision.
+    """
+    if output in (None, "-"):
+        if len(inputs) > 1:
+            raise UsageError(
+                f"there are {len(inputs)} inputs; give a folder (-o DIR/) or a template (-o 'wet/{{stem}}.wav')"
+            )
+        tasks = [Task(i, item, None) for i, item in enumerate(inputs)]
+    else:
+        tasks = [Task(i, item, path) for i, (item, path) in enumerate(_outputs(inputs, str(output), format))]
+    written = [(task.output, task.input.name) for task in tasks if task.output is not None]
+    written += [(path, f"option value {show(path)}") for path in also_written]
+    _refuse_doubles(written)
+    _refuse_inputs(
+        [path for path, _ in written], [item.value for item in inputs if item.kind == "file"] + list(also_read)
+    )
+    if overwrite:
+        return tasks
+    existing = [task for task in tasks if task.output is not None and os.path.lexists(task.output)]
+    clash = [] if skip_existing else [str(task.output) for task in existing]
+    clash += [path for path in also_written if os.path.lexists(path)]
+    if clash:
+        more = f" (and {len(clash) - 1} more)" if len(clash) > 1 else ""
+        raise UsageError(f"{show(clash[0])} exists{more}; give --overwrite, --skip-existing or another -o")
+    skipped = {task.index for task in existing}
+    return [Task(task.index, task.input, task.output, task.index in skipped) for task in tasks]
+
+
+def _outputs(inputs: Sequence[Input], output: str, format: str | None) -> Iterator[tuple[Input, str]]:
+    if "{" in output:
+        template = _Template(output)
+        for index, item in enumerate(inputs):
+            yield item, _known(template.fill(_fields(item, index)), format)
+    elif output.endswith(("/", os.sep)) or os.path.isdir(output):
+        for item in inputs:
+            yield item, os.path.join(output, _relative(item, format))
+    elif len(inputs) > 1:
+        name = show(output)
+        raise UsageError(
+            f"{len(inputs)} inputs can't go into one file, {name}; give a folder (-o {name}/) or a template"
+        )
+    else:
+        for item in inputs:
+            yield item, _known(output, format)
+
+
+def _known(path: str, format: str | None) -> str:
+    if format is None and family(extension(path)) is None:
+        raise UsageError(f"{show(path)}: the extension names no format; give --format, or one of .{', .'.join(NAMES)}")
+    return path
+
+
+def _relative(item: Input, format: str | None) -> str:
+    """The name of an input's output under the output folder."""
+    stem, ext = os.path.splitext(item.relative)
+    if format is not None:
+        return f"{stem}.{format}"
+    return f"{stem}{ext}" if item.kind == "file" else f"{stem}.csv"
+
+
+def _fields(item: Input, index: int) -> Mapping[str, Any]:
+    """What a template may name. `{parent}` is the sub-folder below a walked folder, else the path's own folder."""
+    name = os.path.basename(item.relative)
+    stem, ext = os.path.splitext(name)
+    parent = os.path.dirname(item.relative)
+    if item.kind == "file" and item.relative == name and os.path.basename(item.value) == name:
+        parent = os.path.dirname(item.value)
+    parts = [part for part in parent.split(os.sep) if part not in ("", ".", "..")]
+    return {"stem": stem, "ext": ext[1:], "name": name, "parent": os.sep.join(parts) or ".", "index": index}
+
+
+class _Template:
+    """An output template; only the fields above, with an optional format such as ``{index:04d}``."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        try:
+            self._parts = list(string.Formatter().parse(text))
+        except ValueError as error:
+            raise UsageError(f"-o {show(text)}: {error}; a literal brace is written twice") from error
+
+    def fill(self, fields: Mapping[str, Any]) -> str:
+        out = []
+        for literal, field, spec, conversion in self._parts:
+            out.append(literal)
+            if field is None:
+                continue
+            if field not in fields or conversion:
+                known = ", ".join(f"{{{name}}}" for name in fields)
+                raise UsageError(f"-o {show(self._text)}: there is no {{{show(field)}}}; a template may hold {known}")
+            try:
+                out.append(format(fields[field], spec or ""))
+            except ValueError as error:
+                raise UsageError(f"-o {show(self._text)}: {{{field}:{spec}}}: {error}") from error
+        return os.path.normpath("".join(out))
+
+
+def _refuse_doubles(written: Sequence[tuple[str, str]]) -> None:
+    seen: dict[str, str] = {}
+    for path, name in written:
+        key = os.path.realpath(path)
+        if key in seen:
+            raise UsageError(
+                f"{seen[key]} and {name} would both be written to {show(path)}; "
+                "keep them apart with a template such as -o 'out/{parent}/{name}' or 'out/{index}-{name}'"
+            )
+        seen[key] = name
+
+
+def _refuse_inputs(written: Sequence[str], read: Sequence[str]) -> None:
+    """An output must not be an input: not by path, nor by link, nor by inode."""
+    inputs = {_identity(path): path for path in read}
+    for path in written:
+        source = inputs.get(_identity(path))
+        if source is not None:
+            raise UsageError(f"the output {show(path)} is the input {show(source)}; write elsewhere")
+
+
+def _identity(path: str) -> tuple[int, int] | str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return os.path.realpath(path)
+    return status.st_dev, status.st_ino
