@@ -1,0 +1,168 @@
+"""What every signal command does with its job: plan, run, tell, report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from convtool.cli.options import Io, Talk, share_threads
+from convtool.errors import UsageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from convtool.batch.outcome import Outcome
+    from convtool.batch.plan import Task
+    from convtool.batch.run import Job
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The values of the batch options."""
+
+    jobs: int | None
+    fail_fast: bool
+    report: str | None
+    as_json: bool
+    dry_run: bool
+    no_progress: bool
+
+
+def run_batch(
+    io: Io,
+    batch: Batch,
+    make_job: Callable[[int], Job],
+    *,
+    threads: int | None,
+    also_read: Sequence[str] = (),
+    also_written: Sequence[str] = (),
+) -> int:
+    """Plan the inputs, run the job that `make_job(threads)` gives on each, report; the exit code."""
+    from convtool.batch.local import cores
+    from convtool.batch.outcome import Outcome
+    from convtool.batch.plan import plan
+
+    talk = Talk.of(click.get_current_context())
+    inputs, passed = io.find()
+    extra = [*also_written, *([batch.report] if batch.report else [])]
+    tasks = plan(
+        inputs,
+        io.output,
+        format=io.writing().format,
+        overwrite=io.overwrite,
+        skip_existing=io.skip_existing,
+        also_read=also_read,
+        also_written=extra,
+    )
+    if batch.as_json and tasks[0].output is None and not batch.dry_run:
+        raise UsageError("--json prints on standard output, where the result goes; give -o")
+    if passed:
+        talk.note(f"{len(passed)} files passed over that are no signals (-v names them)")
+        for path in passed:
+            talk.remark(f"passed over: {_show(path)}")
+    if batch.dry_run:
+        outcomes = [Outcome(t.input.name, t.output, "skipped" if t.skip else "planned") for t in tasks]
+        if not batch.as_json:
+            for outcome in outcomes:
+                exists = " (exists)" * (outcome.status == "skipped")
+                click.echo(f"{outcome.input} -> {_show(outcome.output or 'standard output')}{exists}")
+    else:
+        jobs = min(batch.jobs or cores(), sum(not task.skip for task in tasks)) or 1
+        outcomes = _run(make_job(share_threads(threads, jobs)), tasks, jobs, batch, talk)
+    if batch.as_json:
+        for outcome in outcomes:
+            click.echo(outcome.as_json())
+    if batch.report:
+        _write_report(batch.report, outcomes)
+    return _exit_code(outcomes)
+
+
+def _run(job: Job, tasks: Sequence[Task], jobs: int, batch: Batch, talk: Talk) -> list[Outcome]:
+    from convtool.batch.run import run_all
+
+    with _executor(len(tasks), jobs) as executor, _progress(len(tasks), batch, talk) as advance:
+
+        def done(outcome: Outcome) -> None:
+            advance()
+            _tell(outcome, talk, one=len(tasks) == 1)
+
+        outcomes = run_all(job, tasks, executor, fail_fast=batch.fail_fast, done=done)
+    if len(tasks) > 1:
+        counts = {status: sum(o.status == status for o in outcomes) for status in ("written", "skipped", "failed")}
+        left = len(tasks) - len(outcomes)
+        talk.note(", ".join(f"{n} {status}" for status, n in counts.items()) + (f", {left} not begun" if left else ""))
+    return outcomes
+
+
+def _tell(outcome: Outcome, talk: Talk, *, one: bool) -> None:
+    name = outcome.input
+    if outcome.trace and talk.debug:
+        click.echo(outcome.trace, err=True)
+    if outcome.error:
+        talk.error(f"{name}: {outcome.error}")
+    for note in outcome.notes:
+        talk.note(f"Warning: {name}: {note}")
+    for remark in outcome.remarks:
+        talk.remark(f"{name}: {remark}")
+    if not one and outcome.status == "written":
+        talk.remark(f"{name} -> {_show(outcome.output or '-')}: {outcome.samples} samples")
+
+
+@contextmanager
+def _executor(inputs: int, jobs: int) -> Iterator[Executor | None]:
+    """Workers where there are several inputs; a single one is worked on here, at once."""
+    if inputs == 1:
+        from convtool.cli.options import quiet_libraries
+
+        quiet_libraries()
+        yield None
+        return
+    from convtool.batch.local import LocalExecutor
+    from convtool.jobs.backend import prepare_worker
+
+    executor = LocalExecutor(jobs, preload=["convtool.jobs.preload"], setup=prepare_worker)
+    finished = False
+    try:
+        yield executor
+        finished = True
+    finally:
+        executor.shutdown(wait=finished, cancel_futures=True)
+
+
+@contextmanager
+def _progress(inputs: int, batch: Batch, talk: Talk) -> Iterator[Callable[[], None]]:
+    """A bar with rate and time left, where a person is looking."""
+    if inputs == 1 or batch.no_progress or talk.quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.speed:.0f}/s"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=inputs)
+        yield lambda: bar.advance(task)
+
+
+def _write_report(path: str, outcomes: Sequence[Outcome]) -> None:
+    from convtool.files.atomic import AtomicFile
+
+    file = AtomicFile(path)
+    file.file.write("".join(outcome.as_json() + "\n" for outcome in outcomes).encode("utf-8"))
+    file.commit()
+
+
+def _exit_code(outcomes: Sequence[Outcome]) -> int:
+    codes = {outcome.exit_code for outcome in outcomes if outcome.status == "failed"}
+    return next((code for code in (2, 1, 3) if code in codes), 0)
+
+
+def _show(name: str) -> str:
+    from convtool.files.names import show
+
+    return show(name)

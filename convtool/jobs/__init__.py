@@ -1,0 +1,1 @@
+"""The work of each command on one input: where files and operations meet."""

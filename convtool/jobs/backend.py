@@ -1,0 +1,51 @@
+"""Torch, loaded late and once, and set up for blocks: one thread a call, the parallelism is ours."""
+
+from __future__ import annotations
+
+import gc
+import os
+from types import ModuleType
+
+from convtool.errors import UsageError
+
+
+def load_torch() -> ModuleType:
+    """Import torch without the garbage collector walking over all that it makes (a sixth of the time).
+
+    FFTs give other last bits with two threads than with one, and libgomp's threads stall on small
+    work, so torch gets one thread; jobs run several blocks side by side instead.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
+    enabled = gc.isenabled()
+    gc.disable()
+    import torch
+
+    gc.freeze()
+    if enabled:
+        gc.enable()
+    torch.set_num_threads(1)
+    return torch
+
+
+def choose_device(name: str, values: int | None) -> str:
+    """The device to work on. `auto`: a GPU where there is one and the signal is unknown or above 2**24 values.
+
+    Below that, moving the samples costs more than the work.
+    """
+    torch = load_torch()
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        worth = values is None or values > 1 << 24
+        return next(kind for kind in ("cuda", "cpu") if there[kind] and (worth or kind == "cpu"))
+    if not there[name]:
+        possible = ", ".join(kind for kind, found in there.items() if found)
+        raise UsageError(f"--device {name}: there is none that torch can use here; there is {possible}")
+    return name
+
+
+def prepare_worker() -> None:
+    """What a worker process does before its first job: quiet C libraries, and torch on one thread."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    load_torch()

@@ -1,0 +1,9 @@
+"""Imported once by the server that workers are forked from, so that they start with everything loaded."""
+
+from importlib import import_module
+
+from convtool.jobs.backend import load_torch
+
+load_torch()
+for name in ("files.audio", "files.csv", "files.npy", "jobs.convolve", "ops.convolution", "ops.resampling"):
+    import_module(f"convtool.{name}")

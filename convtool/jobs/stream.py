@@ -1,0 +1,163 @@
+"""Blocks from a reader through an operation to an output: the one place where NumPy meets torch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convtool.errors import InputError
+from convtool.files.opening import Output
+from convtool.files.pcm import count_bad
+from convtool.files.signal import Block, Reader, Signal
+
+_AHEAD = 8
+"""Blocks that are read before the first one is asked for."""
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from convtool.ops.blocks import Blockwise, Work
+
+
+@dataclass
+class Ingest:
+    """Turns a reader's blocks into tensors, under the command's NaN policy.
+
+    `nan` is ``propagate``, ``error`` (the first NaN or infinity ends the job) or ``zero`` (both become 0).
+    """
+
+    signal: Signal
+    dtype: str
+    device: str
+    nan: str = "propagate"
+    samples: int = field(default=0, init=False)
+
+    def tensor(self, block: Block) -> Tensor:
+        """`block` as a tensor of the working dtype, PCM integers scaled to [-1, 1)."""
+        import torch
+
+        dtype = getattr(torch, self.dtype)
+        if self.nan != "propagate" and np.issubdtype(block.dtype, np.floating) and not np.isfinite(block).all():
+            block = self._clean(block)
+        self.samples += block.shape[-1]
+        tensor = torch.from_numpy(block if block.flags.writeable else block.copy())
+        if tensor.dtype != dtype or not tensor.is_contiguous():
+            tensor = torch.empty(tensor.shape, dtype=dtype).copy_(tensor)
+        if self.signal.full_scale is not None:
+            tensor = tensor.mul_(1.0 / self.signal.full_scale)
+        return tensor.to(self.device)
+
+    def _clean(self, block: Block) -> Block:
+        if self.nan == "zero":
+            return np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+        count, first = count_bad(block.reshape(-1, block.shape[-1]))
+        raise InputError(
+            f"sample {self.samples + first} is NaN or infinite (the first of {count} in its block); see --nan"
+        )
+
+
+class Stream:
+    """One signal on its way: blocks are read in order, worked side by side, written in order.
+
+    Every thread runs the same loop: under a lock it reads the next block and lets the operation take it
+    in, then computes and encodes outside the lock, and writes when all earlier blocks have been written.
+    The bytes written do not depend on the number of threads.
+    """
+
+    def __init__(
+        self, blocks: Iterator[Block], ingest: Callable[[Block], Tensor], operation: Blockwise, output: Output
+    ) -> None:
+        self._blocks = blocks
+        self._ingest = ingest
+        self._operation = operation
+        self._output = output
+        self._lock = threading.Lock()
+        self._turn = threading.Condition()
+        self._taken = self._written = 0
+        self._ended = False
+        self._failure: BaseException | None = None
+        self.samples = 0
+
+    def run(self, threads: int) -> None:
+        """Work through the signal with `threads` threads, this one among them."""
+        helpers = [threading.Thread(target=self._work, daemon=True) for _ in range(threads - 1)]
+        for helper in helpers:
+            helper.start()
+        self._work()
+        for helper in helpers:
+            helper.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        import torch
+
+        try:
+            with torch.inference_mode():
+                while (item := self._take()) is not None:
+                    number, work = item
+                    result = work().cpu().numpy()
+                    self._put(number, result.shape[-1], self._output.encode(result) if result.shape[-1] else None)
+        except BaseException as error:  # of any kind: the other threads must not wait for this block
+            with self._turn:
+                self._failure = self._failure or error
+                self._turn.notify_all()
+
+    def _take(self) -> tuple[int, Work] | None:
+        with self._lock:
+            if self._ended or self._failure is not None:
+                return None
+            block = next(self._blocks, None)
+            self._ended = block is None
+            work = self._operation.stage_end() if block is None else self._operation.stage(self._ingest(block))
+            self._taken += 1
+            return self._taken - 1, work
+
+    def _put(self, number: int, samples: int, encoded: Any) -> None:
+        with self._turn:
+            self._turn.wait_for(lambda: self._written == number or self._failure is not None)
+            if self._failure is not None:
+                return
+            if encoded is not None:
+                self._output.write(encoded)
+            self.samples += samples
+            self._written += 1
+            self._turn.notify_all()
+
+
+def read_ahead(reader: Reader, values: int) -> Iterator[Block]:
+    """The blocks of `reader`, the next few of them read by a thread while the caller is still starting up.
+
+    Importing torch takes a second; by its end these blocks are decoded. A signal without a single
+    sample is an error at once: nothing could be made of it.
+    """
+    blocks = reader.blocks(values)
+    first = next(blocks, None)
+    if first is None:
+        raise InputError("there are 0 samples in it")
+    ready = [first]
+    failures: list[Exception] = []
+
+    def fetch() -> None:
+        try:
+            ready.extend(islice(blocks, _AHEAD))
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=fetch, daemon=True)
+    thread.start()
+
+    def joined() -> Iterator[Block]:
+        thread.join()
+        while ready:
+            yield ready.pop(0)
+        if failures:
+            raise failures[0]
+        yield from blocks
+
+    return joined()
