@@ -1,0 +1,358 @@
+"""Convolution by FFT: overlap-save over batches of rows, the kernel cut into partitions when it is long.
+
+A row covers `hop` outputs. Its window of ``hop + span`` samples is transformed, multiplied by the kernel's spectrum
+and transformed back; the first `hop` values of the circular result are those that did not wrap around (Oppenheim
+and Schafer, Discrete-Time Signal Processing, section 8.7.3). A kernel too long for one row is cut into Q partitions of
+`hop` taps, and a row adds up Q products of spectra, each spectrum of the signal serving Q rows (Wefers, Partitioned
+Convolution Algorithms for Real-Time Auralization, 2015, section 5.3).
+
+A row's outputs are a function of its own window alone, so they do not depend on how many rows are computed together.
+MKL keeps that promise from two rows on: a single row takes another code path, so it is always given a companion.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from convtool.ops._taps import Taps, needs_grad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BATCH = 1 << 18
+"""Samples transformed by one call: small enough for the cache, large enough to forget the planning."""
+
+MULTIPLIED = 1 << 17
+"""Values of one call that multiplies the spectra of partitions: a few such arrays stay in the cache."""
+
+BANDS = (slice(0, -1), slice(-1, None))
+"""All bins but the last, and the last. The vector instructions for complex products round otherwise than the ones for
+what is left over at the end of an array; a power of two of bins in each row leaves nothing over, and the last, at half
+the sample rate, is real, where both agree."""
+
+
+def row_size(span: int) -> tuple[int, int]:
+    """The FFT size of a row and the number of partitions for a window of ``span + 1`` samples.
+
+    No FFT is longer than 2^19: beyond, float32 loses digits.
+    """
+    for limit, size in ((256, 11), (1024, 13), (4096, 15), (10_500, 16), (26_000, 17)):
+        if span < limit:
+            return 1 << size, 1
+    half = 16 if span < 1 << 18 else 17
+    return 2 << half, -(-(span + 1) // (1 << half))
+
+
+class OverlapSave:
+    """Rows of outputs from the samples under them.
+
+    Args:
+        taps: the kernel, finite.
+
+    Attributes:
+        hop: outputs a row.
+        reach: samples that a row needs beyond its first `hop`.
+    """
+
+    def __init__(self, taps: Taps) -> None:
+        self.taps = taps
+        self.size, self.partitions = row_size(taps.span)
+        self.hop = self.size - taps.span if self.partitions == 1 else self.size // 2
+        self.reach = self.size - self.hop if self.partitions == 1 else self.partitions * self.hop
+        self._lock = Lock()
+        self._kernel: Tensor | None = None
+        self._exponent = 0
+        self._known: list[_Spectra] = []
+
+    def describe(self) -> str:
+        """The method in a few words."""
+        parts = f", {self.partitions} partitions" if self.partitions > 1 else ""
+        return f"fft, {self.size}-point rows{parts}"
+
+    def stage(self, segment: Tensor, skip: int, stride: int, place: int) -> Callable[[Tensor | None], Tensor]:
+        """The outputs ``(B, O, n)`` of the next R rows, from their samples ``(B, C, R * hop + reach)``.
+
+        They are all but the first `skip`, every `stride`-th. The function returned may be given the tensor to put
+        them into.
+        """
+        if self.partitions == 1:
+            return lambda out: self._finish(segment, self._rows, out)[..., skip::stride]
+        have = sum(piece.rows for piece in self._known)
+        known = [*self._known, _Spectra(segment[..., have * self.hop :], self.size, self.hop)]
+        self._known = _last(known, self.partitions - 1)
+        return lambda out: self._finish(segment, lambda windows: self._multiplied(windows, known), out)[
+            ..., skip::stride
+        ]
+
+    def _finish(
+        self, segment: Tensor, compute: Callable[[Tensor], Iterator[tuple[int, Tensor]]], out: Tensor | None
+    ) -> Tensor:
+        windows = segment.unfold(-1, self.hop + self.reach, self.hop)
+        batch, received, rows, _ = windows.shape
+        parts = ((at, self._repaired(windows[:, :, at : at + y.shape[2]], y)) for at, y in compute(windows))
+        if needs_grad(segment, self.taps.values):
+            result = torch.cat([y for _, y in parts], 2).flatten(-2)
+            found = silence(segment, self.taps, result.shape[-1])
+            if found is None:
+                return result
+            part = result[..., found[0]]
+            # Exactly 0, and the gradient of the sum that it stands for.
+            part = torch.where(found[1], part - part.detach(), part)
+            return torch.cat([result[..., : found[0].start], part, result[..., found[0].stop :]], -1)
+        if out is None:
+            out = segment.new_empty((batch, self.taps.channels(received), rows * self.hop))
+        places = out.view(*out.shape[:-1], rows, self.hop)
+        for at, y in parts:
+            places[:, :, at : at + y.shape[2]] = y
+        found = silence(segment, self.taps, out.shape[-1])
+        if found is not None:
+            out[..., found[0]].masked_fill_(found[1], 0)
+        return out
+
+    def _rows(self, windows: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """The outputs of whole rows, some rows at a time, each with the number of its first row."""
+        batch, received, rows, _ = windows.shape
+        wide = batch * max(received, self.taps.channels(received))
+        step = max(2, BATCH // (self.size * wide))
+        at = 0
+        while at < rows:
+            stop = rows if at + step + 1 >= rows else at + step  # no row alone
+            yield at, self._transformed(windows[:, :, at:stop])
+            at = stop
+
+    def _transformed(self, windows: Tensor) -> Tensor:
+        """``(B, C, R, window) -> (B, O, R, hop)``, by the kernel's spectra, from nothing but the windows."""
+        kernel = self._spectra(windows)
+        rows = windows.shape[2]
+        if rows == 1 and windows.shape[0] * min(windows.shape[1], self.taps.channels(windows.shape[1])) == 1:
+            windows = windows.expand(-1, -1, 2, -1)
+        if self.partitions == 1:
+            # The copy reads the signal in order; MKL would jump from row to row in memory that no cache holds yet.
+            spectrum = _times(torch.fft.rfft(windows.contiguous()), kernel[0], self.taps.mixes)
+        else:
+            cells = torch.fft.rfft(windows.unfold(-1, self.size, self.hop))
+            spectrum = _times(cells[..., 0, :], kernel[0], self.taps.mixes)
+            for part in range(1, self.partitions):
+                spectrum = spectrum + _times(cells[..., part, :].clone(), kernel[part], self.taps.mixes)
+        return self._back(spectrum)[:, :, :rows]
+
+    def _back(self, spectrum: Tensor) -> Tensor:
+        y = torch.fft.irfft(spectrum, n=self.size)[..., : self.hop]
+        return y if self._exponent == 0 else _scaled(y, torch.tensor(self._exponent))
+
+    def _multiplied(self, windows: Tensor, known: list[_Spectra]) -> Iterator[tuple[int, Tensor]]:
+        """As `_rows` for partitions, on spectra that earlier rows may have computed already."""
+        kernel = self._spectra(windows)
+        batch, received, rows, _ = windows.shape
+        pieces = [piece.get() for piece in known]
+        bins = self.size // 2 + 1
+        channels = self.taps.channels(received)
+        if needs_grad(*pieces, kernel):
+            cells = torch.cat(pieces, 2)
+            products = [_times(cells[:, :, q : q + rows], kernel[q], self.taps.mixes) for q in range(self.partitions)]
+            y = torch.stack(products).sum(0)
+        else:
+            y = pieces[0].new_empty((batch, channels, rows, bins))
+            step = min(bins - 1, max(1 << 10, 1 << (MULTIPLIED // (batch * channels * rows)).bit_length()))
+            for part in (*(slice(low, low + step) for low in range(0, bins - 1, step)), BANDS[1]):
+                cells = torch.cat([piece[..., part] for piece in pieces], 2)
+                total = y[..., part]
+                for q in range(self.partitions):
+                    _add_times(total, cells[:, :, q : q + rows], kernel[q, ..., part], self.taps.mixes, first=q == 0)
+        if batch * channels * rows == 1:
+            yield 0, self._back(y.expand(-1, -1, 2, -1))[:, :, :1]
+            return
+        yield 0, self._back(y)
+
+    def _spectra(self, like: Tensor) -> Tensor:
+        """The kernel's conjugate spectra ``(Q, C, 1, bins)`` or ``(Q, O, I, 1, bins)``, computed once."""
+        with self._lock:
+            if self._kernel is None:
+                taps, self._exponent = _moderate(self.taps.values)
+                length = self.size if self.partitions == 1 else self.partitions * self.hop
+                spread = taps.new_zeros((*taps.shape[:-1], length))
+                spread = spread.index_copy(
+                    -1, torch.arange(self.taps.count, device=taps.device) * self.taps.dilation, taps
+                )
+                cells = spread.view(*taps.shape[:-1], self.partitions, -1)
+                self._kernel = torch.fft.rfft(cells, n=self.size).conj().resolve_conj().movedim(-2, 0).unsqueeze(-2)
+                self._kernel = self._kernel if needs_grad(like, self._kernel) else self._kernel.contiguous()
+            return self._kernel
+
+    def _repaired(self, windows: Tensor, y: Tensor) -> Tensor:
+        """Undo what a NaN, an infinity or an overflow did to the other outputs of its row.
+
+        An FFT spreads what is not finite over the whole row, so the sums of the rows tell which are concerned.
+        """
+        sums = y.detach().sum(-1)
+        if bool(sums.sum().isfinite()):
+            return y
+        wrong = ~sums.isfinite()
+        batch, row = wrong.any(1).nonzero(as_tuple=True)
+        chosen = windows[batch, :, row].unsqueeze(2)
+        finite = torch.where(chosen.isfinite(), chosen, 0)
+        clean = self._transformed(finite)
+        overflown = ~clean.isfinite().all(-1, keepdim=True)
+        if bool(overflown.any()):
+            # An exact power of two for each window (one for all the channels that are mixed).
+            peak = finite.detach().abs().amax((1, 2, 3) if self.taps.mixes else (2, 3), keepdim=True)
+            exponent = peak.frexp().exponent
+            again = _scaled(self._transformed(_scaled(finite, -exponent)), exponent)
+            clean = torch.where(overflown, again, clean)
+        clean = spoil(chosen.squeeze(2), clean.squeeze(2), self.taps)
+        y = y.clone()
+        y[batch, :, row] = torch.where(wrong[batch, :, row].unsqueeze(-1), clean, y[batch, :, row])
+        return y
+
+
+class _Spectra:
+    """The spectra of a few rows of the signal, computed by the first that asks for them."""
+
+    def __init__(self, segment: Tensor, size: int, hop: int) -> None:
+        self._windows = segment.unfold(-1, size, hop)
+        self.rows = self._windows.shape[2]
+        self._lock = Lock()
+        self._value: Tensor | None = None
+
+    def get(self) -> Tensor:
+        """``(B, C, R, bins)``."""
+        with self._lock:
+            if self._value is None:
+                windows = self._windows
+                if windows.shape[:3].numel() == 1:
+                    windows = windows.expand(-1, -1, 2, -1)
+                self._value = torch.fft.rfft(windows.contiguous())[:, :, : self.rows]
+                del self._windows
+            return self._value
+
+
+class _Tail(_Spectra):
+    """The last rows of other spectra."""
+
+    def __init__(self, whole: _Spectra, rows: int) -> None:
+        self._whole = whole
+        self.rows = rows
+
+    def get(self) -> Tensor:
+        return self._whole.get()[:, :, -self.rows :]
+
+
+def _last(pieces: list[_Spectra], rows: int) -> list[_Spectra]:
+    """The last `rows` rows of `pieces`."""
+    kept: list[_Spectra] = []
+    for piece in reversed(pieces):
+        if rows == 0:
+            break
+        part = piece if piece.rows <= rows else _Tail(piece, rows)
+        kept.insert(0, part)
+        rows -= part.rows
+    return kept
+
+
+def _times(signal: Tensor, kernel: Tensor, mixes: bool) -> Tensor:
+    """The product of spectra ``(B, C, R, bins)`` with the kernel's; `signal` may be overwritten."""
+    if needs_grad(signal, kernel):
+        return (signal.unsqueeze(1) * kernel).sum(2) if mixes else signal * kernel
+    fits = not mixes and signal.shape[1] >= kernel.shape[0]
+    out = signal if fits else signal.new_empty((signal.shape[0], kernel.shape[0], *signal.shape[2:]))
+    for band in BANDS:
+        _add_times(out[..., band], signal[..., band], kernel[..., band], mixes, first=True)
+    return out
+
+
+def _add_times(total: Tensor, signal: Tensor, kernel: Tensor, mixes: bool, *, first: bool) -> None:
+    """``total (+)= signal * kernel``, in place."""
+    pairs = [(signal[:, i : i + 1], kernel[:, i]) for i in range(signal.shape[1])] if mixes else [(signal, kernel)]
+    for left, right in pairs:
+        if first:
+            torch.mul(left, right, out=total)
+        else:
+            total.addcmul_(left, right)
+        first = False
+
+
+def _moderate(taps: Tensor) -> tuple[Tensor, int]:
+    """`taps` by a power of two, where their size could overflow or vanish in a spectrum, and its exponent."""
+    peak = float(taps.detach().abs().max())
+    exponent = int(torch.tensor(peak, dtype=torch.float64).frexp().exponent)
+    limit = 40 if taps.dtype == torch.float32 else 400
+    if abs(exponent) <= limit:
+        return taps, 0
+    return _scaled(taps, torch.tensor(-exponent)), exponent
+
+
+def _scaled(x: Tensor, exponent: Tensor) -> Tensor:
+    """``x * 2^exponent`` in two steps, as the factor alone may lie outside the range of the dtype."""
+    half = exponent.to(x.device) // 2
+    two = torch.tensor(2, dtype=x.dtype, device=x.device)
+    return x * two**half * two ** (exponent.to(x.device) - half)
+
+
+def silence(segment: Tensor, taps: Taps, outputs: int) -> tuple[slice, Tensor] | None:
+    """Where the inputs of an output are all zero: some outputs, and a mask ``(B, C, n)`` of them; none if nowhere.
+
+    K zeros in a row contain one of the aligned runs of (K + 1) // 2, and that one its first sample: where no such
+    sample is zero, looking at a few of them is all the work.
+    """
+    x = segment.detach()
+    if taps.mixes:
+        x = (x != 0).any(1, keepdim=True)
+    run, dilation = (taps.count + 1) // 2, taps.dilation
+    aligned = run * dilation
+    body = x if x.shape[-1] % aligned == 0 or dilation == 1 else pad(x, (0, -x.shape[-1] % aligned), value=1)
+    runs = body[..., : body.shape[-1] // aligned * aligned].view(*x.shape[:-1], -1, run, dilation)
+    begun = (runs[..., 0, :] == 0).any(-1)
+    if not bool(begun.any()):
+        return None
+    zero = begun.clone()
+    zero[begun] = (runs[begun] == 0).all(-2).any(-1)
+    places = zero.flatten(0, 1).any(0).nonzero()
+    if places.numel() == 0:
+        return None
+    low = max(0, int(places[0]) * aligned - taps.span)
+    high = min(outputs, (int(places[-1]) + 1) * aligned)
+    if low >= high:
+        return None
+    sounding = (x[..., low : high + taps.span] != 0).to(torch.int32)
+    sounding = pad(sounding, (0, -sounding.shape[-1] % dilation)).view(*x.shape[:-1], -1, dilation)
+    heard = pad(sounding.cumsum(-2, dtype=torch.int32), (0, 0, 1, 0))
+    windows = (heard[..., taps.count :, :] - heard[..., : -taps.count, :]).flatten(-2)
+    return slice(low, high), windows[..., : high - low] == 0
+
+
+def spoil(segment: Tensor, y: Tensor, taps: Taps) -> Tensor:
+    """Put into `y`, computed without them, what the NaNs and infinities of `segment` give by direct arithmetic.
+
+    An infinity times a tap is an infinity of the product's sign, times a zero tap a NaN; infinities of both signs add
+    up to NaN. So it is enough to count, for each output, which of them meet: exact sums of ones, by FFT.
+    """
+    size = 1 << (segment.shape[-1] - 1).bit_length()
+    x, values = segment.detach(), taps.values.detach()
+    spread = values.new_zeros((*values.shape[:-1], taps.span + 1), dtype=torch.float64)
+
+    def of_signal(where: Tensor) -> Tensor:
+        spectrum: Tensor = torch.fft.rfft(where.to(torch.float64), n=size)
+        return spectrum.unsqueeze(2)
+
+    def of_taps(where: Tensor) -> Tensor:
+        ones = spread.clone()
+        ones[..., :: taps.dilation] = where.to(torch.float64)
+        spectrum: Tensor = torch.fft.rfft(ones, n=size)
+        return spectrum.conj().resolve_conj().unsqueeze(-2)
+
+    def met(*pairs: tuple[Tensor, Tensor]) -> Tensor:
+        products = torch.stack([_times(left.clone(), right, taps.mixes) for left, right in pairs])
+        counts: Tensor = torch.fft.irfft(products.sum(0), n=size)
+        return counts.squeeze(2)[..., : y.shape[-1]] > 0.5
+
+    plus, minus, nan = of_signal(x == torch.inf), of_signal(x == -torch.inf), of_signal(x.isnan())
+    up, down, none = of_taps(values > 0), of_taps(values < 0), of_taps(values == 0)
+    rise, fall = met((plus, up), (minus, down)), met((plus, down), (minus, up))
+    unknown = met((nan, up + down + none), (plus + minus, none)) | (rise & fall)
+    y = torch.where(rise, torch.inf, torch.where(fall, -torch.inf, y))
+    return torch.where(unknown, torch.nan, y)

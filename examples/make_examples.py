@@ -1,0 +1,130 @@
+"""Write the example files: a guitar phrase, a hall, a loudspeaker cabinet and a table of readings.
+
+    python examples/make_examples.py [FOLDER]
+
+FOLDER is this script's own if none is named. Every run writes the same bytes. The levels are such that the guitar
+stays below full scale in the hall and through the cabinet.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+RATE = 44100
+Samples = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+
+def plucked(frequency: float, seconds: float, random: np.random.Generator) -> Samples:
+    """A string after Karplus and Strong (1983): noise goes round in a delay line and is averaged on each round.
+
+    The average delays by half a sample; the line is `period` samples long, and reading it at a steady pace other
+    than 1 tunes what whole samples can't.
+    """
+    period = round(RATE / frequency - 0.5)
+    samples = int(seconds * RATE)
+    line = random.uniform(-1, 1, period)
+    line = np.convolve(np.concatenate([line, line]), np.hanning(13) / 6, "same")[period // 2 :][:period]
+    line -= line.mean()
+    position = max(1, period // 5)  # where the string is plucked: every fifth harmonic is weak
+    line -= np.roll(line, position)
+    rounds = [line]
+    for _ in range(samples // period + 20):
+        rounds.append(0.998 * (rounds[-1] + np.roll(rounds[-1], 1)) / 2)
+    string = np.concatenate(rounds)
+    times = np.arange(samples) * frequency * (period + 0.5) / RATE
+    string = np.interp(times, np.arange(len(string)), string)
+    release = np.minimum(1, np.arange(samples, 0, -1) / (0.03 * RATE))
+    note: Samples = string / np.sqrt(np.mean(string[:4410] ** 2)) * release
+    return note
+
+
+def guitar() -> Samples:
+    """Three seconds of an arpeggio, A minor to F major, with a last chord: ``(samples,)``."""
+    random = np.random.default_rng(1)
+    notes = [45, 52, 57, 60, 64, 60, 41, 48, 53, 57]
+    phrase = [(0.17 * i, note, 0.9) for i, note in enumerate(notes)]
+    phrase += [(1.75 + 0.018 * i, note, 0.75) for i, note in enumerate([45, 52, 57, 60, 64, 69])]
+    mix = np.zeros(3 * RATE)
+    for start, note, level in phrase:
+        first = int(start * RATE)
+        string = plucked(440 * 2 ** ((note - 69) / 12), 3 - start, random)[: len(mix) - first]
+        mix[first : first + len(string)] += level * string
+    fade = np.minimum(1, np.arange(len(mix), 0, -1) / (0.25 * RATE))
+    played: Samples = 0.5 * mix * fade / np.abs(mix).max()
+    return played
+
+
+def hall() -> Samples:
+    """A stereo impulse response of one second: a direct sound, early reflections, and noise that decays."""
+    random = np.random.default_rng(2)
+    samples = RATE
+    time = np.arange(samples) / RATE
+    response = np.zeros((samples, 2))
+    spectrum = np.fft.rfft(random.standard_normal((samples, 2)), axis=0)
+    frequency = np.fft.rfftfreq(samples, 1 / RATE)
+    # High frequencies die sooner in air and at walls: 60 dB in the time given for each band.
+    for low, high, decay in [
+        (60, 300, 1.1),
+        (300, 1200, 1.0),
+        (1200, 4000, 0.8),
+        (4000, 9000, 0.4),
+        (9000, 20000, 0.2),
+    ]:
+        band = (frequency >= low) & (frequency < high)
+        noise = np.fft.irfft(spectrum * band[:, None], samples, axis=0)
+        response += 0.12 * noise * 10 ** (-3 * time / decay)[:, None]
+    response *= np.minimum(1, time / 0.04)[:, None] ** 2
+    for delay in random.uniform(0.008, 0.075, 14):
+        gain = random.uniform(0.3, 0.8) * random.choice([-1, 1]) * np.exp(-20 * delay)
+        for channel in (0, 1):
+            first = int((delay + random.uniform(0, 0.002)) * RATE)
+            response[first : first + 9, channel] += gain * np.hanning(11)[1:-1] / 3
+    response[0] = 1
+    response *= np.minimum(1, (1 - time) / 0.1)[:, None]
+    scaled: Samples = 0.3 * response / np.abs(response).max()
+    return scaled
+
+
+def cabinet() -> Samples:
+    """A mono impulse response of 50 ms: what a guitar loudspeaker lets through, with the least delay possible."""
+    size = 8192
+    frequency = np.fft.rfftfreq(size, 1 / RATE)
+    low, high = (frequency / 85) ** 2, (frequency / 4800) ** 6
+    gain = low / np.sqrt(1 + low**2) / np.sqrt(1 + high**2)
+    for centre, width, boost in [(120, 0.35, 5), (420, 0.5, -5), (2500, 0.5, 7), (3900, 0.15, -4)]:
+        octaves = np.log2(np.maximum(frequency, 1) / centre)
+        gain *= 10 ** (boost / 20 * np.exp(-((octaves / width) ** 2)))
+    # The minimum-phase response of a gain: fold its real cepstrum onto positive times (Oppenheim and Schafer).
+    cepstrum = np.fft.irfft(np.log(np.maximum(gain, 1e-4)))
+    cepstrum[1 : size // 2] *= 2
+    cepstrum[size // 2 + 1 :] = 0
+    response = np.fft.irfft(np.exp(np.fft.rfft(cepstrum)))[: RATE // 20]
+    response *= np.minimum(1, np.arange(len(response), 0, -1) / (0.01 * RATE))
+    scaled: Samples = 0.35 * response / np.abs(response).max()
+    return scaled
+
+
+def readings() -> str:
+    """Two hundred temperatures, one every ten minutes: a day and a third, with noise."""
+    random = np.random.default_rng(3)
+    hours = np.arange(200) / 6
+    outdoors = 14 - 6 * np.cos(2 * np.pi * (hours - 4) / 24) + random.normal(0, 0.4, 200)
+    indoors = 20.5 - 0.8 * np.cos(2 * np.pi * (hours - 7) / 24) + random.normal(0, 0.15, 200)
+    rows = [f"{a:.2f},{b:.2f}" for a, b in zip(indoors, outdoors, strict=True)]
+    return "\n".join(["indoors,outdoors", *rows, ""])
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    soundfile.write(folder / "guitar.wav", guitar(), RATE, subtype="PCM_16")
+    soundfile.write(folder / "hall.wav", hall(), RATE, subtype="PCM_16")
+    soundfile.write(folder / "cabinet.wav", cabinet(), RATE, subtype="PCM_16")
+    (folder / "readings.csv").write_text(readings(), encoding="ascii", newline="\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
