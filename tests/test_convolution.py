@@ -58,7 +58,7 @@ def small_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 def streamed(signal: Tensor, kernel: Tensor, cuts: Sequence[int], **options: Any) -> Tensor:
     """The outputs of blocks between `cuts`."""
-    operation = Convolution(kernel, before=signal, **options)
+    operation = Convolution(kernel, before=signal, samples=signal.shape[-1], **options)
     edges = [0, *cuts, signal.shape[-1]]
     parts = [operation.push(signal[..., a:b]) for a, b in itertools.pairwise(edges)]
     return torch.cat([*parts, operation.finish()], -1)
@@ -255,7 +255,7 @@ def test_works_run_in_any_order_on_any_thread(small_rows: int) -> None:
 def test_blocks_may_change_after_staging() -> None:
     for method, kernel in itertools.product(METHODS, (random(1), random(4))):
         signal = random(300)
-        block, operation = signal.clone(), Convolution(kernel, method=method)
+        block, operation = signal.clone(), Convolution(kernel, method=method, samples=300)
         work = operation.stage(block)
         block.zero_()
         assert torch.equal(torch.cat([work(), operation.finish()]), convolve(signal, kernel, method=method))
@@ -663,3 +663,12 @@ def test_inputs_are_not_changed() -> None:
         y.zero_()
     assert torch.equal(signal, copies[0])
     assert torch.equal(kernel, copies[1])
+
+
+@pytest.mark.parametrize("length", [1, 500, 3000, 9000, 70_000, 300_000])
+def test_a_wrong_guess_of_the_length_changes_no_more_than_rounding(length: int) -> None:
+    signal, kernel = random(9000), random(3000, seed=1)
+    guessed = Convolution(kernel, method="fft", samples=length)
+    result = torch.cat([guessed.push(signal), guessed.finish()])
+    bound = torch.finfo(signal.dtype).eps * signal.norm() * kernel.norm()
+    assert (result - convolve(signal, kernel, method="direct")).abs().max() <= bound

@@ -30,15 +30,17 @@ def quantise(block: Block, bits: int, container: type[np.signedinteger[Any]]) ->
     1.0 itself, half a step above the largest integer, becomes that integer and is not counted.
     """
     full = 1 << (bits - 1)
-    scaled = np.multiply(block, full, dtype=block.dtype if bits <= 24 else np.float64)
+    with np.errstate(over="ignore"):
+        scaled = np.multiply(block, full, dtype=block.dtype if bits <= 24 else np.float64)
     low, high = float(scaled.min(initial=0)), float(scaled.max(initial=0))
     bad = first = clipped = 0
     if not np.isfinite(low + high):
         bad, first = count_bad(block)
-        scaled = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)
+        scaled = np.nan_to_num(scaled)  # finite samples that overflowed stay far beyond full scale
+        low, high = float(scaled.min(initial=0)), float(scaled.max(initial=0))
     np.rint(scaled, out=scaled)
     if high > full - 1 or low < -full:
-        clipped = int(np.count_nonzero(scaled > full) + np.count_nonzero(scaled < -full)) or _just_over(block)
+        clipped = int(np.count_nonzero(block > 1) + np.count_nonzero(block < -1))
         np.clip(scaled, -full, full - 1, out=scaled)
     frames = np.empty(block.shape[::-1], container)
     frames.T[...] = scaled
@@ -48,14 +50,11 @@ def quantise(block: Block, bits: int, container: type[np.signedinteger[Any]]) ->
     return Encoded(frames, clipped, max(high, -low) / full, bad, first)
 
 
-def _just_over(block: Block) -> int:
-    """Samples beyond full scale by less than half a step."""
-    return int(np.count_nonzero(block > 1) + np.count_nonzero(block < -1))
-
-
 def as_frames(block: Block, dtype: type[np.floating[Any]]) -> Encoded:
     """`block` ``(channels, samples)`` as floating-point frames; nothing is clipped."""
-    frames = np.ascontiguousarray(block.T, dtype=dtype)
+    frames = np.empty(block.shape[::-1], dtype)
+    with np.errstate(over="ignore"):  # what float32 can't hold becomes infinite, and is counted
+        frames.T[...] = block
     peak = float(max(frames.max(initial=0), -frames.min(initial=0)))
     bad, first = (0, 0) if np.isfinite(peak) else count_bad(frames.T)
     return Encoded(frames, 0, peak, bad, first)

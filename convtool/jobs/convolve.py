@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator
@@ -21,9 +19,11 @@ from convtool.errors import CheckFailed, InputError
 from convtool.files.inputs import Input
 from convtool.files.opening import Output, ReadOptions, WriteOptions, open_reader
 from convtool.files.signal import BLOCK_SAMPLES, Block, Reader, Signal
+from convtool.files.source import Source
 from convtool.jobs import kernel as kernels
 from convtool.jobs.backend import choose_device, load_torch
 from convtool.jobs.kernel import Shaping
+from convtool.jobs.plot import Record, draw
 from convtool.jobs.stream import Ingest, Stream, read_ahead
 
 if TYPE_CHECKING:
@@ -60,17 +60,20 @@ class ConvolveJob:
         with (
             _rereadable(task.input, needed=self.padding_mode == "circular") as item,
             open_reader(item, self.read) as reader,
+            read_ahead(reader, BLOCK_SAMPLES) as blocks,
         ):
             signal = reader.signal
-            blocks = read_ahead(reader, BLOCK_SAMPLES)
             load_torch()
             taps = kernels.shape(kernel, signal, self.shaping)
             working = self._working_dtype(signal, taps, bias)
             device = choose_device(self.device, signal.frames and signal.frames * signal.channels)
             ingest = Ingest(signal, working if signal.dtype != "int64" else self.dtype or "int64", device, self.nan)
             operation = self._operation(taps, bias, ingest, item)
+            heard, made = Record(), Record()
+            if self.plot is not None:
+                blocks = heard.pass_on(blocks, signal)
             output = Output(task.output, _result(signal, taps, working), self.write)
-            stream = Stream(blocks, ingest.tensor, operation, output)
+            stream = Stream(blocks, ingest.tensor, operation, output, made.hear if self.plot is not None else None)
             try:
                 with _plain_errors():
                     stream.run(self.threads)
@@ -79,6 +82,8 @@ class ConvolveJob:
             except BaseException:
                 output.discard()
                 raise
+            if self.plot is not None:
+                draw(self.plot, heard, taps, made, signal.sample_rate, (task.input.name, self.kernel))
             return self._outcome(task, reader, output, stream, working, device, operation)
 
     def _working_dtype(self, signal: Signal, *others: np.ndarray[Any, Any] | None) -> str:
@@ -110,11 +115,13 @@ class ConvolveJob:
                 padding_mode=self.padding_mode,
                 method=self.method,
                 bias=None if bias is None else tensor(bias),
+                samples=ingest.signal.frames,
             )
             operation = make()
-            if self.padding_mode == "circular" and operation.left:
-                operation = make(before=ingest.tensor(_last_samples(item, self.read, operation.left)))
-                ingest.samples = 0
+            if self.padding_mode == "circular":
+                # Whether a NaN is an error is for the pass over the whole signal, which knows where it is.
+                tail = replace(ingest, nan="zero" if self.nan == "zero" else "propagate")
+                operation = make(before=tail.tensor(_last_samples(item, self.read, max(1, operation.left))))
             return operation
 
     def _check_clipping(self, output: Output) -> None:
@@ -197,11 +204,12 @@ def _rereadable(item: Input, *, needed: bool) -> Iterator[Input]:
     if not needed or item.kind == "numbers" or (item.kind == "file" and os.path.isfile(item.value)):
         yield item
         return
+    source = Source.of_stdin() if item.kind == "stdin" else Source.of_path(item.value)
     with tempfile.NamedTemporaryFile(prefix="convtool-") as spool:
-        source = sys.stdin.buffer if item.kind == "stdin" else open(os.fsencode(item.value), "rb")
-        with source:
-            shutil.copyfileobj(source, spool)
+        while chunk := source.read():
+            spool.write(chunk)
         spool.flush()
+        source.close()
         yield replace(item, kind="file", value=spool.name)
 
 

@@ -44,17 +44,28 @@ class Shaping:
 @lru_cache(maxsize=8)
 def load(word: str) -> Kernel:
     """The kernel that `word` stands for: a file (which wins), a tensor ``FILE::NAME``, or numbers."""
-    path, mark, name = word.partition("::")
     if not word.strip():
         raise InputError("the kernel is empty; give numbers, a file, or FILE::TENSOR")
+    path = path_of(word)
     try:
-        if mark and not os.path.lexists(word):
-            from convtool.weights import read_tensor
-
-            return Kernel(read_tensor(path, name), None)
-        return _read(word)
+        return _read(word) if path == word else _read_tensor(path, word.removeprefix(f"{path}::"))
     except ConvtoolError as error:
         raise type(error)(f"kernel {show(word)}: {error}") from error
+
+
+def path_of(word: str) -> str:
+    """The file that a kernel `word` names: what stands before ``::``, unless the whole is a file's name."""
+    return word if os.path.lexists(word) else word.partition("::")[0]
+
+
+def _read_tensor(path: str, name: str) -> Kernel:
+    from convtool.weights import read_tensor
+
+    taps = read_tensor(path, name)
+    if taps.ndim > 3:
+        expected = "(taps,), (channels, taps) or (out, in, taps)"
+        raise InputError(f"tensor {name!r} has shape {taps.shape}; expected {expected}")
+    return Kernel(np.atleast_2d(taps), None)
 
 
 def _read(word: str) -> Kernel:
@@ -118,8 +129,8 @@ def _at_rate(taps: Taps, own: int | None, rate: int | None, *, resample: bool) -
 def _trimmed(taps: Taps, decibels: float) -> Taps:
     """Without the end that stays `decibels` below the kernel's peak."""
     envelope = np.abs(taps).reshape(-1, taps.shape[-1]).max(axis=0)
-    loud = np.flatnonzero(envelope > envelope.max() * 10.0 ** (-decibels / 20))
-    return taps[..., : loud[-1] + 1] if len(loud) else taps[..., :1]
+    loud = np.flatnonzero(envelope >= envelope.max() * 10.0 ** (-decibels / 20))
+    return taps[..., : loud[-1] + 1] if len(loud) else taps  # a peak that is NaN is above nothing
 
 
 def _norm(taps: Taps, kind: str) -> float:

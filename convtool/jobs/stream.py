@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,10 @@ from convtool.files.signal import Block, Reader, Signal
 
 _AHEAD = 8
 """Blocks that are read before the first one is asked for."""
+
+_PATIENCE = 2.0
+"""Seconds to wait, once there is nothing more to do, for a read under way: a file's ends long before, a stalled
+pipe's never. libsndfile does not survive that a file is closed while another thread reads it."""
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,13 +46,12 @@ class Ingest:
         """`block` as a tensor of the working dtype, PCM integers scaled to [-1, 1)."""
         import torch
 
-        dtype = getattr(torch, self.dtype)
         if self.nan != "propagate" and np.issubdtype(block.dtype, np.floating) and not np.isfinite(block).all():
             block = self._clean(block)
         self.samples += block.shape[-1]
-        tensor = torch.from_numpy(block if block.flags.writeable else block.copy())
-        if tensor.dtype != dtype or not tensor.is_contiguous():
-            tensor = torch.empty(tensor.shape, dtype=dtype).copy_(tensor)
+        own = np.empty(block.shape, self.dtype)
+        np.copyto(own, block, casting="unsafe")  # from interleaved frames, nine times as fast as torch
+        tensor = torch.from_numpy(own)
         if self.signal.full_scale is not None:
             tensor = tensor.mul_(1.0 / self.signal.full_scale)
         return tensor.to(self.device)
@@ -70,12 +74,18 @@ class Stream:
     """
 
     def __init__(
-        self, blocks: Iterator[Block], ingest: Callable[[Block], Tensor], operation: Blockwise, output: Output
+        self,
+        blocks: Iterator[Block],
+        ingest: Callable[[Block], Tensor],
+        operation: Blockwise,
+        output: Output,
+        hear: Callable[[Block], None] | None = None,
     ) -> None:
         self._blocks = blocks
         self._ingest = ingest
         self._operation = operation
         self._output = output
+        self._hear = hear
         self._lock = threading.Lock()
         self._turn = threading.Condition()
         self._taken = self._written = 0
@@ -90,7 +100,7 @@ class Stream:
             helper.start()
         self._work()
         for helper in helpers:
-            helper.join()
+            helper.join(None if self._failure is None else _PATIENCE)
         if self._failure is not None:
             raise self._failure
 
@@ -102,7 +112,7 @@ class Stream:
                 while (item := self._take()) is not None:
                     number, work = item
                     result = work().cpu().numpy()
-                    self._put(number, result.shape[-1], self._output.encode(result) if result.shape[-1] else None)
+                    self._put(number, result, self._output.encode(result) if result.shape[-1] else None)
         except BaseException as error:  # of any kind: the other threads must not wait for this block
             with self._turn:
                 self._failure = self._failure or error
@@ -118,23 +128,26 @@ class Stream:
             self._taken += 1
             return self._taken - 1, work
 
-    def _put(self, number: int, samples: int, encoded: Any) -> None:
+    def _put(self, number: int, result: Block, encoded: Any) -> None:
         with self._turn:
             self._turn.wait_for(lambda: self._written == number or self._failure is not None)
             if self._failure is not None:
                 return
             if encoded is not None:
                 self._output.write(encoded)
-            self.samples += samples
+                if self._hear is not None:
+                    self._hear(result)
+            self.samples += result.shape[-1]
             self._written += 1
             self._turn.notify_all()
 
 
-def read_ahead(reader: Reader, values: int) -> Iterator[Block]:
+@contextmanager
+def read_ahead(reader: Reader, values: int) -> Iterator[Iterator[Block]]:
     """The blocks of `reader`, the next few of them read by a thread while the caller is still starting up.
 
     Importing torch takes a second; by its end these blocks are decoded. A signal without a single
-    sample is an error at once: nothing could be made of it.
+    sample is an error at once: nothing could be made of it. On leaving, the thread stops.
     """
     blocks = reader.blocks(values)
     first = next(blocks, None)
@@ -142,10 +155,11 @@ def read_ahead(reader: Reader, values: int) -> Iterator[Block]:
         raise InputError("there are 0 samples in it")
     ready = [first]
     failures: list[Exception] = []
+    stopped = threading.Event()
 
     def fetch() -> None:
         try:
-            ready.extend(islice(blocks, _AHEAD))
+            ready.extend(takewhile(lambda _: not stopped.is_set(), islice(blocks, _AHEAD)))
         except Exception as error:
             failures.append(error)
 
@@ -160,4 +174,8 @@ def read_ahead(reader: Reader, values: int) -> Iterator[Block]:
             raise failures[0]
         yield from blocks
 
-    return joined()
+    try:
+        yield joined()
+    finally:
+        stopped.set()
+        thread.join(_PATIENCE)

@@ -48,20 +48,35 @@ def row_size(span: int) -> tuple[int, int]:
     return 2 << half, -(-(span + 1) // (1 << half))
 
 
+def short_row_size(span: int, outputs: int) -> int:
+    """The FFT size for `outputs` outputs: where they are few, a long row would be mostly empty.
+
+    A row of n points costs n log n, and there are at least two (a lone one is given a companion).
+    """
+    longest, _ = row_size(span)
+    if outputs >= 4 * longest:
+        return longest
+    sizes = [1 << k for k in range(span.bit_length(), longest.bit_length()) if 1 << k > span]
+    return min(sizes, key=lambda size: max(2, -(-outputs // (size - span))) * size * size.bit_length())
+
+
 class OverlapSave:
     """Rows of outputs from the samples under them.
 
     Args:
         taps: the kernel, finite.
+        outputs: how many are expected, if that is known.
 
     Attributes:
         hop: outputs a row.
         reach: samples that a row needs beyond its first `hop`.
     """
 
-    def __init__(self, taps: Taps) -> None:
+    def __init__(self, taps: Taps, outputs: int | None = None) -> None:
         self.taps = taps
         self.size, self.partitions = row_size(taps.span)
+        if outputs is not None and self.partitions == 1:
+            self.size = short_row_size(taps.span, outputs)
         self.hop = self.size - taps.span if self.partitions == 1 else self.size // 2
         self.reach = self.size - self.hop if self.partitions == 1 else self.partitions * self.hop
         self._lock = Lock()

@@ -103,6 +103,7 @@ def convolve(
         method=method,
         bias=bias,
         before=signal,
+        samples=signal.shape[-1] if signal.dim() else None,
     )
     tracked = [tensor for tensor in (signal, kernel, bias) if isinstance(tensor, Tensor)]
     threads = torch.get_num_threads()
@@ -172,13 +173,15 @@ class Convolution(Blockwise):
     """`convolve` for a signal ``(..., C, T)`` that arrives in blocks.
 
     The automatic method is direct up to 12 taps other than zero for each step of the stride, where the kernel has
-    a NaN or an infinity, and for integers (with any `method`); FFT otherwise. It depends on nothing else, so the
-    same kernel gives the same bits for every length of signal.
+    a NaN or an infinity, and for integers (with any `method`); FFT otherwise. The rows of
+    the FFT are chosen by the kernel's length, and shorter where the signal is known to be.
 
     Args:
         kernel, mode, correlate, stride, dilation, padding_mode, bias: see `convolve`.
         method: ``direct``, ``fft`` or ``auto``.
         before: with circular padding, the signal's last samples, `left` of them or more.
+        samples: how long the signal is expected to be, or None; it may turn out otherwise. The bits of the result
+            depend on this (as rounding does on the rows), not on where the blocks are cut.
 
     Attributes:
         method: ``direct`` or ``fft``, as chosen.
@@ -203,6 +206,7 @@ class Convolution(Blockwise):
         method: Method = "auto",
         bias: Tensor | float | None = None,
         before: Tensor | None = None,
+        samples: int | None = None,
     ) -> None:
         _check_choice("mode", mode, get_args(Mode))
         _check_choice("padding_mode", padding_mode, get_args(PaddingMode))
@@ -225,6 +229,7 @@ class Convolution(Blockwise):
         self.left = {"full": span, "same": span - span // 2, "valid": 0}[mode]
         self.right = {"full": span, "same": span // 2, "valid": 0}[mode]
         self._before = before
+        self._samples = samples
         if not bool(kernel.isfinite().all()):
             method = "direct"
         elif method == "auto":
@@ -367,7 +372,7 @@ class Convolution(Blockwise):
         engine = (
             Direct(taps, exact=whole, bias=bias if whole else None)
             if whole or self.method == "direct"
-            else OverlapSave(taps)
+            else OverlapSave(taps, None if self._samples is None else max(1, self._total(self._samples)))
         )
         device = like.device  # and not the block, which the function below would keep
         before = self._wrapped(like, shape, work) if self._padding == "circular" and self.left else None

@@ -1,0 +1,56 @@
+"""The picture of a job: samples kept on their way past, drawn at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from convtool.files.atomic import AtomicFile
+from convtool.files.signal import Block, Signal, as_float
+
+KEPT = 1 << 24
+"""Numbers kept of each signal; a picture of a longer one shows its beginning."""
+
+
+class Record:
+    """The beginning of a signal, as blocks of it pass."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
+        self._values = 0
+
+    def hear(self, block: Block) -> None:
+        """Keep `block`, if there is room for it."""
+        if self._values < KEPT:
+            self._blocks.append(block.reshape(-1, block.shape[-1]).copy())
+            self._values += block.size
+
+    def pass_on(self, blocks: Iterator[Block], signal: Signal) -> Iterator[Block]:
+        """The same blocks, heard."""
+        for block in blocks:
+            self.hear(as_float(block, signal) if signal.full_scale else block)
+            yield block
+
+    def samples(self) -> Block:
+        """What was kept, `(channels, samples)`."""
+        return np.concatenate(self._blocks, axis=-1)
+
+
+def draw(
+    path: str, signal: Record, kernel: Block, output: Record, sample_rate: int | None, names: tuple[str, str]
+) -> None:
+    """Write the picture of a convolution to `path`."""
+    from convtool.plots import picture_format, render_convolution
+
+    picture = render_convolution(
+        signal=signal.samples(),
+        kernel=kernel.reshape(-1, kernel.shape[-1]),
+        output=output.samples(),
+        sample_rate=sample_rate,
+        names=(names[0], names[1], "output"),
+        format=picture_format(path),
+    )
+    file = AtomicFile(path)
+    file.file.write(picture)
+    file.commit()
