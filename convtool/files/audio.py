@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import struct
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,7 +16,7 @@ from convtool.files.pcm import Encoded, as_frames, quantise
 from convtool.files.signal import Block, Reader, Signal, Writer
 from convtool.files.source import Source
 from convtool.files.wav import SUBTYPES as WAV_SUBTYPES
-from convtool.files.wav import WavFile, WavPipeReader
+from convtool.files.wav import WavFile, WavPipeReader, is_unstated
 
 _BITS = {
     "PCM_S8": 8,
@@ -22,17 +25,15 @@ _BITS = {
     "PCM_24": 24,
     "PCM_32": 32,
     "ALAC_16": 16,
-    "ALAC_20": 20,
-    "ALAC_24": 24,
 }
+_INSTEAD = {"ALAC_20": "PCM_24", "ALAC_24": "PCM_24", "ALAC_32": "PCM_32"}
+"""What libsndfile's encoder damages, where samples can't be compressed, and what holds the same numbers."""
 _FLOATS = ("FLOAT", "VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
 _EXACT = (*_BITS, "FLOAT", "DOUBLE")
 _WIDE = ("PCM_24", "PCM_32", "ALAC_20", "ALAC_24", "ALAC_32")
-_COUNTED = ("WAV", "WAVEX", "RF64", "AIFF", "AU", "CAF", "W64", "FLAC")
-"""Formats whose headers count exactly, so that fewer samples mean a truncated file."""
-
-
 _ABSURD = 1 << 62
+_CUT = re.compile(r"^ *(?:data|SSND|BODY|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+"""What libsndfile's log says of a file that is shorter than its header declares; it then takes what is there."""
 
 
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
@@ -54,8 +55,6 @@ class AudioReader(Reader):
         self._source = source
         self._file = _open(source, kind)
         subtype, channels, rate = self._file.subtype, self._file.channels, self._file.samplerate
-        if rate <= 0:
-            raise InputError(f"the header declares a sample rate of {rate} Hz; expected more than 0")
         real = subtype in _FLOATS or subtype == "DOUBLE"
         self._raw: str = (
             ("float64" if subtype == "DOUBLE" else "float32")
@@ -75,24 +74,33 @@ class AudioReader(Reader):
         )
         self._read = 0
         self._unused = _unused_bits(self._file)
+        if cut := _CUT.search(self._file.extra_info):
+            declared, there = map(int, cut.groups())
+            if there < declared and not is_unstated(declared):
+                self._tell(f"truncated: the header declares {declared} bytes, {there} are there")
 
     def read(self, samples: int) -> Block:
         """The next samples, decoded; a damaged stream is an error, a truncated one a note."""
         declared = (self.signal.frames or 0) - self._read
         expected = min(samples, declared) if declared > 0 else samples
-        frames = np.empty((expected, self.signal.channels), self._raw)
+        frames: Block = np.empty((expected, self.signal.channels), self._raw)
         try:
             frames = self._file.read(out=frames)
         except (soundfile.LibsndfileError, AssertionError) as error:
-            if declared <= 0 < self._read:  # all that was promised is there; what follows is no audio
+            if self._read and not self.signal.frames:  # the length is unknown: this may be the end
+                self._tell(f"ends after sample {self._read}: what follows can't be decoded: {_words(error)}")
                 return frames[:0].T
             raise InputError(f"can't be decoded past sample {self._read}: {_words(error)}") from error
         self._read += len(frames)
         if self._unused and np.bitwise_or.reduce(frames, axis=None, initial=0) & self._unused:
             raise InputError(f"the bit depth changes after sample {self._read - len(frames)}; expected one throughout")
-        if len(frames) < expected and declared > 0 and self.signal.format in _COUNTED:
-            self.notes = [f"truncated: the header declares {self.signal.frames} samples, {self._read} are there"]
+        if len(frames) < expected and declared > 0 and self.signal.format == "FLAC":
+            self._tell(f"truncated: the header declares {self.signal.frames} samples, {self._read} are there")
         return frames.T
+
+    def _tell(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
 
     def close(self) -> None:
         self._file.close()
@@ -106,7 +114,7 @@ def _open(source: Source, kind: str) -> _Sequential:
     except soundfile.LibsndfileError as error:
         try:
             return _Sequential(os.fsencode(source.path or ""))
-        except soundfile.LibsndfileError:
+        except (soundfile.LibsndfileError, TypeError):  # a TypeError where the extension says "headerless"
             raise InputError(f"can't be decoded as {kind}: {_words(error)}") from error
 
 
@@ -122,12 +130,18 @@ def open_audio(source: Source, kind: str) -> Reader:
         source.read_exactly(12)
         return WavPipeReader(source, riff=riff)
     reader = AudioReader(source, kind)
-    if riff == b"RIFF" and not reader.signal.frames and reader.signal.subtype in WAV_SUBTYPES:
+    if riff == b"RIFF" and not reader.signal.frames and reader.signal.subtype in WAV_SUBTYPES and _unfinished(source):
         os.lseek(source.fileno(), 12, os.SEEK_SET)  # sizes left at 0 by a writer that was a pipe
         return WavPipeReader(source, riff=riff)
     return reader
 
 
+def _unfinished(source: Source) -> bool:
+    """Whether a RIFF's own size is not that of its file."""
+    return int(struct.unpack("<I", source.head[4:8])[0]) != os.fstat(source.fileno()).st_size - 8
+
+
+@lru_cache(maxsize=1)
 def formats() -> dict[str, str]:
     """The audio formats that can be written, with their names."""
     return dict(soundfile.available_formats())
@@ -138,14 +152,17 @@ def choose_subtype(format: str, wanted: str | None, signal: Signal) -> str:
 
     A lossy encoding is kept only inside its own format: a WAV can hold MP3 frames, but nobody means that.
     """
+    if wanted in _INSTEAD:
+        raise UsageError(f"{wanted} is not written: libsndfile's encoder damages noise; {_INSTEAD[wanted]} holds it")
     if wanted is not None:
         if not soundfile.check_format(format, wanted):
             possible = ", ".join(sorted(soundfile.available_subtypes(format)))
             raise UsageError(f"{format} can't hold subtype {wanted}; it can hold {possible}")
         return wanted
     own = signal.subtype or {"float64": "DOUBLE"}.get(signal.dtype, "FLOAT")
+    own = _INSTEAD.get(own, own)
     if own not in _EXACT and (
-        signal.format != format or own.startswith("MPEG") and (format, own) != ("MP3", "MPEG_LAYER_III")
+        signal.format != format or (own.startswith("MPEG") and (format, own) != ("MP3", "MPEG_LAYER_III"))
     ):
         own = ""
     if own in ("PCM_U8", "PCM_S8"):  # one and the same precision; each format has its own sign

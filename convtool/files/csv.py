@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,6 +17,7 @@ from convtool.files.signal import Block, Reader, Signal, Writer
 from convtool.files.source import CHUNK, Source
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_ROW = re.compile(r"^(?!#)[^\n]*\S", re.MULTILINE)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _WORDS = ("nan", "inf", "-inf")
 _MISSING = {"na", "n/a", "null", "none", "nil", "missing", "-", "?", "infinity", "true", "false"}
@@ -33,17 +35,21 @@ class Dialect:
     @classmethod
     def of(cls, line: str, decimal: str) -> Dialect:
         """The dialect of a text that begins with `line`: tab, then semicolon, then comma, then blanks."""
+        bare = re.sub('"[^"]*"', "", line)
         for delimiter in ("\t", ";", ","):
-            if delimiter in line and delimiter != decimal:
+            if delimiter in bare and delimiter != decimal:
                 return cls(delimiter, decimal)
         return cls(None, decimal)
 
     def split(self, line: str) -> list[str]:
         """The cells of one line, without quotes and blanks around them."""
-        if self.delimiter is None:
-            return line.split()
-        cells = next(csv.reader([line], delimiter=self.delimiter)) if '"' in line else line.split(self.delimiter)
-        return [cell.strip() for cell in cells]
+        if '"' in line:
+            try:
+                cells = csv.reader([line.strip()], delimiter=self.delimiter or " ", skipinitialspace=True, strict=True)
+                return [cell.strip() for cell in next(cells)]
+            except csv.Error:
+                pass  # stray quotes stay in their cells, which are then no numbers
+        return [cell.strip() for cell in line.split(self.delimiter)]
 
     def number(self, cell: str) -> str | None:
         """`cell` as Python writes that number, or None where it is none."""
@@ -58,7 +64,8 @@ class CsvReader(Reader):
     """Rows are samples, columns channels; one single row is one signal. Read as it comes.
 
     Worked in float64, which is exact for integers up to 2**53; a text that fits one block and holds
-    integers alone is worked in int64 if `exact`.
+    integers alone is worked in int64 if `exact`, and in a longer one integers that float64 would round
+    are an error.
     """
 
     def __init__(self, source: Source, *, columns: str | None = None, decimal: str = ".", exact: bool = True) -> None:
@@ -68,11 +75,12 @@ class CsvReader(Reader):
         self._blank = 0
         self.notes = []
         self._rest = source.read_exactly(CHUNK)
-        text = self._next_lines()
-        while not text.strip() and not self._ended:
-            text = self._next_lines()
+        self._exact = exact
+        text = self._next_lines().removeprefix("\ufeff")
+        while not self._ended and not _has_two_rows(text):  # a second row tells that the first is not alone
+            text += self._next_lines()
         self._line = 1
-        lines = _Lines(text.removeprefix("\ufeff"))
+        lines = _Lines(text)
         while lines.peek().startswith("#") or (lines.left and not lines.peek().strip()):
             lines.take()
         if not lines.left:
@@ -85,25 +93,16 @@ class CsvReader(Reader):
         self._width = len(names or self._dialect.split(lines.peek()))
         body = lines.rest()
         single = self._ended and names is None and columns is None and body.count("\n") == 1
-        self._chosen = None if columns is None else _choose(columns, names, self._width)
+        self._chosen = list(range(self._width)) if columns is None else _choose(columns, names, self._width)
         if single:
             body = "".join(f"{cell}\n" for cell in self._dialect.split(body))
             self._locate: Callable[[int, int], tuple[int, int]] = lambda row, _: (self._line, row + 1)
-            self._dialect, self._width = Dialect("\n", decimal), 1
+            self._dialect, self._width, self._chosen = Dialect("\n", decimal), 1, [0]
         else:
             self._locate = lambda row, column: (self._line + row, column + 1)
-        whole = self._parse(body)
-        if (
-            exact
-            and self._ended
-            and whole.size
-            and not set(".,eEnNiI") & set(body.replace(self._dialect.delimiter or " ", ""))
-        ):
-            whole = self._integers(body)
-        elif not single:
-            self._line += body.count("\n")
-        self._pending: Block = whole
-        if self._chosen is not None and names is not None:
+        self._pending = self._block(body, alone=self._ended)
+        self._line += body.count("\n")
+        if names is not None:
             names = tuple(names[i] for i in self._chosen)
         self.signal = Signal(
             format="CSV",
@@ -142,10 +141,24 @@ class CsvReader(Reader):
     def read(self, samples: int) -> Block:
         while not self._pending.shape[1] and not self._ended:
             text = self._next_lines()
-            self._pending = self._parse(text)
+            self._pending = self._block(text, alone=False)
             self._line += text.count("\n")
         block, self._pending = self._pending[:, :samples], self._pending[:, samples:]
         return block
+
+    def _block(self, text: str, *, alone: bool) -> Block:
+        """The numbers of complete lines, int64 where they are integers and the text stands `alone`."""
+        table = self._parse(text)
+        if not self._exact or not table.size or (not alone and np.abs(table).max() < 2**53):
+            return table
+        if set(".,eEnNiI") & set(text.replace(self._dialect.delimiter or " ", "")):
+            return table
+        integers = self._checked(text, np.int64)
+        if alone:
+            return integers
+        if (integers.astype(object) != table.astype(object)).any():
+            raise InputError("integers past 2**53 are not exact in so long a text; --dtype float64 rounds them")
+        return table
 
     def _parse(self, text: str) -> Block:
         """The numbers of complete lines, `(columns, rows)` in float64."""
@@ -154,10 +167,10 @@ class CsvReader(Reader):
             try:
                 table = np.array(list(map(float, cells))).reshape(-1, self._width).T
             except ValueError:
-                cells = None
-        if cells is None:
-            table = self._checked(text)
-        return np.ascontiguousarray(table if self._chosen is None else table[self._chosen])
+                pass
+            else:
+                return np.ascontiguousarray(table[self._chosen])
+        return self._checked(text, np.float64)
 
     def _plain_cells(self, text: str) -> list[str] | None:
         """All cells of a text of plain numbers in even rows; None where a closer look is due."""
@@ -178,56 +191,62 @@ class CsvReader(Reader):
             return None
         return delimiter.join(lines).split(delimiter) if lines else []
 
-    def _checked(self, text: str, convert: Callable[[str], Any] = float) -> Block:
+    def _checked(self, text: str, dtype: type[np.int64 | np.float64]) -> Block:
         """Cell by cell: the numbers, or an error with its line and column."""
+        convert = [dtype if column in self._chosen else np.float64 for column in range(self._width)]
         rows = []
         for index, line in enumerate(text.split("\n")[:-1]):
             cells = self._dialect.split(line) if self._dialect.delimiter != "\n" else [line]
             if len(cells) != self._width and line.strip():
                 at = self._locate(index, 0)[0]
                 raise InputError(f"line {at} has {len(cells)} columns; expected {self._width} as in the first")
-            rows.append([self._cell(cell, index, column, convert) for column, cell in enumerate(cells or [""])])
-        return np.array(rows, dtype=object if convert is int else np.float64).reshape(-1, self._width).T
+            row = [self._cell(cell, index, column, convert[column]) for column, cell in enumerate(cells or [""])]
+            rows.append([row[column] for column in self._chosen])
+        return np.ascontiguousarray(np.array(rows, dtype).reshape(-1, len(self._chosen)).T)
 
     def _cell(self, cell: str, row: int, column: int, convert: Callable[[str], Any]) -> Any:
         number = self._dialect.number(cell)
-        if number is not None:
-            return convert(number)
         line, at = self._locate(row, column)
+        if number is not None:
+            try:
+                return convert(number)
+            except (OverflowError, ValueError) as error:
+                too_large = f"{show(number)} is past what a 64-bit integer holds"
+                raise InputError(f"line {line}, column {at}: {too_large}; --dtype float64 rounds it") from error
         what = f"'{show(cell)}' is not a number" if cell else "the cell is empty"
         hint = "; decimal commas need --decimal ," if re.fullmatch(r"[+-]?\d+,\d+", cell) else ""
         raise InputError(f"line {line}, column {at}: {what}{hint}")
 
-    def _integers(self, text: str) -> Block:
-        """The same cells as exact integers."""
-        table = self._checked(text, int)
-        for column, row in np.argwhere(np.vectorize(lambda value: not -(2**63) <= value < 2**63)(table))[:1]:
-            line, at = self._locate(int(row), int(column))
-            too_large = f"{table[column, row]} is past what a 64-bit integer holds"
-            raise InputError(f"line {line}, column {at}: {too_large}; --dtype float64 rounds it")
-        table = table.astype(np.int64)
-        return np.ascontiguousarray(table if self._chosen is None else table[self._chosen])
-
     def close(self) -> None:
         self._source.close()
+
+
+def _has_two_rows(text: str) -> bool:
+    """Whether two lines of `text` are neither blank nor comments."""
+    return len(list(islice(_ROW.finditer(text), 2))) == 2
 
 
 class _Lines:
     """The lines of a text, taken from its beginning."""
 
     def __init__(self, text: str) -> None:
-        self.left = text
+        self._text = text
+        self._at = 0
         self.taken = 0
 
+    @property
+    def left(self) -> bool:
+        return self._at < len(self._text)
+
     def peek(self) -> str:
-        return self.left.partition("\n")[0]
+        return self._text[self._at : self._text.find("\n", self._at)]
 
     def take(self) -> None:
-        self.left = self.left.partition("\n")[2]
+        self._at = self._text.find("\n", self._at) + 1
         self.taken += 1
 
     def rest(self) -> str:
-        return self.left
+        return self._text[self._at :]
 
 
 def _header(cells: Sequence[str], dialect: Dialect) -> tuple[str, ...] | None:
@@ -273,6 +292,8 @@ class CsvWriter(Writer):
         """The text of a block: without the last line end in a single row, to which more may be joined."""
         if block.ndim == 3:
             block = block.reshape(-1, block.shape[-1])
+        if not block.size:
+            return ""
         if self._flat:
             return _format(block.ravel(), self._delimiter)
         if len(block) == 1:
@@ -304,8 +325,6 @@ def _format(values: Block, separator: str) -> str:
     >>> _format(np.array([4.0, -0.5, 5e33, 1e-5, np.nan]), ",")
     '4,-0.5,5e33,1e-5,nan'
     """
-    if not values.size:
-        return ""
     if np.issubdtype(values.dtype, np.integer):
         return separator.join(map(str, values.tolist()))
     if values.dtype == np.float32:
@@ -319,5 +338,6 @@ def _format(values: Block, separator: str) -> str:
 
 
 def _quoted(names: Sequence[str], delimiter: str) -> str:
-    cells = ['"' + name.replace('"', '""') + '"' if delimiter in name or '"' in name else name for name in names]
+    special = set('\t;," ' if delimiter == " " else '\t;,"')
+    cells = ['"' + name.replace('"', '""') + '"' if special & set(name) else name for name in names]
     return delimiter.join(cells)

@@ -6,6 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from convtool.errors import UsageError
@@ -55,17 +56,22 @@ def expand(words: Sequence[str], listed: Sequence[str] = ()) -> tuple[list[Input
 def _expand_word(word: str, passed: list[str]) -> Iterator[Input]:
     if word == "-":
         yield Input("stdin", "-", "stdin")
-    elif os.path.isdir(word):
-        yield from _walk(word, passed)
     elif os.path.lexists(word):
-        yield Input("file", word, os.path.basename(word))
+        yield from _expand_path(word, passed)
     elif glob.has_magic(word) and (found := sorted(glob.glob(word, recursive=True), key=os.fsencode)):
         for path in found:
-            yield from _expand_word(path, passed)
+            yield from _expand_path(path, passed)
     elif looks_like_numbers(word):
         yield Input("numbers", word, "numbers")
     else:
         yield Input("file", word, os.path.basename(word))
+
+
+def _expand_path(path: str, passed: list[str]) -> Iterator[Input]:
+    if os.path.isdir(path):
+        yield from _walk(path, passed)
+    else:
+        yield Input("file", path, os.path.basename(path))
 
 
 def looks_like_numbers(word: str) -> bool:
@@ -80,7 +86,7 @@ def looks_like_numbers(word: str) -> bool:
 def _walk(folder: str, passed: list[str]) -> Iterator[Input]:
     """The signal files below `folder`, by extension or by their first bytes, in bytewise order of path."""
     found: list[str] = []
-    for base, folders, files in os.walk(folder):
+    for base, folders, files in os.walk(folder, onerror=lambda error: passed.append(error.filename)):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found.extend(os.path.join(base, name) for name in files if not name.startswith("."))
     for path in sorted(found, key=os.fsencode):
@@ -106,7 +112,8 @@ def read_list(path: str, *, null: bool) -> list[str]:
     import sys
 
     try:
-        data = sys.stdin.buffer.read() if path == "-" else open(os.fsencode(path), "rb").read()
+        with open(os.fsencode(path), "rb") if path != "-" else nullcontext(sys.stdin.buffer) as file:
+            data = file.read()
     except OSError as error:
         raise UsageError(f"--input-list {show(path)}: {error.strerror}") from error
     separator = b"\0" if null else b"\n"

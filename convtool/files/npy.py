@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-import tokenize
+import warnings
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -55,6 +55,9 @@ class NpyReader(Reader):
     def read(self, samples: int) -> Block:
         """The next samples, gathered from wherever the memory order has put them."""
         count = min(samples, self._shape[self._time] - self._at)
+        if not count:
+            lead = (self.signal.channels,) if self.signal.batch is None else (self.signal.batch, self.signal.channels)
+            return np.empty((*lead, 0), self.signal.dtype)
         shape = self._shape[::-1] if self._fortran else self._shape
         time = len(shape) - 1 - self._time if self._fortran else self._time
         outer, inner = math.prod(shape[:time]), math.prod(shape[time + 1 :])
@@ -94,9 +97,14 @@ def _header(descriptor: int) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0, (3, 0): npy.read_array_header_2_0}
         if version not in read:
             raise InputError(f"NPY version {version[0]}.{version[1]} is unknown; expected 1.0 to 3.0")
-        shape, fortran, dtype = read[version](head)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, KeyError, tokenize.TokenError) as error:
-        raise InputError(f"the NPY header is damaged: {str(error).partition(':')[0] or 'too deep'}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers from Python 2 are read all the same
+            shape, fortran, dtype = read[version](head)
+    except InputError:
+        raise
+    except Exception as error:  # the header is a Python literal, and may fail in any way that these can
+        reason = str(error).partition("\n")[0].partition(":")[0]
+        raise InputError(f"the NPY header is damaged: {reason or 'too deep'}") from error
     kinds = {"c": "complex numbers", "O": "Python objects (pickled)", "V": "structured records"}
     if dtype.kind not in "fiub" or dtype.itemsize > 8:
         raise InputError(f"the array holds {kinds.get(dtype.kind, dtype.name)}; expected real numbers of up to 64 bits")
@@ -138,13 +146,13 @@ class NpyWriter(Writer):
     def close(self) -> None:
         signal, samples = self._signal, self._samples
         lead = (signal.batch, signal.channels) if signal.batch else (signal.channels,)
-        if signal.layout == "NTC" and signal.batch:
+        if signal.flat and signal.channels == 1:
+            self._head((samples,), fortran=False)
+        elif signal.layout == "NTC" and signal.batch:
             self._regroup(lead, samples)
             self._head((signal.batch, samples, signal.channels), fortran=False)
-        elif signal.layout == "NTC" and not signal.flat:
+        elif signal.layout == "NTC":
             self._head((samples, signal.channels), fortran=False)
-        elif signal.flat and signal.channels == 1:
-            self._head((samples,), fortran=False)
         else:
             self._head((*lead, samples), fortran=True)
 

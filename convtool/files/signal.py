@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Block = NDArray[Any]
 """Samples ``(channels, samples)``, or ``(batch, channels, samples)`` from a 3-D array."""
 
-BLOCK_SAMPLES = 1 << 20
+BLOCK_SAMPLES = 1 << 19
 """Samples of all channels together that one block holds at the most."""
 
 

@@ -55,7 +55,7 @@ def sniff(head: bytes) -> str | None:
     if head.startswith(b"\x93NUMPY"):
         return "NPY"
     for magic, name in _AUDIO.items():
-        if head.startswith(magic):
+        if head.startswith(magic) and (name == "NIST" or _is_binary(head)):  # else a word that begins a text
             return name
     if _is_mpeg(head):
         return "MP3"

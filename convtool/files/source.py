@@ -36,6 +36,8 @@ class Source:
             file = open(os.fsencode(path), "rb", buffering=0)
         except OSError as error:
             raise InputError(_reason(error)) from error
+        except ValueError as error:
+            raise InputError("no path holds a NUL byte; lists separated by NUL are read with -0") from error
         return cls(file, seekable=_is_regular(file), path=path)
 
     @classmethod
@@ -46,7 +48,10 @@ class Source:
     @classmethod
     def of_stdin(cls) -> Source:
         """Standard input, a pipe or a redirected file alike."""
-        file = os.fdopen(0, "rb", buffering=0, closefd=False)
+        try:
+            file = os.fdopen(0, "rb", buffering=0, closefd=False)
+        except OSError as error:  # closed by the caller
+            raise InputError(_reason(error)) from error
         return cls(file, seekable=_is_regular(file) and os.lseek(0, 0, os.SEEK_CUR) == 0)
 
     def _take_head(self) -> bytes:

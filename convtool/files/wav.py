@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from convtool.errors import InputError
+from convtool.errors import InputError, OutputError
 from convtool.files.pcm import Encoded
 from convtool.files.signal import Block, Reader, Signal
 from convtool.files.source import Source
@@ -46,6 +46,8 @@ class WavFile:
         self._bits = bits
         frame = signal.channels * bits // 8
         rate = signal.sample_rate or 0
+        if signal.channels > 0xFFFF or rate > _UNKNOWN:
+            raise OutputError(f"WAV can't be written with {signal.channels} channels at {rate} Hz")
         fmt = struct.pack("<HHIIHH", code, signal.channels, rate, rate * frame & _UNKNOWN, frame & 0xFFFF, bits)
         chunks = _chunk(b"fmt ", fmt) if code == _PCM else _chunk(b"fmt ", fmt + b"\0\0") + _chunk(b"fact", b"\xff" * 4)
         room = b"" if self._start is None else _chunk(b"JUNK", bytes(28))
@@ -121,6 +123,11 @@ def _appends(file: BinaryIO) -> bool:
     return bool(fcntl.fcntl(file.fileno(), fcntl.F_GETFL) & os.O_APPEND)
 
 
+def is_unstated(size: int) -> bool:
+    """Whether a writer that could not know `size` left it in the header; SoX says 0x7FFFF000 in whole frames."""
+    return size in (0, _UNKNOWN, (1 << 64) - 1) or 0 <= 0x7FFFF000 - size < 1 << 16
+
+
 class WavFormat(NamedTuple):
     """What the chunks before the samples say."""
 
@@ -139,7 +146,7 @@ class WavPipeReader(Reader):
         _, bits = SUBTYPES[fmt.subtype]
         self._bits = bits
         self._frame = fmt.channels * bits // 8
-        self._left = size // self._frame if size not in (0, _UNKNOWN) else None
+        self._left = None if is_unstated(size) else size // self._frame
         self.signal = Signal(
             format="WAV",
             subtype=fmt.subtype,
@@ -182,6 +189,7 @@ def _decode(raw: np.ndarray[Any, Any], bits: int, signal: Signal) -> Block:
 def _read_chunks(source: Source, riff: bytes) -> tuple[WavFormat, int]:
     """Go through the chunks up to the samples."""
     found: WavFormat | None = None
+    wide = _UNKNOWN
     while True:
         head = source.read_exactly(8)
         if len(head) < 8:
@@ -190,10 +198,12 @@ def _read_chunks(source: Source, riff: bytes) -> tuple[WavFormat, int]:
         if name == b"data":
             if found is None:
                 raise InputError("the WAV has samples before their format: expected a 'fmt ' chunk first")
-            return found, size if riff == b"RIFF" else _UNKNOWN
-        content = _skip_or_read(source, size + size % 2, keep=name == b"fmt ")
+            return found, size if riff == b"RIFF" else wide
+        content = _skip_or_read(source, size + size % 2, keep=name in (b"fmt ", b"ds64"))
         if name == b"fmt ":
             found = _parse_format(content)
+        elif name == b"ds64" and len(content) >= 16:
+            wide = struct.unpack("<Q", content[8:16])[0]
 
 
 def _skip_or_read(source: Source, size: int, *, keep: bool) -> bytes:

@@ -1,0 +1,399 @@
+"""Where bytes come from and where they go: sources, first bytes, names, formats, and files that appear whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convtool.errors import InputError, OutputError
+from convtool.files import formats
+from convtool.files.atomic import AtomicFile, write_error
+from convtool.files.names import show
+from convtool.files.sniff import HEAD, sniff
+from convtool.files.source import Source
+
+CONTENT = bytes(range(256)) * 40
+
+
+@contextmanager
+def standard_input(descriptor: int) -> Iterator[None]:
+    """`descriptor` in the place of standard input."""
+    kept = os.dup(0)
+    os.dup2(descriptor, 0)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
+@contextmanager
+def pipe_of(data: bytes) -> Iterator[int]:
+    """The reading end of a pipe into which `data` goes."""
+    end, start = os.pipe()
+
+    def feed() -> None:
+        with open(start, "wb") as file:
+            file.write(data)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    yield end
+    thread.join()
+    os.close(end)
+
+
+# Sources
+
+
+@contextmanager
+def source_of(kind: str, tmp_path: Path) -> Iterator[Source]:
+    """`CONTENT` as it comes from a file, a named pipe, or either as standard input."""
+    path = tmp_path / "data"
+    if kind in ("file", "redirected"):
+        path.write_bytes(CONTENT)
+    if kind == "file":
+        with closing(Source.of_path(str(path))) as source:
+            yield source
+    elif kind == "redirected":
+        with path.open("rb") as file, standard_input(file.fileno()), closing(Source.of_stdin()) as source:
+            yield source
+    elif kind == "pipe":
+        with pipe_of(CONTENT) as end, standard_input(end), closing(Source.of_stdin()) as source:
+            yield source
+    else:
+        os.mkfifo(path)
+        thread = threading.Thread(target=path.write_bytes, args=(CONTENT,))
+        thread.start()
+        with closing(Source.of_path(str(path))) as source:
+            yield source
+        thread.join()
+
+
+KINDS = ["file", "redirected", "pipe", "named pipe"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_bytes_come_once_and_in_order(kind: str, tmp_path: Path) -> None:
+    with source_of(kind, tmp_path) as source:
+        assert source.head == CONTENT[:HEAD]
+        assert source.seekable == (kind in ("file", "redirected"))
+        assert source.read(10) == CONTENT[:10]
+        assert source.read(10_000) == CONTENT[10:HEAD]
+        assert source.read_exactly(3000) == CONTENT[HEAD : HEAD + 3000]
+        assert source.read_exactly(1 << 20) == CONTENT[HEAD + 3000 :]
+        assert source.read() == source.read_exactly(1) == b""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_descriptor_stands_at_the_beginning_of_all_bytes(kind: str, tmp_path: Path) -> None:
+    with source_of(kind, tmp_path) as source:
+        for _ in range(2):
+            assert os.read(source.fileno(), 1 << 20) == CONTENT
+        assert source.seekable
+
+
+def test_text_in_place_has_a_descriptor_too() -> None:
+    with closing(Source.of_text("4,1\udce9")) as source:
+        assert source.head == b"4,1\xe9"
+        assert os.read(source.fileno(), 100) == b"4,1\xe9"
+
+
+def test_standard_input_redirected_from_a_place_inside_a_file_is_read_from_there(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(CONTENT)
+    with (tmp_path / "data").open("rb") as file, standard_input(file.fileno()):
+        os.lseek(0, 100, os.SEEK_SET)
+        with closing(Source.of_stdin()) as source:
+            assert not source.seekable
+            assert os.read(source.fileno(), 1 << 20) == CONTENT[100:]
+
+
+def test_standard_input_stays_open() -> None:
+    with pipe_of(CONTENT) as end, standard_input(end):
+        Source.of_stdin().close()
+        assert os.read(0, 10) == CONTENT[HEAD : HEAD + 10]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing", "no such file"),
+        ("folder", "is a folder; expected a file"),
+        ("file/below", "can't be read: Not a directory"),
+        ("nul\0byte", "no path holds a NUL byte; lists separated by NUL are read with -0"),
+    ],
+)
+def test_what_can_not_be_opened(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError) as caught:
+        Source.of_path(f"{tmp_path}/{name}")
+    assert str(caught.value) == message
+
+
+def test_a_file_one_may_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(InputError, match=r"^permission denied: can't be read$"):
+        Source.of_path(str(tmp_path / "a"))
+
+
+def test_closed_standard_input(tmp_path: Path) -> None:
+    with standard_input(os.open(tmp_path, os.O_RDONLY)):
+        with pytest.raises(InputError, match=r"^is a folder; expected a file$"):
+            Source.of_stdin()
+        os.close(0)
+        with pytest.raises(InputError, match=r"^can't be read: Bad file descriptor$"):
+            Source.of_stdin()
+
+
+def test_a_read_that_fails() -> None:
+    class Broken:
+        def read(self, _: int) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    broken: Any = Broken()
+    with pytest.raises(InputError, match=r"^can't be read: Input/output error$"):
+        Source(broken, seekable=False)
+
+
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9"
+    with open(path, "wb") as file:
+        file.write(b"1")
+    with closing(Source.of_path(os.fsdecode(path))) as source:
+        assert source.read() == b"1"
+
+
+# First bytes
+
+
+@pytest.mark.parametrize("format", ["WAV", "WAVEX", "AIFF", "AU", "CAF", "W64", "RF64", "FLAC", "OGG", "MP3"])
+def test_formats_are_known_by_their_first_bytes(tmp_path: Path, format: str) -> None:
+    soundfile.write(tmp_path / "a", [0.0] * 5000, 44100, format=format)
+    assert sniff((tmp_path / "a").read_bytes()[:HEAD]) == {"WAVEX": "WAV"}.get(format, format)
+
+
+@pytest.mark.parametrize(
+    ("head", "format"),
+    [
+        (b"\x93NUMPY\1\0", "NPY"),
+        (b"ID3\3\0\0\0", "MP3"),
+        (b"\xff\xfb\x90\x64\0\0", "MP3"),
+        (b"\xff\xf3\x40\xc0\0\0", "MP3"),
+        (b"RIFX\0\0\0\0", "WAV"),
+        (b"dns.\x18\0\0\0", "AU"),
+        (b"NIST_1A\n   1024\n", "NIST"),
+        (b"Creative Voice File\x1a", "VOC"),
+        (b"4,1,2,5\n", "CSV"),
+        (b"\xef\xbb\xbfa;b\r\n", "CSV"),
+        (b"caf\xe9\n1\n", "CSV"),
+        (b"FORM,FORMANT\n1,2\n", "CSV"),
+        (b"ID3\n1\n", "CSV"),
+        (b"RIFF", "CSV"),
+        (b"-", "CSV"),
+        (b"\x0c1\n", "CSV"),
+        (b"\0\1\2", None),
+        (b"\xff\xff\xff\xff", "CSV"),
+        (b"\xff\xfb\xf0\x64", "CSV"),
+        (b"\xff\xfb\x9c\x64", "CSV"),
+        (b"\xff\xf9\x90\x64", "CSV"),
+        (b"\xff\xfb\x90", "CSV"),
+    ],
+)
+def test_told_from_the_first_bytes(head: bytes, format: str | None) -> None:
+    assert sniff(head) == format
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"", "the file is empty: expected a signal"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, not the file itself: run 'git lfs pull'"),
+        (b"PK\3\4", "a zip archive"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"\x89PNG", "a PNG picture"),
+        (b"\xff\xd8\xff\xe0", "a JPEG picture"),
+        (b"GIF89a", "a GIF picture"),
+        (b"\x1f\x8b\x08", "a gzip archive: unpack it first"),
+        (b"\x7fELF", "a program"),
+        ("1,2\n3,4".encode("utf-16"), "UTF-16 text: save it as UTF-8"),
+        ("\ufeff1,2".encode("utf-16-be"), "UTF-16 text: save it as UTF-8"),
+        (b"\xef\xbb\xbf \r\n<!DOCTYPE html>", "an HTML or XML page"),
+        (b"<?xml version='1.0'?>", "an HTML or XML page"),
+    ],
+)
+def test_what_is_certainly_no_signal_is_named(head: bytes, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        sniff(head)
+    assert words in str(caught.value)
+
+
+@given(st.binary(min_size=1, max_size=20))
+def test_any_bytes_have_an_answer(head: bytes) -> None:
+    with suppress(InputError):
+        assert sniff(head) in {None, "CSV", "NPY", "SD2", "NIST", "VOC", "IRCAM", *formats.AUDIO.values()}
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("plain é 音.wav", "plain é 音.wav"),
+        (b"caf\xe9.wav", r"caf\xe9.wav"),
+        ("a\nb\r\t", r"a\nb\r\t"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("\u202egpj.exe", r"\u202egpj.exe"),
+        (Path("a/b"), "a/b"),
+    ],
+)
+def test_names_are_shown_on_one_line(name: Any, shown: str) -> None:
+    assert show(name) == shown
+
+
+@given(st.binary())
+def test_no_name_can_drive_a_terminal(name: bytes) -> None:
+    assert show(name).isprintable()
+
+
+# Formats
+
+
+@pytest.mark.parametrize(
+    ("path", "extension", "family"),
+    [
+        ("a/b.WAV", "wav", "WAV"),
+        ("b.tar.opus", "opus", "OGG"),
+        ("b.Csv", "csv", "CSV"),
+        ("b.txt", "txt", "CSV"),
+        ("b.npy", "npy", "NPY"),
+        ("b.aifc", "aifc", "AIFF"),
+        ("a.wav/b", "", None),
+        (".wav", "", None),
+        ("b.xyz", "xyz", None),
+    ],
+)
+def test_formats_by_extension(path: str, extension: str, family: str | None) -> None:
+    assert formats.extension(path) == extension
+    assert formats.family(extension) == family
+
+
+def test_every_audio_extension_is_a_format_that_can_be_written() -> None:
+    assert set(formats.AUDIO.values()) <= set(soundfile.available_formats())
+    assert formats.family(None) is None
+
+
+# Files that appear whole or not at all
+
+
+@pytest.fixture(params=["unnamed", "named"])
+def temporary(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With files that have no name yet, and on systems that have none."""
+    if request.param == "named":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    return request.param
+
+
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_a_file_is_there_when_it_is_complete(tmp_path: Path, temporary: str, old: bytes | None) -> None:
+    path = tmp_path / "a"
+    if old is not None:
+        path.write_bytes(old)
+    output = AtomicFile(str(path))
+    output.file.write(b"new")
+    assert (path.read_bytes() if path.exists() else None) == old
+    assert len(list(tmp_path.glob(".convtool-*.part"))) == (temporary == "named")
+    output.commit()
+    output.discard()
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_a_discarded_file_leaves_what_was_there(tmp_path: Path, temporary: str, old: bytes | None) -> None:
+    path = tmp_path / "a"
+    if old is not None:
+        path.write_bytes(old)
+    output = AtomicFile(str(path))
+    output.file.write(b"new")
+    output.discard()
+    output.discard()
+    assert output.file.closed
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == ([] if old is None else [old])
+
+
+def test_folders_are_made_and_names_need_not_be_utf_8(tmp_path: Path, temporary: str) -> None:
+    path = os.fsencode(tmp_path) + b"/a/b/caf\xe9"
+    for content in (b"1", b"2"):
+        output = AtomicFile(os.fsdecode(path))
+        output.file.write(content)
+        output.commit()
+        with open(path, "rb") as file:
+            assert file.read() == content
+
+
+def test_a_name_in_the_current_folder(tmp_path: Path, temporary: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    AtomicFile("a").commit()
+    assert os.listdir() == ["a"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o000, 0o666)])
+def test_permissions_follow_the_umask(tmp_path: Path, temporary: str, mask: int, mode: int) -> None:
+    kept = os.umask(mask)
+    try:
+        AtomicFile(str(tmp_path / "a")).commit()
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(kept)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
+
+
+def test_a_link_is_replaced_not_followed(tmp_path: Path, temporary: str) -> None:
+    (tmp_path / "target").write_bytes(b"kept")
+    (tmp_path / "link").symlink_to("target")
+    AtomicFile(str(tmp_path / "link")).commit()
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"kept"
+
+
+def test_a_place_that_can_not_be_written_to(tmp_path: Path, temporary: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"^can't be written to: Not a directory$"):
+        AtomicFile(str(tmp_path / "file" / "below" / "a"))
+
+
+def test_a_folder_in_the_way_stays_and_nothing_else(tmp_path: Path, temporary: str) -> None:
+    (tmp_path / "a").mkdir()
+    output = AtomicFile(str(tmp_path / "a"))
+    with pytest.raises(OutputError, match=r"^can't be put in place: Is a directory$"):
+        output.commit()
+    assert output.file.closed
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (errno.ENOSPC, r"a\x1b: the disk is full; nothing was left under that name"),
+        (errno.EIO, r"a\x1b: can't be written: Input/output error"),
+    ],
+)
+def test_what_is_told_when_the_system_refuses(code: int, message: str) -> None:
+    assert str(write_error("a\x1b", OSError(code, os.strerror(code)))) == message
