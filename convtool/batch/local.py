@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -31,14 +32,14 @@ class LocalExecutor(Executor):
     """
 
     def __init__(self, workers: int, preload: Sequence[str], setup: Callable[[], None]) -> None:
-        methods = multiprocessing.get_all_start_methods()
-        self._context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-        if "forkserver" in methods:
-            self._context.set_forkserver_preload(list(preload))
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(list(preload))
+        _start_server()
         self._setup = setup
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._processes: dict[int, BaseProcess] = {}
-        self._closing = False
+        self._starting = threading.Lock()
+        self._stopped = False
         self._threads = [threading.Thread(target=self._serve, args=(n,), daemon=True) for n in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -58,21 +59,20 @@ class LocalExecutor(Executor):
             future, function, arguments = call
             if not future.set_running_or_notify_cancel():
                 continue
-            worker = worker or self._start(number)
-            process, pipe = worker
             try:
-                pipe.send((function, arguments))
-                ok, value = pipe.recv()
-            except (EOFError, OSError):
-                pipe.close()
-                process.join()
-                future.set_exception(WorkerDied(_cause(process.exitcode)))
+                worker = worker or self._start(number)
+                worker[1].send((function, arguments))
+                ok, value = worker[1].recv()
+            except (EOFError, OSError) as error:
+                future.set_exception(error if worker is None else _bury(*worker))
                 worker = None
-                continue
-            if ok:
-                future.set_result(value)
+            except Exception as error:  # the call can't be pickled
+                future.set_exception(error)
             else:
-                future.set_exception(value)
+                if ok:
+                    future.set_result(value)
+                else:
+                    future.set_exception(value)
         if worker is not None:
             worker[1].close()
             worker[0].join()
@@ -80,9 +80,12 @@ class LocalExecutor(Executor):
     def _start(self, number: int) -> tuple[BaseProcess, Connection]:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, self._setup), daemon=True)
-        process.start()
+        with self._starting:
+            if self._stopped:
+                raise WorkerDied("the work was stopped")
+            process.start()
+            self._processes[number] = process
         theirs.close()
-        self._processes[number] = process
         return process, ours
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -92,6 +95,8 @@ class LocalExecutor(Executor):
                 call = self._calls.get()
                 if call is not None:
                     call[0].cancel()
+            with self._starting:
+                self._stopped = True
             for process in self._processes.values():
                 process.terminate()
         for _ in self._threads:
@@ -99,6 +104,22 @@ class LocalExecutor(Executor):
         if wait:
             for thread in self._threads:
                 thread.join()
+
+
+def _start_server() -> None:
+    """Start the server that workers are forked from; Ctrl-C reaches the whole group, and must not end its imports."""
+    resource_tracker.ensure_running()  # which the server would start, and unblock the signal
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _bury(process: BaseProcess, pipe: Connection) -> WorkerDied:
+    pipe.close()
+    process.join()
+    return WorkerDied(_cause(process.exitcode))
 
 
 def _cause(exitcode: int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
 from convtool.batch.outcome import Outcome
@@ -29,15 +29,20 @@ def perform(job: Job, task: Task) -> Outcome:
         outcome = job(task)
     except BrokenPipeError:
         raise
-    except ConvtoolError as error:
-        outcome = failure(task, str(error), error.exit_code)
-    except MemoryError as error:
-        outcome = failure(task, f"out of memory{': ' if str(error) else ''}{error}")
     except Exception as error:  # a fault of the program must not stop the other inputs either
-        outcome = failure(task, f"unexpected {type(error).__name__}: {_first_line(error)} (--debug shows where)")
+        outcome = failure(task, explain(error), error.exit_code if isinstance(error, ConvtoolError) else 1)
         outcome.trace = traceback.format_exc()
     outcome.seconds = round(time.perf_counter() - started, 6)
     return outcome
+
+
+def explain(error: Exception) -> str:
+    """What to say of `error`, in one line."""
+    if isinstance(error, ConvtoolError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"out of memory{': ' if str(error) else ''}{error}"
+    return f"unexpected {type(error).__name__}: {_first_line(error)} (--debug shows where)"
 
 
 def _first_line(error: Exception) -> str:
@@ -92,8 +97,6 @@ def _result(future: Future[Any], task: Task) -> Outcome:
     """The outcome of a task run elsewhere; a worker that died is a failure like any other."""
     try:
         outcome: Outcome = future.result()
-    except CancelledError:
-        raise
     except Exception as error:
         return failure(task, _first_line(error) or type(error).__name__)
     return outcome

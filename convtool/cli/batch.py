@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,8 @@ from convtool.errors import UsageError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    import rich.progress
 
     from convtool.batch.outcome import Outcome
     from convtool.batch.plan import Task
@@ -35,21 +37,31 @@ class Batch:
 
 def run_batch(
     io: Io,
-    batch: Batch,
+    options: Mapping[str, Any],
     make_job: Callable[[int], Job],
     *,
-    threads: int | None,
+    single: str | None = None,
     also_read: Sequence[str] = (),
-    also_written: Sequence[str] = (),
 ) -> int:
-    """Plan the inputs, run the job that `make_job(threads)` gives on each, report; the exit code."""
+    """Plan the inputs, run the job that `make_job(threads)` gives on each, report; the exit code.
+
+    `single` says why there can be but one input.
+    """
     from convtool.batch.local import cores
     from convtool.batch.outcome import Outcome
     from convtool.batch.plan import plan
 
     talk = Talk.of(click.get_current_context())
+    batch = Batch(**{name: options[name] for name in Batch.__dataclass_fields__})
+    plot: str | None = options["plot"]
+    if plot:
+        from convtool.plots import picture_format
+
+        picture_format(plot)
+        single = single or "--plot draws one input"
     inputs, passed = io.find()
-    extra = [*also_written, *([batch.report] if batch.report else [])]
+    if single and len(inputs) > 1:
+        raise UsageError(f"{single}; {len(inputs)} were given")
     tasks = plan(
         inputs,
         io.output,
@@ -57,7 +69,7 @@ def run_batch(
         overwrite=io.overwrite,
         skip_existing=io.skip_existing,
         also_read=also_read,
-        also_written=extra,
+        also_written=[path for path in (plot, batch.report) if path],
     )
     if batch.as_json and tasks[0].output is None and not batch.dry_run:
         raise UsageError("--json prints on standard output, where the result goes; give -o")
@@ -73,7 +85,7 @@ def run_batch(
                 click.echo(f"{outcome.input} -> {_show(outcome.output or 'standard output')}{exists}")
     else:
         jobs = min(batch.jobs or cores(), sum(not task.skip for task in tasks)) or 1
-        outcomes = _run(make_job(share_threads(threads, jobs)), tasks, jobs, batch, talk)
+        outcomes = _run(make_job(share_threads(options["threads"], jobs)), tasks, jobs, batch, talk)
     if batch.as_json:
         for outcome in outcomes:
             click.echo(outcome.as_json())
@@ -85,7 +97,7 @@ def run_batch(
 def _run(job: Job, tasks: Sequence[Task], jobs: int, batch: Batch, talk: Talk) -> list[Outcome]:
     from convtool.batch.run import run_all
 
-    with _executor(len(tasks), jobs) as executor, _progress(len(tasks), batch, talk) as advance:
+    with _executor(tasks, jobs) as executor, _progress(len(tasks), batch, talk) as advance:
 
         def done(outcome: Outcome) -> None:
             advance()
@@ -114,9 +126,9 @@ def _tell(outcome: Outcome, talk: Talk, *, one: bool) -> None:
 
 
 @contextmanager
-def _executor(inputs: int, jobs: int) -> Iterator[Executor | None]:
+def _executor(tasks: Sequence[Task], jobs: int) -> Iterator[Executor | None]:
     """Workers where there are several inputs; a single one is worked on here, at once."""
-    if inputs == 1:
+    if len(tasks) == 1 or all(task.skip for task in tasks):
         from convtool.cli.options import quiet_libraries
 
         quiet_libraries()
@@ -141,9 +153,15 @@ def _progress(inputs: int, batch: Batch, talk: Talk) -> Iterator[Callable[[], No
         yield lambda: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
+    from rich.text import Text
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.speed:.0f}/s"), TimeRemainingColumn())
+    class Rate(ProgressColumn):
+        def render(self, task: rich.progress.Task) -> Text:
+            speed = task.speed or 0.0  # there is none before the first result
+            return Text(f"{speed:.{0 if speed >= 10 else 1}f}/s")
+
+    columns = (BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=inputs)
         yield lambda: bar.advance(task)

@@ -6,8 +6,16 @@ from typing import Any
 
 import click
 
-from convtool.cli.batch import Batch, run_batch
-from convtool.cli.options import Io, batch_options, compute_options, input_options, output_options, talk_options
+from convtool.cli.batch import run_batch
+from convtool.cli.options import (
+    Io,
+    batch_options,
+    compute_options,
+    input_options,
+    output_options,
+    settings,
+    talk_options,
+)
 from convtool.errors import UsageError
 
 
@@ -102,57 +110,40 @@ def command(**options: Any) -> int:
       cat x.csv | convtool convolve -k 0.25,0.5,0.25 --mode same
     """
     from convtool.jobs.convolve import ConvolveJob
-    from convtool.jobs.kernel import Shaping, load
+    from convtool.jobs.kernel import Shaping, load, path_of
 
-    def pick(cls: Any) -> Any:
-        return cls(**{name: options[name] for name in cls.__dataclass_fields__})
-
-    io: Io = pick(Io)
+    io = Io.of(options)
     if options["padding_mode"] != "zeros" and options["mode"] != "same":
         raise UsageError(f"--padding-mode {options['padding_mode']} needs --mode same")
     if options["align_peak"] and options["mix"] == 1.0:
         raise UsageError("--align-peak delays the dry part; give --mix below 1")
     shaping = Shaping(
-        options["matrix"],
-        options["resample_kernel"],
-        options["trim_kernel"],
-        options["kernel_norm"],
-        options["correlate"],
-        options["gain"],
-        options["mix"],
-        options["align_peak"],
+        matrix=options["matrix"],
+        resample=options["resample_kernel"],
+        trim_db=options["trim_kernel"],
+        norm=options["kernel_norm"],
+        correlate=options["correlate"],
+        gain_db=options["gain"],
+        mix=options["mix"],
+        align_peak=options["align_peak"],
     )
+    own = {name: options[name] for name in ("bias", "mode", "stride", "dilation", "padding_mode", "method")}
 
     def job(threads: int) -> ConvolveJob:
-        return ConvolveJob(
-            options["kernel"],
-            shaping,
-            options["bias"],
-            options["mode"],
-            options["stride"],
-            options["dilation"],
-            options["padding_mode"],
-            options["method"],
-            options["dtype"],
-            options["nan"],
-            options["device"],
-            threads,
-            options["fail_on_clip"],
-            options["plot"],
-            io.reading(),
-            io.writing(),
-        )
+        return ConvolveJob(options["kernel"], shaping, **own, **settings(options, io, threads))
 
     sources = [word for word in (options["kernel"], options["bias"]) if word is not None]
-    if "-" in sources and (len(io.inputs) != 1 or "-" in io.inputs or io.input_list == "-"):
-        raise UsageError("standard input can't be the kernel and an input, nor the kernel of several inputs")
+    single = None
+    if "-" in sources:
+        single = "a kernel on standard input serves one input"
+        if sources.count("-") > 1 or io.takes_stdin():
+            raise UsageError("standard input can be the kernel, the bias or the input, and one of them alone")
     for word in sources:
         load(word)  # a kernel that can't be read is one error, not one for each input
     return run_batch(
         io,
-        pick(Batch),
+        options,
         job,
-        threads=options["threads"],
-        also_read=sources,
-        also_written=[options["plot"]] if options["plot"] else [],
+        single=single,
+        also_read=[path_of(word) for word in sources],
     )

@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -45,14 +46,28 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; Click would turn a closed pipe into exit 1."""
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line, print --help; Click would turn a closed pipe into exit 1."""
         try:
-            return super().invoke(ctx)
-        except UsageError as error:
-            raise click.UsageError(str(error), Talk.of(ctx).command or ctx) from error
+            return super().make_context(*args, **extra)
         except BrokenPipeError as error:
             raise ClosedPipe from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        talk = Talk.of(ctx)
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ClosedPipe from error
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if talk.debug:
+                click.echo(traceback.format_exc(), err=True)
+            if isinstance(error, UsageError):
+                raise click.UsageError(str(error), talk.command or ctx) from error
+            raise
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -73,43 +88,50 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with the exit code that the outcome asks for."""
+    _hold_streams()
     code = _run()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            code = code or 1
     if "torch" in sys.modules:
-        os._exit(code)  # taking torch apart costs a third of a second, and there is nothing left to do
+        os._exit(code)  # taking torch apart costs a third of a second; click.echo leaves nothing to flush
     sys.exit(code)
 
 
 def _run() -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        result = cli.main(standalone_mode=False)
-    except click.exceptions.Exit as error:
-        return error.exit_code
+        result = cli.main(prog_name="convtool", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except ConvtoolError as error:
-        click.echo(f"Error: {error}", err=True)
-        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 128 + signal.SIGINT
+    except Exception as error:
+        from convtool.batch.run import explain
+
+        click.echo(f"Error: {explain(error)}", err=True)
+        return error.exit_code if isinstance(error, ConvtoolError) else 1
     except Terminated:
         return 128 + signal.SIGTERM
     except ClosedPipe:
-        _end_as_cat_does()
+        return _end_as_cat_does()
     return result if isinstance(result, int) else 0
+
+
+def _hold_streams() -> None:
+    """Closed standard streams stay unusable, but files opened later must not get their numbers."""
+    for number, flags in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
 
 
 def _terminate(*_: object) -> None:
     raise Terminated
 
 
-def _end_as_cat_does() -> None:
-    """Die of SIGPIPE, quietly, as programs do that leave the signal alone."""
+def _end_as_cat_does() -> int:
+    """Die of SIGPIPE, quietly, as programs do that leave the signal alone; where it is blocked, say so."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGPIPE)
+    return 128 + signal.SIGPIPE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -169,6 +169,11 @@ class Io:
     skip_existing: bool
     dtype: str | None
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Io:
+        """Those among all options of a command."""
+        return cls(**{name: options[name] for name in cls.__dataclass_fields__})
+
     def find(self) -> tuple[list[Input], list[str]]:
         """The inputs that are meant, and the files of folders that were passed over."""
         from convtool.files.inputs import expand, read_list
@@ -176,10 +181,14 @@ class Io:
         if self.null and self.input_list is None:
             raise UsageError("-0 says how --input-list is separated; give that too")
         listed = [] if self.input_list is None else read_list(self.input_list, null=self.null)
-        inputs, passed = expand(self.inputs, listed) if self.inputs or self.input_list is None else expand((), listed)
+        inputs, passed = expand(self.inputs, listed)
         if not inputs or (self.input_list is not None and not listed and not self.inputs):
             raise UsageError("there is no signal file among the inputs")
         return inputs, passed
+
+    def takes_stdin(self) -> bool:
+        """Whether standard input is an input, or the list of them."""
+        return "-" in (*self.inputs, self.input_list) or not (self.inputs or self.input_list)
 
     def reading(self) -> ReadOptions:
         """How the inputs are read."""
@@ -200,6 +209,12 @@ class Io:
         return WriteOptions(form, self.subtype and self.subtype.upper())
 
 
+def settings(options: Mapping[str, Any], io: Io, threads: int) -> dict[str, Any]:
+    """What the options say to every signal job."""
+    shared = {name: options[name] for name in ("dtype", "nan", "device", "fail_on_clip", "plot")}
+    return {**shared, "threads": threads, "read": io.reading(), "write": io.writing()}
+
+
 def share_threads(threads: int | None, jobs: int) -> int:
     """Threads for one input: what was asked for, else an equal share of the cores."""
     from convtool.batch.local import cores
@@ -215,8 +230,3 @@ def quiet_libraries() -> None:
     os.dup2(nowhere, 2)
     os.close(nowhere)
     sys.stderr = kept
-
-
-def names(values: Sequence[str]) -> str:
-    """Names in a line."""
-    return ", ".join(values)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
+import platform
 from types import ModuleType
 
 from convtool.errors import UsageError
+
+_M_ARENA_MAX = -8
 
 
 def load_torch() -> ModuleType:
@@ -16,6 +20,7 @@ def load_torch() -> ModuleType:
     work, so torch gets one thread; jobs run several blocks side by side instead.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
+    _share_one_heap()
     enabled = gc.isenabled()
     gc.disable()
     import torch
@@ -25,6 +30,12 @@ def load_torch() -> ModuleType:
         gc.enable()
     torch.set_num_threads(1)
     return torch
+
+
+def _share_one_heap() -> None:
+    """Let glibc's threads share one heap: with one each, what a thread frees is of no use to the others."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def choose_device(name: str, values: int | None) -> str:

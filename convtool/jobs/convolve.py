@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from convtool.batch.outcome import Outcome
-from convtool.batch.plan import Task
-from convtool.errors import CheckFailed, InputError
+from convtool.errors import InputError
 from convtool.files.inputs import Input
-from convtool.files.opening import Output, ReadOptions, WriteOptions, open_reader
-from convtool.files.signal import BLOCK_SAMPLES, Block, Reader, Signal
-from convtool.files.source import Source
+from convtool.files.names import show
+from convtool.files.signal import Block, Signal
 from convtool.jobs import kernel as kernels
-from convtool.jobs.backend import choose_device, load_torch
 from convtool.jobs.kernel import Shaping
-from convtool.jobs.plot import Record, draw
-from convtool.jobs.stream import Ingest, Stream, read_ahead
+from convtool.jobs.signal_job import SignalJob, Work
+from convtool.jobs.stream import Ingest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ConvolveJob:
+class ConvolveJob(SignalJob):
     """Convolve one input with a kernel and write the result."""
 
     kernel: str
@@ -44,47 +35,24 @@ class ConvolveJob:
     dilation: int = 1
     padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros"
     method: Literal["auto", "direct", "fft"] = "auto"
-    dtype: str | None = None
-    nan: str = "propagate"
-    device: str = "auto"
-    threads: int = 1
-    fail_on_clip: bool = False
-    plot: str | None = None
-    read: ReadOptions = field(default_factory=ReadOptions)
-    write: WriteOptions = field(default_factory=WriteOptions)
 
-    def __call__(self, task: Task) -> Outcome:
-        """Read, convolve and write one input."""
-        kernel = kernels.load(self.kernel)
+    against_clipping = "lower it with --gain or --kernel-norm, or write --subtype FLOAT"
+
+    @property
+    def reads_twice(self) -> bool:
+        """Circular padding begins with the signal's end."""
+        return self.padding_mode == "circular"
+
+    def prepare(self, item: Input, signal: Signal) -> Work:
+        """The convolution of `signal` with the kernel, brought into shape for it."""
+        taps = kernels.shape(kernels.load(self.kernel), signal, self.shaping)
         bias = None if self.bias is None else kernels.load(self.bias).taps.reshape(-1)
-        with (
-            _rereadable(task.input, needed=self.padding_mode == "circular") as item,
-            open_reader(item, self.read) as reader,
-            read_ahead(reader, BLOCK_SAMPLES) as blocks,
-        ):
-            signal = reader.signal
-            load_torch()
-            taps = kernels.shape(kernel, signal, self.shaping)
-            working = self._working_dtype(signal, taps, bias)
-            device = choose_device(self.device, signal.frames and signal.frames * signal.channels)
-            ingest = Ingest(signal, working if signal.dtype != "int64" else self.dtype or "int64", device, self.nan)
-            operation = self._operation(taps, bias, ingest, item)
-            heard, made = Record(), Record()
-            if self.plot is not None:
-                blocks = heard.pass_on(blocks, signal)
-            output = Output(task.output, _result(signal, taps, working), self.write)
-            stream = Stream(blocks, ingest.tensor, operation, output, made.hear if self.plot is not None else None)
-            try:
-                with _plain_errors():
-                    stream.run(self.threads)
-                self._check_clipping(output)
-                output.commit()
-            except BaseException:
-                output.discard()
-                raise
-            if self.plot is not None:
-                draw(self.plot, heard, taps, made, signal.sample_rate, (task.input.name, self.kernel))
-            return self._outcome(task, reader, output, stream, working, device, operation)
+        working = self._working_dtype(signal, taps, bias)
+        result = _result(signal, taps, working)
+        ingest = self.ingest(signal, working if signal.dtype != "int64" else self.dtype or "int64")
+        operation = self._operation(taps, bias, ingest, item)
+        picture = partial(_picture, taps, signal.sample_rate, (item.name, show(self.kernel), "output"))
+        return Work(operation, ingest, result, operation.describe, picture)
 
     def _working_dtype(self, signal: Signal, *others: np.ndarray[Any, Any] | None) -> str:
         """float64, float32, or int64 where everything is an integer."""
@@ -105,61 +73,23 @@ class ConvolveJob:
             return torch.from_numpy(np.ascontiguousarray(values)).to(ingest.device)
 
         single = taps.ndim == 2 and len(taps) == 1
-        with _plain_errors():
-            make = partial(
-                Convolution,
-                tensor(taps[0] if single else taps),
-                mode=self.mode,
-                stride=self.stride,
-                dilation=self.dilation,
-                padding_mode=self.padding_mode,
-                method=self.method,
-                bias=None if bias is None else tensor(bias),
-                samples=ingest.signal.frames,
-            )
-            operation = make()
-            if self.padding_mode == "circular":
-                # Whether a NaN is an error is for the pass over the whole signal, which knows where it is.
-                tail = replace(ingest, nan="zero" if self.nan == "zero" else "propagate")
-                operation = make(before=tail.tensor(_last_samples(item, self.read, max(1, operation.left))))
-            return operation
-
-    def _check_clipping(self, output: Output) -> None:
-        if output.writer.clipped and self.fail_on_clip:
-            raise CheckFailed(f"{_clipping(output)}, and --fail-on-clip was given; nothing was written")
-
-    def _outcome(
-        self,
-        task: Task,
-        reader: Reader,
-        output: Output,
-        stream: Stream,
-        working: str,
-        device: str,
-        operation: Convolution,
-    ) -> Outcome:
-        notes = list(reader.notes)
-        if output.writer.clipped:
-            notes.append(_clipping(output) + "; lower it with --gain or --kernel-norm, or write --subtype FLOAT")
-        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
-        written = "/".join(filter(None, (output.format, output.subtype)))
-        return Outcome(
-            task.input.name,
-            task.output,
-            "written",
-            channels=output.signal.channels,
-            samples=stream.samples,
-            sample_rate=output.signal.sample_rate,
-            clipped=output.writer.clipped,
-            notes=notes,
-            remarks=[f"{operation.describe()}; blocks of {BLOCK_SAMPLES}; {working} on {device}, {threads}; {written}"],
+        make = partial(
+            Convolution,
+            tensor(taps[0] if single else taps),
+            mode=self.mode,
+            stride=self.stride,
+            dilation=self.dilation,
+            padding_mode=self.padding_mode,
+            method=self.method,
+            bias=None if bias is None else tensor(bias),
+            samples=ingest.signal.frames,
         )
-
-
-def _clipping(output: Output) -> str:
-    peak = 20 * np.log10(output.writer.peak)
-    count = output.writer.clipped
-    return f"{count} sample{'s' * (count > 1)} clipped, the peak is {peak:+.2f} dB over full scale"
+        operation = make()
+        if self.padding_mode == "circular":
+            # Whether a NaN is an error is for the pass over the whole signal, which knows where it is.
+            tail = replace(ingest, nan="zero" if self.nan == "zero" else "propagate")
+            operation = make(before=tail.tensor(self.last_samples(item, max(1, operation.left))))
+        return operation
 
 
 def _result(signal: Signal, taps: np.ndarray[Any, Any], working: str) -> Signal:
@@ -189,36 +119,10 @@ def _result(signal: Signal, taps: np.ndarray[Any, Any], working: str) -> Signal:
     )
 
 
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """What an operation refuses is about the input here: say it as such."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise InputError(str(error)) from error
+def _picture(
+    taps: np.ndarray[Any, Any], rate: int | None, names: tuple[str, str, str], heard: Block, made: Block, format: str
+) -> bytes:
+    from convtool.plots import render_convolution
 
-
-@contextmanager
-def _rereadable(item: Input, *, needed: bool) -> Iterator[Input]:
-    """`item`, or where it can be read only once but `needed` twice, a temporary copy of it."""
-    if not needed or item.kind == "numbers" or (item.kind == "file" and os.path.isfile(item.value)):
-        yield item
-        return
-    source = Source.of_stdin() if item.kind == "stdin" else Source.of_path(item.value)
-    with tempfile.NamedTemporaryFile(prefix="convtool-") as spool:
-        while chunk := source.read():
-            spool.write(chunk)
-        spool.flush()
-        source.close()
-        yield replace(item, kind="file", value=spool.name)
-
-
-def _last_samples(item: Input, options: ReadOptions, count: int) -> Block:
-    """The last `count` samples of an input, read for this alone (headers lie about where they are)."""
-    kept: deque[Block] = deque()
-    with open_reader(item, options) as reader:
-        for block in reader.blocks():
-            kept.append(block)
-            while sum(b.shape[-1] for b in kept) - kept[0].shape[-1] >= count:
-                kept.popleft()
-    return np.concatenate(kept, axis=-1)[..., -count:]
+    kernel = taps.reshape(-1, taps.shape[-1])
+    return render_convolution(signal=heard, kernel=kernel, output=made, sample_rate=rate, names=names, format=format)

@@ -93,7 +93,7 @@ def shape(kernel: Kernel, signal: Signal, how: Shaping) -> Taps:
     if how.norm != "none":
         taps = taps / _norm(taps, how.norm)
     if how.correlate:
-        taps = taps[..., ::-1]
+        taps = taps[..., ::-1].copy("C")  # torch takes no negative strides, not even of a single tap
     if how.gain_db:
         taps = taps * 10.0 ** (how.gain_db / 20)
     return _mixed(taps, how) if how.mix != 1.0 else taps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from convtool.files.signal import Block, Reader, Signal
 _AHEAD = 8
 """Blocks that are read before the first one is asked for."""
 
-_PATIENCE = 2.0
+_PATIENCE = 1.0
 """Seconds to wait, once there is nothing more to do, for a read under way: a file's ends long before, a stalled
 pipe's never. libsndfile does not survive that a file is closed while another thread reads it."""
 
@@ -163,11 +164,13 @@ def read_ahead(reader: Reader, values: int) -> Iterator[Iterator[Block]]:
         except Exception as error:
             failures.append(error)
 
-    thread = threading.Thread(target=fetch, daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=fetch, daemon=True)] if "torch" not in sys.modules else []
+    for thread in threads:
+        thread.start()
 
     def joined() -> Iterator[Block]:
-        thread.join()
+        for thread in threads:
+            thread.join()
         while ready:
             yield ready.pop(0)
         if failures:
@@ -178,4 +181,5 @@ def read_ahead(reader: Reader, values: int) -> Iterator[Iterator[Block]]:
         yield joined()
     finally:
         stopped.set()
-        thread.join(_PATIENCE)
+        for thread in threads:
+            thread.join(_PATIENCE)

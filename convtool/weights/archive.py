@@ -34,7 +34,7 @@ def tensors(path: str) -> dict[str, Callable[[], NDArray[Any]]]:
 def _npz_member(path: str, name: str) -> NDArray[Any]:
     with zipfile.ZipFile(path) as archive:
         if archive.getinfo(name).file_size > _VALUES_LIMIT:
-            raise InputError(f"tensor {name!r} unpacks to more than a gigabyte")
+            raise InputError(f"member {name!r} unpacks to more than a gigabyte")
         try:
             values: NDArray[Any] = np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
         except Exception as error:  # zipfile, its decompressors and numpy raise a dozen kinds on damage

@@ -1,4 +1,4 @@
-"""The picture of a job: samples kept on their way past, drawn at the end."""
+"""Samples kept on their way past, for a picture at the end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from convtool.files.atomic import AtomicFile
 from convtool.files.signal import Block, Signal, as_float
 
 KEPT = 1 << 24
@@ -35,22 +34,3 @@ class Record:
     def samples(self) -> Block:
         """What was kept, `(channels, samples)`."""
         return np.concatenate(self._blocks, axis=-1)
-
-
-def draw(
-    path: str, signal: Record, kernel: Block, output: Record, sample_rate: int | None, names: tuple[str, str]
-) -> None:
-    """Write the picture of a convolution to `path`."""
-    from convtool.plots import picture_format, render_convolution
-
-    picture = render_convolution(
-        signal=signal.samples(),
-        kernel=kernel.reshape(-1, kernel.shape[-1]),
-        output=output.samples(),
-        sample_rate=sample_rate,
-        names=(names[0], names[1], "output"),
-        format=picture_format(path),
-    )
-    file = AtomicFile(path)
-    file.file.write(picture)
-    file.commit()

@@ -1,0 +1,173 @@
+"""What the jobs of all signal commands do around their operation: read blocks, work them, write the result."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from convtool.batch.outcome import Outcome
+from convtool.batch.plan import Task
+from convtool.errors import CheckFailed, InputError
+from convtool.files.atomic import AtomicFile
+from convtool.files.inputs import Input
+from convtool.files.opening import Output, ReadOptions, WriteOptions, open_reader
+from convtool.files.signal import BLOCK_SAMPLES, Block, Signal
+from convtool.files.source import Source
+from convtool.jobs.backend import choose_device, load_torch
+from convtool.jobs.record import Record
+from convtool.jobs.stream import Ingest, Stream, read_ahead
+
+if TYPE_CHECKING:
+    from convtool.ops.blocks import Blockwise
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a command makes of one input, before any of it is computed."""
+
+    operation: Blockwise
+    ingest: Ingest
+    result: Signal
+    """The description of the result."""
+    method: Callable[[], str]
+    """How it was computed, in a few words; asked at the end."""
+    picture: Callable[[Block, Block, str], bytes] | None = None
+    """A picture of input and output, encoded in the format named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalJob(ABC):
+    """One input to one output. A command's job adds its own options and says in `prepare` what it does."""
+
+    dtype: str | None = None
+    nan: str = "propagate"
+    device: str = "auto"
+    threads: int = 1
+    fail_on_clip: bool = False
+    plot: str | None = None
+    read: ReadOptions = field(default_factory=ReadOptions)
+    write: WriteOptions = field(default_factory=WriteOptions)
+
+    against_clipping: ClassVar[str] = "write --subtype FLOAT"
+    """What to do about samples beyond full scale."""
+
+    @property
+    def reads_twice(self) -> bool:
+        """Whether the end of the input is needed before its beginning."""
+        return False
+
+    @abstractmethod
+    def prepare(self, item: Input, signal: Signal) -> Work:
+        """The work on `signal`, which is read from `item`. Called with torch loaded."""
+
+    def __call__(self, task: Task) -> Outcome:
+        """Read, work and write one input."""
+        with (
+            _rereadable(task.input, needed=self.reads_twice) as item,
+            open_reader(item, self.read) as reader,
+            read_ahead(reader, BLOCK_SAMPLES) as blocks,
+        ):
+            load_torch()
+            with plain_errors():
+                work = self.prepare(item, reader.signal)
+            heard, made = Record(), Record()
+            if self.plot is not None:
+                blocks = heard.pass_on(blocks, reader.signal)
+            output = Output(task.output, work.result, self.write)
+            stream = Stream(
+                blocks, work.ingest.tensor, work.operation, output, made.hear if self.plot is not None else None
+            )
+            try:
+                with plain_errors():
+                    stream.run(self.threads)
+                self._check_clipping(output)
+                output.commit()
+            finally:
+                output.discard()
+            if self.plot is not None and work.picture is not None:
+                _draw(self.plot, work.picture, heard, made)
+            return self._outcome(task, reader.notes, output, stream.samples, work)
+
+    def ingest(self, signal: Signal, working: str) -> Ingest:
+        """How blocks of `signal` become tensors of dtype `working` on the device that was asked for."""
+        device = choose_device(self.device, signal.frames and signal.frames * signal.channels)
+        return Ingest(signal, working, device, self.nan)
+
+    def last_samples(self, item: Input, count: int) -> Block:
+        """The last `count` samples of an input, read for this alone (headers lie about where they are)."""
+        kept: deque[Block] = deque()
+        with open_reader(item, self.read) as reader:
+            for block in reader.blocks(BLOCK_SAMPLES):
+                kept.append(block)
+                while sum(b.shape[-1] for b in kept) - kept[0].shape[-1] >= count:
+                    kept.popleft()
+        return np.concatenate(kept, axis=-1)[..., -count:]
+
+    def _check_clipping(self, output: Output) -> None:
+        if output.writer.clipped and self.fail_on_clip:
+            raise CheckFailed(f"{_clipping(output)}, and --fail-on-clip was given; nothing was written")
+
+    def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
+        if output.writer.clipped:
+            notes = [*notes, f"{_clipping(output)}; {self.against_clipping}"]
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        written = "/".join(filter(None, (output.format, output.subtype)))
+        place = f"{work.result.dtype} on {work.ingest.device}, {threads}"
+        return Outcome(
+            task.input.name,
+            task.output,
+            "written",
+            channels=output.signal.channels,
+            samples=samples,
+            sample_rate=output.signal.sample_rate,
+            clipped=output.writer.clipped,
+            notes=notes,
+            remarks=[f"{work.method()}; blocks of {BLOCK_SAMPLES}; {place}; {written}"],
+        )
+
+
+def _clipping(output: Output) -> str:
+    peak = 20 * np.log10(output.writer.peak)
+    count = output.writer.clipped
+    return f"{count} sample{'s' * (count > 1)} clipped, the peak is {peak:+.2f} dB over full scale"
+
+
+def _draw(path: str, picture: Callable[[Block, Block, str], bytes], heard: Record, made: Record) -> None:
+    from convtool.plots import picture_format
+
+    encoded = picture(heard.samples(), made.samples(), picture_format(path))
+    file = AtomicFile(path)
+    file.file.write(encoded)
+    file.commit()
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """What an operation refuses is about the input here: say it as such."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise InputError(str(error)) from error
+
+
+@contextmanager
+def _rereadable(item: Input, *, needed: bool) -> Iterator[Input]:
+    """`item`, or where it can be read only once but `needed` twice, a temporary copy of it."""
+    if not needed or item.kind == "numbers" or (item.kind == "file" and os.path.isfile(item.value)):
+        yield item
+        return
+    source = Source.of_stdin() if item.kind == "stdin" else Source.of_path(item.value)
+    with tempfile.NamedTemporaryFile(prefix="convtool-") as spool:
+        while chunk := source.read():
+            spool.write(chunk)
+        spool.flush()
+        source.close()
+        yield replace(item, kind="file", value=spool.name)

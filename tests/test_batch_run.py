@@ -1,0 +1,209 @@
+"""Many inputs: whatever becomes of one, the others are done, and all are told in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from convtool.batch.local import LocalExecutor, WorkerDied, cores
+from convtool.batch.outcome import Outcome
+from convtool.batch.plan import Task
+from convtool.batch.run import perform, run_all
+from convtool.errors import CheckFailed, InputError
+from convtool.files.inputs import Input
+
+
+@dataclass(frozen=True)
+class Act:
+    """A job that does what its input says."""
+
+    folder: str = ""
+
+    def __call__(self, task: Task) -> Outcome:
+        match task.input.value:
+            case "abort":
+                os.abort()
+            case "exit":
+                os._exit(7)
+            case "refuse":
+                raise InputError("it is no signal")
+            case "check":
+                raise CheckFailed("it clips")
+            case "fault":
+                raise ValueError("at\x1b fault\nsecond line")
+            case "memory":
+                raise MemoryError
+            case "memory for it":
+                raise MemoryError("2 GB for it")
+            case "pipe":
+                raise BrokenPipeError
+            case "slow":
+                time.sleep(0.2)
+            case "touch":
+                Path(self.folder, str(task.index)).touch()
+        return Outcome(task.input.name, task.output, "written", samples=task.index)
+
+
+def nothing() -> None:
+    """No setup."""
+
+
+def local(workers: int) -> LocalExecutor:
+    return LocalExecutor(workers, preload=["convtool.jobs.preload"], setup=nothing)
+
+
+def tasks_of(*words: str, skip: int | None = None) -> list[Task]:
+    return [Task(i, Input("file", word, word), f"out/{word}", i == skip) for i, word in enumerate(words)]
+
+
+@pytest.fixture(params=["here", "threads", "processes"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor | None]:
+    if request.param == "here":
+        yield None
+    else:
+        with ThreadPoolExecutor(2) if request.param == "threads" else local(2) as made:
+            yield made
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "error"),
+    [
+        ("refuse", 1, "it is no signal"),
+        ("check", 3, "it clips"),
+        ("fault", 1, r"unexpected ValueError: at\x1b fault (--debug shows where)"),
+        ("memory", 1, "out of memory"),
+        ("memory for it", 1, "out of memory: 2 GB for it"),
+    ],
+)
+def test_a_failure_is_an_outcome(word: str, code: int, error: str) -> None:
+    outcome = perform(Act(), *tasks_of(word))
+    assert (outcome.status, outcome.exit_code, outcome.error) == ("failed", code, error)
+    assert (outcome.input, outcome.output) == (word, f"out/{word}")
+    assert "raise" in str(outcome.trace)
+
+
+def test_a_closed_pipe_is_for_the_caller() -> None:
+    with pytest.raises(BrokenPipeError):
+        perform(Act(), *tasks_of("pipe"))
+
+
+def test_order_is_that_of_the_inputs(executor: Executor | None) -> None:
+    told: list[Outcome] = []
+    outcomes = run_all(Act(), tasks_of("slow", "refuse", "c", "d", "e", skip=3), executor, done=told.append)
+    assert told == outcomes
+    assert [(o.input, o.status) for o in outcomes] == [
+        ("slow", "written"),
+        ("refuse", "failed"),
+        ("c", "written"),
+        ("d", "skipped"),
+        ("e", "written"),
+    ]
+    assert [o.samples for o in outcomes] == [0, None, 2, None, 4]
+
+
+def test_fail_fast_leaves_out_what_follows(executor: Executor | None, tmp_path: Path) -> None:
+    words = ["touch", "refuse", "slow", "slow", *["touch"] * 4]
+    outcomes = run_all(Act(str(tmp_path)), tasks_of(*words), executor, fail_fast=True)
+    assert [o.status for o in outcomes] == ["written", "failed"]
+    assert 1 <= len(os.listdir(tmp_path)) < 5  # a second worker may have gone on, but not through to the end
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_worker_that_dies_fails_its_input_alone_and_is_replaced(workers: int) -> None:
+    with local(workers) as executor:
+        outcomes = run_all(Act(), tasks_of("a", "abort", "b", "exit", "c", "abort", "d"), executor)
+    assert [o.status for o in outcomes] == ["written", "failed"] * 3 + ["written"]
+    assert [o.error for o in outcomes if o.error] == [
+        "its worker process was killed (SIGABRT); the file may be damaged, or memory ran out",
+        "its worker process ended with exit code 7",
+        "its worker process was killed (SIGABRT); the file may be damaged, or memory ran out",
+    ]
+    assert {o.exit_code for o in outcomes if o.error} == {1}
+
+
+def test_a_call_that_fails_outside_a_job_is_told_with_its_kind() -> None:
+    with local(1) as executor:
+        assert executor.submit(pow, 2, 10).result() == 1024
+        with pytest.raises(RuntimeError, match="ZeroDivisionError: "):
+            executor.submit(divmod, 1, 0).result()
+        with pytest.raises(AttributeError, match="local object"):  # can't be pickled
+            executor.submit(lambda: None).result()
+        with pytest.raises(TypeError, match="positional"):
+            executor.submit(int, "7", base=8)
+        assert executor.submit(int, "7").result() == 7
+
+
+def test_a_worker_that_can_not_be_started_fails_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(24, "Too many open files")
+
+    with local(1) as executor:
+        with monkeypatch.context() as patched:
+            patched.setattr(executor, "_start", fail)
+            (outcome,) = run_all(Act(), tasks_of("a"), executor)
+            assert outcome.error == "[Errno 24] Too many open files"
+        assert run_all(Act(), tasks_of("a"), executor)[0].status == "written"
+
+
+def test_workers_leave_ctrl_c_to_the_parent_and_end_at_sigterm() -> None:
+    with local(1) as executor:
+        worker = executor.submit(os.getpid).result()
+        os.kill(worker, signal.SIGINT)
+        assert executor.submit(os.getpid).result() == worker
+        os.kill(worker, signal.SIGTERM)
+        with pytest.raises(WorkerDied, match="exit code 143"):
+            executor.submit(time.sleep, 60).result()
+
+
+def test_shutdown_at_once_cancels_what_waits() -> None:
+    executor = local(1)
+    worker = executor.submit(os.getpid).result()
+    running, waiting = executor.submit(time.sleep, 60), executor.submit(os.getpid)
+    while not running.running():
+        time.sleep(0.001)
+    executor.shutdown(cancel_futures=True)
+    assert waiting.cancelled()
+    assert isinstance(running.exception(), WorkerDied)
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
+def test_shutdown_at_once_after_one_that_waits() -> None:
+    executor = local(2)
+    running = executor.submit(time.sleep, 60)
+    while not running.running():
+        time.sleep(0.001)
+    executor.shutdown(wait=False)
+    executor.shutdown(cancel_futures=True)
+    assert isinstance(running.exception(), WorkerDied)
+
+
+def test_cores_are_those_that_this_process_may_use() -> None:
+    assert cores() == len(os.sched_getaffinity(0))
+
+
+def test_report_line() -> None:
+    outcome = Outcome(
+        "a.wav", os.fsdecode(b"caf\xe9.wav"), "written", None, 2, 100, 44100, 0.5, 3, 1, ["n"], ["r"], "t"
+    )
+    record = json.loads(outcome.as_json())
+    assert record == {
+        "input": "a.wav",
+        "output": os.fsdecode(b"caf\xe9.wav"),
+        "status": "written",
+        "error": None,
+        "channels": 2,
+        "samples": 100,
+        "sample_rate": 44100,
+        "seconds": 0.5,
+        "clipped": 3,
+    }
+    assert Outcome("café.wav", None, "planned").as_json().startswith('{"input": "café.wav", "output": null')

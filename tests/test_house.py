@@ -1,0 +1,114 @@
+"""The arrows between the packages, and what a command may load before it has work to do."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import convtool
+
+ROOT = Path(convtool.__file__).parent
+LIBRARIES = {"torch", "numpy", "soundfile", "rich", "matplotlib"}
+MAY_IMPORT = {
+    "cli": {"cli", "jobs", "batch", "files", "ops", "weights", "plots", "errors", ""},
+    "jobs": {"jobs", "batch", "files", "ops", "weights", "plots", "errors"},
+    "batch": {"batch", "files", "errors"},
+    "files": {"files", "errors"},
+    "ops": {"ops", "errors"},
+    "weights": {"weights", "errors"},
+    "plots": {"errors"},
+    "errors": set(),
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+
+
+def imports(module: Path) -> Iterator[tuple[str, bool]]:
+    """The names that a module imports, and whether as soon as it is imported itself."""
+    tree = ast.parse((ROOT / module).read_text())
+    later = {inner for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
+    later |= {inner for node in ast.walk(tree) if _is_type_checking(node) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield str(node.module), node not in later
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, node not in later) for alias in node.names)
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def package(module: Path) -> str:
+    return module.parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_nobody_looks_up(module: Path) -> None:
+    used = {(name + ".").split(".")[1] for name, _ in imports(module) if name.partition(".")[0] == "convtool"}
+    assert used <= MAY_IMPORT[package(module)]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_who_uses_which_library(module: Path) -> None:
+    used = {name.partition(".")[0]: now for name, now in imports(module)}
+    if package(module) not in ("ops", "jobs") and str(module) != "weights/archive.py":
+        assert "torch" not in used
+    if str(module) != "plots.py":
+        assert "matplotlib" not in used
+    if package(module) in ("cli", "batch"):
+        assert {name for name, now in used.items() if now} & LIBRARIES == set()
+    if package(module) != "ops":
+        assert not used.get("torch", False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "unused"),
+    [
+        ("--help", 0, LIBRARIES),
+        ("convolve --help", 0, LIBRARIES),
+        ("--version", 0, LIBRARIES),
+        ("convolve --no-such-option", 2, LIBRARIES),
+        ("nothing", 2, LIBRARIES),
+        ("convolve 4,1 2,5 -k 1", 2, {"torch", "soundfile", "rich", "matplotlib"}),
+        ("convolve 4,1 -k 1 --dry-run", 0, {"torch", "soundfile", "rich", "matplotlib"}),
+        ("convolve 4,1 -k h.csv", 1, {"torch", "soundfile", "rich", "matplotlib"}),
+        ("convolve 4,1 -k 1", 0, {"soundfile", "rich", "matplotlib"}),
+    ],
+)
+def test_what_a_command_loads(arguments: str, code: int, unused: set[str], tmp_path: Path) -> None:
+    script = (
+        "import json, sys\n"
+        "from convtool.cli import main\n"
+        f"sys.argv = ['convtool', *{arguments.split()}]\n"
+        "code = main._run()\n"
+        "sys.stderr.write('\\n' + json.dumps([code, list(sys.modules)]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, cwd=tmp_path)
+    found, modules = json.loads(done.stderr.decode().splitlines()[-1])
+    assert found == code
+    assert unused & set(modules) == set()
+
+
+def test_completion_loads_nothing_and_names_the_commands(tmp_path: Path) -> None:
+    script = (
+        "import sys; from convtool.cli.main import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        check=True,
+        cwd=tmp_path,
+        env=os.environ | {"_CONVTOOL_COMPLETE": "bash_complete", "COMP_WORDS": "convtool con", "COMP_CWORD": "1"},
+    )
+    assert done.stdout.decode().split() == ["plain,convolve"]
+    assert set(done.stderr.decode().split()) & LIBRARIES == set()

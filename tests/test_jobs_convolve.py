@@ -1,0 +1,527 @@
+"""The work on one input: the kernel shaped, the signal streamed, the samples kept for a picture."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.signal
+import soundfile
+import torch
+
+from convtool.batch.outcome import Outcome
+from convtool.batch.plan import Task
+from convtool.errors import CheckFailed, InputError, UsageError
+from convtool.files.inputs import Input
+from convtool.files.opening import Output, ReadOptions, WriteOptions
+from convtool.files.signal import Block, Reader, Signal
+from convtool.jobs import backend, record, signal_job, stream
+from convtool.jobs.convolve import ConvolveJob
+from convtool.jobs.kernel import Kernel, Shaping, load, path_of, shape
+from convtool.jobs.stream import Ingest, Stream, read_ahead
+from convtool.ops.convolution import Convolution
+
+MONO, STEREO = Signal("WAV", 1, "float32", 44100), Signal("WAV", 2, "float32", 44100)
+H = np.array([[3.0, -4.0, 0.5, 0.1]])
+FOUR = np.arange(8.0).reshape(4, 2)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    load.cache_clear()
+
+
+def noise(*shape: int, seed: int = 0) -> Block:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, shape)
+
+
+# The kernel
+
+
+@pytest.mark.parametrize(
+    ("taps", "how", "expected"),
+    [
+        (H, Shaping(), H),
+        (H, Shaping(norm="peak"), H / 4),
+        (H, Shaping(norm="l1"), H / 7.6),
+        (H, Shaping(norm="l2"), H / np.sqrt(9 + 16 + 0.25 + 0.01)),
+        (H, Shaping(norm="dc"), H / -0.4),
+        (np.array([[1, 1], [3, -4]]), Shaping(norm="peak"), np.array([[0.25, 0.25], [0.75, -1.0]])),
+        (np.array([[1, 2], [3, -4]]), Shaping(norm="dc"), np.array([[1, 2], [3, -4]]) / 3),
+        (H, Shaping(trim_db=19), H[:, :3]),
+        (H, Shaping(trim_db=-19), H[:, :3]),
+        (H, Shaping(trim_db=40), H),
+        (np.array([[1, 2, 1]]), Shaping(trim_db=0), np.array([[1, 2]])),
+        (np.array([[1, 0, 0], [0, 1, 0]]), Shaping(trim_db=60), np.array([[1, 0], [0, 1]])),
+        (np.array([[0, 0]]), Shaping(trim_db=60), np.array([[0, 0]])),
+        (np.array([[np.nan, 1.0]]), Shaping(trim_db=60), np.array([[np.nan, 1.0]])),
+        (H, Shaping(correlate=True), H[:, ::-1]),
+        (H, Shaping(gain_db=-20), H / 10),
+        (H, Shaping(mix=0.25), H / 4 + [[0.75, 0, 0, 0]]),
+        (H, Shaping(mix=0.25, align_peak=True), H / 4 + [[0, 0.75, 0, 0]]),
+        (H, Shaping(mix=0.25, align_peak=True, correlate=True), H[:, ::-1] / 4 + [[0, 0, 0.75, 0]]),
+        (H, Shaping(norm="peak", gain_db=20, mix=0.5), H / 4 * 10 * 0.5 + [[0.5, 0, 0, 0]]),
+        (H, Shaping(mix=0.0), np.array([[1.0, 0, 0, 0]])),
+        (FOUR, Shaping(matrix=True), np.array([[[0, 1], [4, 5]], [[2, 3], [6, 7]]])),  # LL LR RL RR
+        (FOUR[:2], Shaping(matrix=True), FOUR[:2].reshape(1, 2, 2)),
+        (FOUR.reshape(2, 2, 2), Shaping(matrix=True), FOUR.reshape(2, 2, 2)),
+        (FOUR.reshape(2, 2, 2), Shaping(mix=0.5), FOUR.reshape(2, 2, 2) / 2 + [[[0.5, 0], [0, 0]], [[0, 0], [0.5, 0]]]),
+    ],
+)
+def test_shape(taps: Block, how: Shaping, expected: Block) -> None:
+    given = taps.copy()
+    np.testing.assert_allclose(shape(Kernel(taps, None), STEREO, how), expected, rtol=1e-15)
+    np.testing.assert_array_equal(taps, given)
+
+
+@pytest.mark.parametrize(
+    ("taps", "how", "message"),
+    [
+        (FOUR[:3], Shaping(matrix=True), "multiple of the signal's 2 channels; this one has 3"),
+        (FOUR[:2].reshape(1, 2, 2), Shaping(mix=0.5), "--mix needs as many outputs as inputs; .* 2 channels into 1"),
+        (np.array([[1.0, -1.0]]), Shaping(norm="dc"), "dc norm is 0; it can't be scaled"),
+        (np.array([[0.0, 0.0]]), Shaping(norm="peak"), "peak norm is 0"),
+        (np.array([[1.0, np.nan]]), Shaping(norm="l1"), "l1 norm is nan"),
+    ],
+)
+def test_shape_refuses(taps: Block, how: Shaping, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        shape(Kernel(taps, None), STEREO, how)
+
+
+def test_a_kernel_of_another_rate() -> None:
+    low_pass = scipy.signal.firwin(201, 1000, fs=48000)[np.newaxis]
+    with pytest.raises(InputError, match="kernel is at 48000 Hz, the signal at 44100 Hz; give --resample-kernel"):
+        shape(Kernel(low_pass, 48000), MONO, Shaping())
+    for rate in (None, 44100):
+        assert shape(Kernel(low_pass, rate), MONO, Shaping()) is low_pass
+    assert shape(Kernel(low_pass, 48000), Signal("CSV", 1, "float64"), Shaping()) is low_pass
+    (taps,) = shape(Kernel(low_pass, 48000), MONO, Shaping(resample=True))
+    frequencies, response = scipy.signal.freqz(taps, fs=44100)
+    _, wanted = scipy.signal.freqz(low_pass[0], worN=frequencies, fs=48000)
+    np.testing.assert_allclose(abs(response), abs(wanted), atol=1e-3)
+
+
+def test_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savetxt("two.csv", [[1, 2], [3, 4]], fmt="%d", delimiter=",")
+    np.save("cube.npy", np.arange(6.0, dtype=np.float32).reshape(1, 2, 3))
+    soundfile.write("h.wav", np.array([0.5, -0.25]), 48000, subtype="PCM_16")
+    np.savez("w.npz", fir=[1, 2, -1], conv=np.ones((2, 1, 3)), deep=np.ones((1, 1, 1, 3)))
+    Path("w.npz::fir.csv").write_text("7\n8\n")
+    Path("1,2").write_text("9\n")
+    for word, taps, rate in (
+        ("1,2,-1", [[1, 2, -1]], None),
+        ("1,2", [[9]], None),  # a file of that name
+        ("two.csv", [[1, 3], [2, 4]], None),
+        ("cube.npy", [[[0, 1, 2], [3, 4, 5]]], None),
+        ("h.wav", [[0.5, -0.25]], 48000),
+        ("w.npz::fir", [[1, 2, -1]], None),
+        ("w.npz::conv", np.ones((2, 1, 3)), None),
+        ("w.npz::fir.csv", [[7, 8]], None),
+    ):
+        kernel = load(word)
+        np.testing.assert_array_equal(kernel.taps, taps)
+        assert kernel.sample_rate == rate
+        assert kernel.taps.dtype == (np.int64 if word in ("1,2,-1", "1,2", "two.csv", "w.npz::fir.csv") else np.float64)
+    assert [path_of(word) for word in ("w.npz::fir", "w.npz::fir.csv", "h.wav")] == ["w.npz", "w.npz::fir.csv", "h.wav"]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        (" ", "the kernel is empty; give numbers, a file, or FILE::TENSOR"),
+        ("missing.wav", "kernel missing.wav: no such file"),
+        ("missing\n.npz::w", r"kernel missing\\n.npz::w: can't be read"),
+        ("1,x", "kernel 1,x: "),
+        ("w.npz::deep", r"tensor 'deep' has shape \(1, 1, 1, 3\); expected \(taps,\)"),
+        ("none.npy", "kernel none.npy: there are 0 taps in it"),
+    ],
+)
+def test_load_refuses(word: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("w.npz", deep=np.ones((1, 1, 1, 3)))
+    np.save("none.npy", np.ones(0))
+    with pytest.raises(InputError, match=message):
+        load(word)
+
+
+# Blocks on their way
+
+
+@pytest.mark.parametrize(
+    ("signal", "dtype", "block", "expected"),
+    [
+        (Signal("WAV", 1, "float32", full_scale=1 << 15), "float32", np.array([[-32768, 16384]], "i2"), [[-1.0, 0.5]]),
+        (Signal("WAV", 1, "float64", full_scale=1 << 31), "float64", np.array([[1 << 8]], "i4"), [[2.0**-23]]),
+        (Signal("CSV", 1, "int64"), "int64", np.array([[2**62 + 1]]), [[2**62 + 1]]),
+        (Signal("CSV", 1, "int64"), "float64", np.array([[3]]), [[3.0]]),
+        (Signal("NPY", 1, "float32"), "float32", np.array([[np.nan]], "f4"), [[np.nan]]),
+    ],
+)
+def test_ingest(signal: Signal, dtype: str, block: Block, expected: list[list[float]]) -> None:
+    block.flags.writeable = False
+    tensor = Ingest(signal, dtype, "cpu").tensor(block)
+    assert tensor.dtype == getattr(torch, dtype)
+    np.testing.assert_array_equal(tensor, expected)
+
+
+def test_nan_policies() -> None:
+    bad = np.array([[1.0, 2.0, 3.0], [4.0, np.nan, -np.inf]])
+    zero = Ingest(Signal("CSV", 2, "float64"), "float64", "cpu", "zero")
+    assert zero.tensor(bad).tolist() == [[1, 2, 3], [4, 0, 0]]
+    error = Ingest(Signal("CSV", 2, "float64"), "float64", "cpu", "error")
+    assert error.tensor(np.ones((2, 100))).sum() == 200
+    with pytest.raises(InputError, match=r"sample 101 is NaN or infinite \(the first of 2 in its block\); see --nan"):
+        error.tensor(bad)
+
+
+class Numbers(Reader):
+    """Blocks that are 0, 1, 2...; after `end` of them nothing, or an error."""
+
+    def __init__(self, end: int, error: Exception | None = None, gate: threading.Event | None = None) -> None:
+        self.signal = Signal("CSV", 1, "float64")
+        self.notes = []
+        self.given = 0
+        self._end, self._error, self._gate = end, error, gate
+
+    def read(self, samples: int) -> Block:
+        if self.given == self._end:
+            if self._error is not None:
+                raise self._error
+            return np.ones((1, 0))
+        if self._gate is not None and self.given == 1:
+            self._gate.wait()
+        self.given += 1
+        return np.full((1, 1), self.given - 1.0)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def before_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As before torch is imported, when there is time to read ahead."""
+    monkeypatch.setattr(stream, "sys", SimpleNamespace(modules={}))
+
+
+def test_with_torch_at_hand_nothing_is_read_ahead() -> None:
+    reader = Numbers(3)
+    with read_ahead(reader, 1) as found:
+        assert reader.given == 1
+        assert [block.item() for block in found] == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("before_torch")
+@pytest.mark.parametrize("blocks", [1, 2, 8, 9, 10, 30])
+def test_read_ahead_gives_every_block_and_then_the_error(blocks: int) -> None:
+    with read_ahead(Numbers(blocks), 1) as found:
+        assert [block.item() for block in found] == list(range(blocks))
+    heard: list[float] = []
+    with read_ahead(Numbers(blocks, InputError("damaged")), 1) as found, pytest.raises(InputError, match="damaged"):
+        heard.extend(block.item() for block in found)
+    assert heard == list(range(blocks))
+
+
+def test_read_ahead_of_nothing() -> None:
+    with pytest.raises(InputError, match="there are 0 samples in it"), read_ahead(Numbers(0), 1):
+        pass
+
+
+@pytest.mark.usefixtures("before_torch")
+def test_whoever_leaves_waits_for_the_block_being_read_and_no_other() -> None:
+    gate = threading.Event()
+    reader = Numbers(30, gate=gate)
+    with read_ahead(reader, 1):
+        threading.Timer(0.05, gate.set).start()
+    assert reader.given == 2
+
+
+@pytest.mark.usefixtures("before_torch")
+def test_nobody_waits_for_a_pipe_that_has_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_PATIENCE", 0.01)
+    gate = threading.Event()
+    with pytest.raises(KeyboardInterrupt), read_ahead(Numbers(3, gate=gate), 1):
+        raise KeyboardInterrupt
+    gate.set()
+
+
+def counting(threads: int, reader: Reader, output: Output, fail_at: int | None = None) -> Stream:
+    """A stream through the kernel 1, of which one ingestion may fail."""
+    calls = iter(range(1000))
+
+    def ingest(block: Block) -> torch.Tensor:
+        if next(calls) == fail_at:
+            raise InputError("can't be taken in")
+        return torch.from_numpy(block)
+
+    made = Stream(reader.blocks(1), ingest, Convolution(torch.ones(1, dtype=torch.float64)), output)
+    made.run(threads)
+    return made
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_results_are_written_in_order(threads: int, tmp_path: Path) -> None:
+    output = Output(str(tmp_path / "y.csv"), Signal("CSV", 1, "float64"), WriteOptions())
+    assert counting(threads, Numbers(100), output).samples == 100
+    output.commit()
+    np.testing.assert_array_equal(np.loadtxt(tmp_path / "y.csv"), range(100))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize(("end", "fail_at"), [(100, 40), (40, None), (100, 0)])
+def test_a_failure_in_any_thread_ends_the_stream(threads: int, end: int, fail_at: int | None, tmp_path: Path) -> None:
+    output = Output(str(tmp_path / "y.csv"), Signal("CSV", 1, "float64"), WriteOptions())
+    reader = Numbers(end, InputError("can't be decoded"))
+    with pytest.raises(InputError, match="can't be taken in" if fail_at is not None else "can't be decoded"):
+        counting(threads, reader, output, fail_at)
+    output.discard()
+    assert os.listdir(tmp_path) == []
+    assert reader.given <= (fail_at or 40) + threads
+
+
+def test_record_keeps_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "KEPT", 5)
+    kept = record.Record()
+    signal = Signal("WAV", 2, "float32", full_scale=1 << 15)
+    blocks = [np.full((2, 2), n << 14, "i2") for n in (-2, -1, 0, 1)]
+    assert list(kept.pass_on(iter(blocks), signal)) == blocks
+    np.testing.assert_array_equal(kept.samples(), [[-1, -1, -0.5, -0.5]] * 2)
+
+
+# Torch
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_loading_torch_leaves_the_collector_as_it_was(enabled: bool) -> None:
+    was = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        assert backend.load_torch() is torch
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if was else gc.disable)()
+        gc.unfreeze()
+    assert torch.get_num_threads() == 1
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize(("library", "calls"), [("glibc", [(-8, 1)]), ("", [])])
+def test_only_glibc_has_heaps_to_share(library: str, calls: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(backend.platform, "libc_ver", lambda: (library, "1"))
+    monkeypatch.setattr(backend.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: made.append(pair)))
+    backend.load_torch()
+    assert made == calls
+
+
+@pytest.mark.parametrize(
+    ("cuda", "name", "values", "expected"),
+    [
+        (False, "auto", None, "cpu"),
+        (False, "cpu", 1 << 30, "cpu"),
+        (True, "auto", None, "cuda"),
+        (True, "auto", (1 << 24) + 1, "cuda"),
+        (True, "auto", 1 << 24, "cpu"),
+        (True, "cuda", 1, "cuda"),
+        (True, "cpu", None, "cpu"),
+    ],
+)
+def test_device(cuda: bool, name: str, values: int | None, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert backend.choose_device(name, values) == expected
+
+
+def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="--device cuda: there is none that torch can use here; there is cpu"):
+        backend.choose_device("cuda", None)
+
+
+def test_workers_keep_c_libraries_quiet(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    kept = os.dup(2)
+    try:
+        backend.prepare_worker()
+        os.write(2, b"libmpg123 has something to say\n")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+    assert capfdbinary.readouterr().err == b""
+
+
+# The job as a whole
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Callable[..., Block]:
+    """Runs a job on an array of frames, and gives back the array that it wrote."""
+
+    def run(frames: Block, kernel: Any, **options: Any) -> Block:
+        np.save(tmp_path / "x.npy", frames.T)
+        np.save(tmp_path / "h.npy", kernel)
+        load.cache_clear()
+        task = Task(0, Input("file", str(tmp_path / "x.npy"), "x.npy"), str(tmp_path / "y.npy"))
+        outcome = ConvolveJob(str(tmp_path / "h.npy"), **options)(task)
+        result: Block = np.load(tmp_path / "y.npy")
+        assert (outcome.status, outcome.samples) == ("written", result.shape[-1])
+        return result.T
+
+    return run
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("taps", [1, 2, 5, 64, 500])
+def test_blocks_of_any_length_give_the_whole_to_the_bit(
+    taps: int, mode: str, work: Callable[..., Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, kernel = noise(700, 2), noise(taps, seed=1)
+    whole = work(frames, kernel, mode=mode)
+    expected = [scipy.signal.convolve(channel, kernel, mode="full") for channel in frames.T]
+    first, count = {"full": (0, 699 + taps), "same": ((taps - 1) // 2, 700), "valid": (taps - 1, 701 - taps)}[mode]
+    np.testing.assert_allclose(whole.T, np.array(expected)[:, first : first + count], rtol=0, atol=1e-13)
+    for block, threads in ((2, 1), (14, 2), (266, 3), (1400, 2)):
+        monkeypatch.setattr(signal_job, "BLOCK_SAMPLES", block)
+        np.testing.assert_array_equal(work(frames, kernel, mode=mode, threads=threads), whole)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("block", [14, 1 << 20])
+def test_kernel_1_returns_every_sample(
+    subtype: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal_job, "BLOCK_SAMPLES", block)
+    x, y = str(tmp_path / "x.wav"), str(tmp_path / "y.wav")
+    frames = np.concatenate([noise(500, 2) * 2, [[-1.0, 1.0], [0.0, 0.5]], noise(500, 2) * 1e-6])
+    soundfile.write(x, frames, 44100, subtype=subtype)
+    ConvolveJob("1", threads=2)(Task(0, Input("file", x, "x.wav"), y))
+    for kind in ("int32", "float64"):
+        np.testing.assert_array_equal(soundfile.read(y, dtype=kind)[0], soundfile.read(x, dtype=kind)[0])
+    assert soundfile.info(y).subtype == subtype
+
+
+def test_digital_silence_stays_silence(work: Callable[..., Block]) -> None:
+    frames = noise(5000, 1)
+    frames[1000:4000] = 0
+    made = work(frames, noise(100, seed=1))
+    assert not made[1099:4000].any()
+    assert made[1098] != 0
+    assert made[4000] != 0
+
+
+def job_on(path: Path, kernel: str = "1,1,1", **options: Any) -> Outcome:
+    task = Task(0, Input("file", str(path), path.name), str(path.with_name("y.wav")))
+    return ConvolveJob(kernel, **options)(task)
+
+
+def test_a_job_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.full((100, 3), 0.9), 8000)
+    two, mixing = str(tmp_path / "two.npy"), str(tmp_path / "mixing.npy")
+    np.save(two, np.ones((2, 4)))
+    np.save(mixing, np.ones((1, 2, 4)))
+    with pytest.raises(CheckFailed, match=r"\+8.63 dB over full scale, and --fail-on-clip was given; nothing was"):
+        job_on(path, fail_on_clip=True)
+    with pytest.raises(InputError, match="has 3 channels, but the kernel has 2 channels; a kernel of 1 or 3 fits"):
+        job_on(path, two)
+    with pytest.raises(InputError, match=r"kernel mixes 2 channels; .* one of 3 x outputs with --matrix"):
+        job_on(path, mixing)
+    with pytest.raises(InputError, match="the bias has 2 numbers"):
+        job_on(path, bias="1,2")
+    assert not (tmp_path / "y.wav").exists()
+
+
+def test_one_sample_that_clips_is_one_sample(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, [0.5, 0.5, 0.5, -0.5, 0.0], 8000)
+    outcome = job_on(path)
+    assert outcome.clipped == 1
+    assert outcome.notes == [
+        "1 sample clipped, the peak is +3.52 dB over full scale; "
+        "lower it with --gain or --kernel-norm, or write --subtype FLOAT"
+    ]
+    assert soundfile.read(tmp_path / "y.wav")[0].max() == 32767 / 32768
+
+
+@pytest.mark.parametrize(
+    ("frames", "kernel", "options", "working"),
+    [
+        (np.arange(4), [1, 2], {}, "int64"),
+        (np.arange(4), [1.0, 2.0], {}, "float64"),
+        (np.arange(4), [1, 2], {"dtype": "float32"}, "float32"),
+        (np.arange(4), [1, 2], {"bias": "0.5"}, "float64"),
+        (np.arange(4), [1, 2], {"bias": "3"}, "int64"),
+        (np.arange(4.0, dtype=np.float32), [1.0, 2.0], {}, "float32"),
+        (np.arange(4.0, dtype=np.float32), [1.0, 2.0], {"dtype": "float64"}, "float64"),
+        (np.arange(4.0, dtype=np.float16), [1.0, 2.0], {}, "float32"),
+        (np.arange(4.0), [1, 2], {}, "float64"),
+    ],
+)
+def test_what_the_numbers_are_worked_in(
+    frames: Block, kernel: list[float], options: dict[str, Any], working: str, work: Callable[..., Block]
+) -> None:
+    made = work(frames, kernel, **options, read=ReadOptions(exact="dtype" not in options))
+    assert made.dtype == working
+    np.testing.assert_array_equal(made, np.convolve(frames, kernel) + float(options.get("bias", 0)))
+
+
+def test_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, noise(300, 2), 8000, subtype="PCM_16")
+    job_on(path, plot=str(tmp_path / "p.svg"))
+    svg = (tmp_path / "p.svg").read_text()
+    assert "<svg" in svg
+    assert soundfile.info(tmp_path / "y.wav").frames == 302
+
+
+@pytest.mark.parametrize("taps", [1, 2, 3, 8])
+@pytest.mark.parametrize("blocks", [1, 3, 1 << 20])
+def test_circular(taps: int, blocks: int, work: Callable[..., Block], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal_job, "BLOCK_SAMPLES", blocks)
+    x, h = noise(8), noise(taps, seed=1)
+    turned = np.fft.irfft(np.fft.rfft(x) * np.fft.rfft(np.pad(h, (0, 8 - taps))))
+    made = work(x, h, mode="same", padding_mode="circular")
+    np.testing.assert_allclose(made, np.roll(turned, -((taps - 1) // 2)), atol=1e-15)
+
+
+def test_circular_looks_at_the_end_of_a_pipe_first(tmp_path: Path) -> None:
+    fifo, output = tmp_path / "fifo", tmp_path / "y.wav"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=fifo.write_text, args=("4\n1\n2\n5\n",))
+    writer.start()
+    outcome = job_on(fifo, "1,2,-1", mode="same", padding_mode="circular", write=WriteOptions("csv"))
+    writer.join()
+    assert (outcome.input, outcome.samples) == (str(fifo), 4)
+    assert output.read_text() == "4\n0\n8\n12\n"
+
+
+def test_a_nan_that_circular_padding_meets_first_is_told_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("1\n2\n3\n4\nnan\n")
+    same = {"mode": "same", "padding_mode": "circular", "write": WriteOptions("csv")}
+    with pytest.raises(InputError, match="sample 4 is NaN"):
+        job_on(path, nan="error", **same)
+    job_on(path, nan="zero", **same)
+    assert (tmp_path / "y.wav").read_text() == "3\n6\n9\n7\n5\n"
+
+
+def test_missing_and_circular(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        job_on(tmp_path / "none.csv", mode="same", padding_mode="circular")
+
+
+@pytest.mark.usefixtures("before_torch")
+def test_a_file_is_not_closed_while_another_thread_decodes_it(tmp_path: Path) -> None:
+    """libsndfile would crash: what is refused after reading has begun must wait for the block under way."""
+    path = tmp_path / "x.flac"
+    soundfile.write(path, noise(3_000_000), 44100)
+    soundfile.write(tmp_path / "h.wav", [1.0, 0.5], 48000)
+    for _ in range(3):
+        with pytest.raises(InputError, match="the kernel is at 48000 Hz"):
+            job_on(path, str(tmp_path / "h.wav"))
