@@ -1,0 +1,166 @@
+"""Count, mean and squared deviations of every window of plain samples: the fast case of `_windows.slide`.
+
+The order is that of `_windows`: time is cut into blocks of L samples, and the L windows of W samples
+that begin in block a all hold its last sample c, and all samples from there to aL + W - 1. So window s is
+
+    the last L - s samples of the block  +  W - L - 1 samples, the same for all s  +  the next s + 1
+
+The outer two are always L + 1 samples together (L where W = L: both then count c, which adds nothing).
+With d = x - c their sums of d and of d^2 run on by `cumsum`, and m = sum d^2 - (sum d)^2 / n gives their
+squared deviations. That difference is safe here, and only because c is one of the n samples: with D the
+largest \\|d\\|, sum d^2 <= n D^2 while m >= D^2 / 2, so it magnifies rounding 2 n times at most, and n is
+at most 49. What lies between is merged by Chan's formula, in which nothing cancels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from convtool.ops._moments import Part, about, lone_samples, merge
+from convtool.ops._windows import Joining, by_doubling, cat, each, take
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MOMENTS = Joining(merge, about, torch.float64)
+
+# Windows up to this length add up their few samples one by one.
+_SHORT = 6
+_LONGEST_BLOCK = 48
+# Samples in one tensor operation: few enough to stay in a core's cache, enough to hide what a call costs.
+_TILE = 1 << 16
+
+
+def block_length(window: int) -> int:
+    """Samples in a block for windows of `window` samples; chunks of outputs are cut at its multiples."""
+    if window <= _SHORT:
+        return 1
+    if window <= _LONGEST_BLOCK:
+        return window
+    # What the whole blocks between leave over costs a pass of its own: prefer a length that leaves little.
+    return min(range(_LONGEST_BLOCK, _LONGEST_BLOCK // 2, -1), key=lambda length: (window - 1) % length)
+
+
+def slide_samples(x: Tensor, window: int, finish: Callable[[Part], Part], dtype: torch.dtype) -> Part:
+    """`finish` of the moments of every window along the last axis of ``x`` ``(rows, n)``, given in `dtype`."""
+    count = x.shape[1] - window + 1
+    length = block_length(window)
+    blocks = -(-count // length)
+    group = max(1, min(x.shape[0], _TILE // (length * blocks)))
+    run = max(1, _TILE // (length * group))
+
+    def tiles() -> Iterator[tuple[int, int, Part]]:
+        for start in range(0, x.shape[0], group):
+            rows = x[start : start + group]
+            made = _short_tiles(rows, window, run) if length == 1 else _tiles(rows, window, length, run, blocks)
+            for index, tile in enumerate(made):
+                yield start, index * run * length, each(lambda t: t.flatten(1), finish(tile))
+
+    whole = _joined(tiles(), (x.shape[0], blocks * length), dtype)
+    return each(lambda t: t.narrow(1, 0, count), whole)
+
+
+def _joined(tiles: Iterator[tuple[int, int, Part]], shape: tuple[int, int], dtype: torch.dtype) -> Part:
+    """All tiles, each given with its first row and column.
+
+    Each is copied before the next is asked for, which uses its memory again; autograd wants new tensors instead.
+    """
+    strips: dict[int, list[Part]] = {}
+    joined: Part = ()
+    for row, column, tile in tiles:
+        if any(isinstance(field, Tensor) and field.requires_grad for field in tile):
+            strips.setdefault(row, []).append(each(lambda t: t.to(dtype), tile))
+            continue
+        joined = joined or each(lambda t: t.new_empty(shape, dtype=dtype), tile)
+        for whole, part in zip(joined, tile, strict=True):
+            if isinstance(part, Tensor):
+                whole[row : row + part.shape[0], column : column + part.shape[1]] = part
+    return joined or cat([cat(strip, 1) for strip in strips.values()], 0)
+
+
+def _short_tiles(x: Tensor, window: int, run: int) -> Iterator[Part]:
+    """Windows of a few samples, about the first of them."""
+    count = x.shape[1] - window + 1
+    for start in range(0, count, run):
+        size = min(run, count - start)
+        here = x.narrow(1, start, size + window - 1).double()
+        centre = here.narrow(1, 0, size)
+        if window == 1:
+            yield lone_samples(centre)
+            continue
+        total = here.narrow(1, 1, size) - centre
+        squares = total * total
+        for step in range(2, window):
+            apart = here.narrow(1, step, size) - centre
+            total = total + apart
+            squares = torch.addcmul(squares, apart, apart)
+        yield window, centre, total, torch.addcmul(squares, total, total, value=-1 / window)
+
+
+def _tiles(x: Tensor, window: int, length: int, run: int, blocks: int) -> Iterator[Part]:
+    """Longer windows, in the order told above, `run` blocks at a time."""
+    outer = length if window == length else length + 1
+    between = _between(x, window, length, run, blocks) if window > outer else None
+    # One piece of memory for all tiles: it stays in cache, and fresh pages cost as much as the work.
+    memory = None if x.requires_grad else x.new_empty(4 * x.shape[0] * run * length, dtype=torch.float64)
+    for first in range(0, blocks, run):
+        lanes = min(run, blocks - first)
+        left = _blocks(x, first * length, lanes, length)
+        right = _blocks(x, first * length + window - 1, lanes, length)
+        centre = left[..., -1:].double()
+        backwards, forwards = _running(left.flip(-1), right, centre, memory)
+        both = backwards.flip(-1) + forwards if memory is None else forwards.add_(backwards.flip(-1))
+        total, squares = both
+        ends = (outer, centre, total, torch.addcmul(squares, total, total, value=-1 / outer))
+        if between is not None:
+            middle = each(lambda t, f=first, n=lanes: t.narrow(1, f, n).unsqueeze(-1), between)
+            ends = merge(ends, about(middle, ends))
+        yield ends[0], centre.expand_as(ends[2]), *ends[2:]
+
+
+def _running(backwards: Tensor, forwards: Tensor, centre: Tensor, memory: Tensor | None) -> Tensor:
+    """Running sums along the last axis, (backwards, forwards) x (of ``x - centre``, of its square)."""
+    if memory is None:
+        apart = torch.stack((backwards, forwards)) - centre
+        return torch.stack((apart, apart * apart), 1).cumsum(-1)
+    sums = memory[: 4 * backwards.numel()].view(2, 2, *backwards.shape)
+    torch.sub(backwards, centre, out=sums[0, 0])
+    torch.sub(forwards, centre, out=sums[1, 0])
+    torch.mul(sums[:, 0], sums[:, 0], out=sums[:, 1])
+    return sums.cumsum_(-1)
+
+
+def _between(x: Tensor, window: int, length: int, run: int, blocks: int) -> Part:
+    """For each block, the ``window - length - 1`` samples that follow it."""
+    whole, over = divmod(window - length - 1, length)
+    totals, begins = [], []
+    for first in range(0, blocks + whole, run):
+        held = _blocks(x, (first + 1) * length, min(run, blocks + whole - first), length)
+        totals.append(_totals(held))
+        if over:
+            begins.append(_totals(held[..., :over]))
+    after = each(lambda t: t[:, whole:], cat(begins, 1)) if over else None
+    if not whole:
+        assert after is not None
+        return after
+    runs = by_doubling(each(lambda t: t[:, : blocks + whole - 1], cat(totals, 1)), whole, merge, 1)
+    return runs if after is None else merge(runs, after)
+
+
+def _totals(x: Tensor) -> Part:
+    """The moments of each block, about its last sample."""
+    last = x[..., -1:].double()
+    apart = x.double() - last
+    total = apart.sum(-1)
+    squares = (apart * apart).sum(-1)
+    n = x.shape[-1]
+    return n, last.squeeze(-1), total, torch.addcmul(squares, total, total, value=-1 / n)
+
+
+def _blocks(x: Tensor, start: int, lanes: int, length: int) -> Tensor:
+    """`lanes` blocks from `start` on, ``(rows, lanes, length)``."""
+    held: Tensor = take((x,), start, lanes * length, 1)[0]
+    return held.reshape(-1, lanes, length)

@@ -1,0 +1,158 @@
+"""Windows over what arrives in blocks: what is kept until later, and where the arithmetic is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from convtool.errors import InputError
+from convtool.ops._edges import Edges
+from convtool.ops._parallel import keep_freed_memory
+
+if TYPE_CHECKING:
+    from convtool.ops.blocks import Work
+
+# Samples in one piece of work: small enough to share out to threads, large enough for its overlap to cost little.
+_CHUNK = 1 << 19
+
+Compute = Callable[[Tensor, int], Tensor]
+
+
+class Padding(NamedTuple):
+    """What stands around a signal for mode ``same``: `mode` as in `torch.nn.functional.pad`, and how much."""
+
+    mode: str
+    left: int
+    right: int
+
+    @staticmethod
+    def around(window: int, mode: str) -> Padding:
+        """So much that output n covers samples n - window // 2 to n + (window - 1) // 2."""
+        return Padding(mode, window // 2, (window - 1) // 2)
+
+    def check(self, samples: int, what: str) -> None:
+        """InputError where `samples` are too few to be reflected or wrapped around."""
+        bound, least = ("more than", self.left + 1) if self.mode == "reflect" else ("at least", self.left)
+        if self.mode in ("reflect", "circular") and self.left and samples < least:
+            raise InputError(
+                f"{self.mode} padding for this window needs {bound} {self.left} {what}, and there are {samples}; "
+                f'use a shorter window, or padding mode "replicate" or "zeros"'
+            )
+
+    def edges(self, before: Tensor | None) -> Edges:
+        """The padding of ``(B, X, T)`` along T; `before` holds the last samples of all, for ``circular``."""
+        if self.mode != "circular" or before is None:
+            return Edges(self.mode, self.left, self.right, None)
+        return Edges(self.mode, self.left, self.right, before[..., max(0, before.shape[-1] - self.left) :])
+
+    def whole(self, x: Tensor) -> Tensor:
+        """``(B, X, T)`` padded along T."""
+        edges = self.edges(x)
+        return torch.cat([*edges.feed(x), edges.end()], -1)
+
+
+class Piece(NamedTuple):
+    """Some of the work, and how many outputs it makes along the axis on which blocks arrive."""
+
+    outputs: int
+    work: Work
+
+
+class Cutter:
+    """Cuts what arrives into pieces of work at fixed places, so that the blocks' lengths can't matter.
+
+    Args:
+        window: W, along the axis on which blocks arrive.
+        axis: that axis of the blocks ``(B, X, Y)``, 1 or 2.
+        padding: what stands around all of it; None for windows inside only.
+        compute: makes the outputs from the samples of a piece and the index of the first window wanted in it.
+        what: what lies along the axis, for messages.
+        grain: pieces begin at multiples of so many windows; the arithmetic on each fills blocks of this length.
+        lent: blocks stay as they are until all work is done, so that they need not be copied.
+    """
+
+    def __init__(
+        self, window: int, axis: int, padding: Padding | None, compute: Compute, what: str, *, grain: int, lent: bool
+    ) -> None:
+        self._window, self._axis, self._padding, self._compute, self._what = window, axis, padding, compute, what
+        self._grain, self._lent = grain, lent
+        self._edges: Edges | None = None
+        self._pending: list[Tensor] = []
+        self._held = 0
+        self._position = 0  # of the first pending sample in what is padded, and so of the next window
+        self.received = 0
+        keep_freed_memory()
+
+    def feed(self, block: Tensor, before: Tensor | None) -> None:
+        """Take in a block ``(B, X, Y)``."""
+        self.received += block.shape[self._axis]
+        if not self._lent:
+            block = block.clone()
+        pieces = [block]
+        if self._padding is not None:
+            if self._edges is None:
+                self._edges = self._padding.edges(None if before is None else self._along(before))
+            pieces = [self._along(piece) for piece in self._edges.feed(self._along(block))] if block.numel() else []
+        self._add(pieces)
+
+    def end(self) -> None:
+        """Take in the end.
+
+        Raises:
+            InputError: nothing came, or less than a window or its padding needs.
+        """
+        what, window = self._what, self._window
+        if self.received == 0:
+            raise InputError(f"the input is empty; a window of {window} {what} needs at least one of them")
+        if self._padding is None:
+            if self.received < window:
+                raise InputError(
+                    f"a window of {window} {what} is longer than the input, which has {self.received}; "
+                    f'use a window of at most {self.received}, or mode "same"'
+                )
+            return
+        self._padding.check(self.received, what)
+        assert self._edges is not None
+        self._add([self._along(self._edges.end())])
+
+    def works(self, stride: int, *, ended: bool) -> list[Piece]:
+        """The work on whole pieces of the windows that are complete; at the end, on all of them."""
+        ready = max(0, self._held - self._window + 1)
+        size = self._piece()
+        pieces = -(-ready // size) if ended else ready // size
+        if pieces == 0:
+            return []
+        joined = torch.cat(self._pending, self._axis) if len(self._pending) > 1 else self._pending[0]
+        made: list[Piece] = []
+        for start in range(0, pieces * size, size):
+            count = min(size, ready - start)
+            first = -(self._position + start) % stride
+            if first < count:
+                outputs = len(range(first, count, stride))
+                work = self._work(joined.narrow(self._axis, start, count + self._window - 1), first)
+                made.append(Piece(outputs, work))
+        used = min(pieces * size, ready)
+        left = joined.narrow(self._axis, used, self._held - used)
+        self._pending = [left if self._lent else left.clone()]
+        self._held -= used
+        self._position += used
+        return made
+
+    def _work(self, piece: Tensor, first: int) -> Work:
+        return lambda: self._compute(piece, first)
+
+    def _piece(self) -> int:
+        """Windows in one piece of work: it depends on the shape of the blocks, not on their length."""
+        shape = self._pending[0].shape if self._pending else (1, 1, 1)
+        across = max(1, shape[0] * shape[3 - self._axis])
+        return -(-max(_CHUNK // across, 4 * self._window) // self._grain) * self._grain
+
+    def _add(self, pieces: list[Tensor]) -> None:
+        self._pending += pieces
+        self._held += sum(piece.shape[self._axis] for piece in pieces)
+
+    def _along(self, x: Tensor) -> Tensor:
+        return x.transpose(1, 2) if self._axis == 1 else x

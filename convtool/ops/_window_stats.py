@@ -1,0 +1,243 @@
+"""Several statistics of every window of a piece of signal or grid that is all there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from convtool.ops._median import grid_median, sliding_median
+from convtool.ops._moments import Part, mean, mean_square, merge_weighed, variance, weighed_samples
+from convtool.ops._sample_windows import MOMENTS, slide_samples
+from convtool.ops._windows import Joining, slide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Stat = Literal["var", "std", "mean", "rms", "min", "max", "median", "count"]
+Mode = Literal["valid", "same"]
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+Nan = Literal["propagate", "skip"]
+
+_WEIGHED = Joining(merge_weighed, dtype=torch.float64)
+_MOMENTS: dict[str, Callable[[Part, int], Tensor]] = {
+    "var": variance,
+    "std": lambda part, ddof: variance(part, ddof).sqrt(),
+    "mean": lambda part, _: mean(part),
+    "rms": lambda part, _: mean_square(part).sqrt(),
+}
+# Squares of these leave the range of float64, or its full precision; powers of two change no digit.
+_LARGE, _SMALL = 2.0**480, 2.0**-440
+_SHRINK, _GROW = 2.0**-600, 2.0**600
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of every window: see `local_stats`.
+
+    Raises:
+        ValueError, TypeError: it can't be asked.
+    """
+
+    windows: tuple[int, ...]
+    strides: tuple[int, ...]
+    stats: tuple[Stat, ...]
+    ddof: int
+    mode: Mode
+    padding_mode: PaddingMode
+    nan: Nan
+    min_count: int | None
+
+    def __post_init__(self) -> None:
+        for name, sizes in (("window", self.windows), ("stride", self.strides)):
+            for size in sizes:
+                _check_at_least_one(name, size)
+        for name, value, known in (
+            ("mode", self.mode, Mode),
+            ("padding_mode", self.padding_mode, PaddingMode),
+            ("nan", self.nan, Nan),
+        ):
+            _check_choice(name, value, get_args(known))
+        if isinstance(self.stats, str) or not self.stats:
+            raise ValueError(f'stats is {self.stats!r}; give one or more names, such as ("var",)')
+        for stat in self.stats:
+            _check_choice("stat", stat, get_args(Stat))
+        if not 0 <= self.ddof < self.samples:
+            raise ValueError(
+                f"ddof is {self.ddof}; it must be at least 0 and below the {self.samples} samples of a window; "
+                f"use a smaller ddof or a longer window"
+            )
+        if self.min_count is not None:
+            if not self.skip:
+                raise ValueError(f'min_count is {self.min_count}, but nan is "{self.nan}"; it needs nan="skip"')
+            if not 1 <= self.min_count <= self.samples:
+                raise ValueError(
+                    f"min_count is {self.min_count}; it must be from 1 to the {self.samples} samples of a window"
+                )
+
+    @property
+    def samples(self) -> int:
+        """Samples in a window."""
+        return prod(self.windows)
+
+    @property
+    def skip(self) -> bool:
+        """Whether NaN is left out rather than spoiling its windows."""
+        return self.nan == "skip"
+
+    @property
+    def fewest(self) -> int:
+        """Samples that are not NaN which a window must have."""
+        return (1 if self.min_count is None else self.min_count) if self.skip else self.samples
+
+
+def _check_at_least_one(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is {value!r}; give a whole number of samples")
+    if value < 1:
+        raise ValueError(f"{name} is {value}; it must be at least 1 sample")
+
+
+def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; use one of {', '.join(known)}")
+
+
+def as_floats(x: Tensor) -> Tensor:
+    """`x`, or integers as float64, which holds them exactly up to 2^53.
+
+    Raises:
+        TypeError: complex or boolean numbers.
+    """
+    if x.is_complex() or x.dtype == torch.bool:
+        raise TypeError(
+            f"the signal is {x.dtype}; statistics need real numbers: convert it, as with .abs() or .double()"
+        )
+    return x if x.is_floating_point() else x.double()
+
+
+def window_stats(x: Tensor, request: Request, first: tuple[int, ...]) -> list[Tensor]:
+    """The statistics asked for, of the windows at `first`, and then every stride, of each axis.
+
+    Args:
+        x: ``(rows, n)`` for windows along the last axis, ``(h, w)`` for windows on a grid; a floating dtype.
+        request: what is asked.
+        first: the first window wanted, an index for each axis that windows slide along.
+
+    Returns:
+        One tensor a statistic, ``(rows, outputs)`` or ``(h outputs, w outputs)``, in the dtype of `x`.
+    """
+    picked: Any = (..., *(slice(start, None, step) for start, step in zip(first, request.strides, strict=True)))
+    shape = [size - window + 1 for size, window in zip(x.shape[-len(request.windows) :], request.windows, strict=True)]
+    missing = torch.zeros((*x.shape[: -len(shape)], *shape), dtype=torch.int64, device=x.device)
+    if not x.numel():  # no channels
+        return [missing[picked].to(x.dtype)] * len(request.stats)
+    low, high = (float(bound) for bound in x.detach().aminmax())
+    sound = float("-inf") < low and high < float("inf")  # NaN fails both
+    nans = None if sound else _count(x.isnan(), request.windows)
+    missing = missing if nans is None else nans
+    made = _moments(x, request, nans, max(-low, high))
+    for name in {"min", "max"}.intersection(request.stats):
+        made[name] = _extreme(x, request, name)
+    made["count"] = (request.samples - missing).to(x.dtype)
+    made = {name: made[name][picked] for name in request.stats if name != "median"}
+    if "median" in request.stats:
+        if len(request.windows) == 1:
+            made["median"] = sliding_median(x, request.windows[0], missing, first[0], request.strides[0])
+        else:
+            made["median"] = grid_median(x, request.windows, missing)[picked]
+    if nans is not None:
+        unfit = nans[picked] > request.samples - request.fewest
+        made = {name: stat if name == "count" else stat.masked_fill(unfit, torch.nan) for name, stat in made.items()}
+    return [made[name] for name in request.stats]
+
+
+def _moments(x: Tensor, request: Request, nans: Tensor | None, largest: float) -> dict[str, Tensor]:
+    """Those statistics that come from the moments, at every window."""
+    names: list[str] = [name for name in _MOMENTS if name in request.stats]
+    if not names:
+        return {}
+    if nans is None:
+        return _ranged(x, None, request, names, largest)
+    present = ~x.isnan()
+    finite = torch.where(x.isfinite(), x, 0.0)
+    weighed = present if request.skip and not bool(present.all()) else None
+    made = _ranged(finite, weighed, request, names, float(finite.detach().abs().max()))
+    # Infinities have been worked as zeros: what IEEE arithmetic makes of them is put in their windows.
+    up, down = _count(x == torch.inf, request.windows) > 0, _count(x == -torch.inf, request.windows) > 0
+    for name in names:
+        filled = made[name].masked_fill(up | down, torch.inf if name == "rms" else torch.nan)
+        if name == "mean":
+            filled = filled.masked_fill(up & ~down, torch.inf).masked_fill(down & ~up, -torch.inf)
+        made[name] = filled
+    return made
+
+
+def _ranged(x: Tensor, present: Tensor | None, request: Request, names: list[str], largest: float) -> dict[str, Tensor]:
+    """The statistics of finite samples, of any size."""
+    made = _worked(x, present, request, names)
+    if x.dtype != torch.float64:  # the squares of narrower numbers fit
+        return made
+    size = x.detach().abs()
+    for scale, needed in ((_SHRINK, largest > _LARGE), (_GROW, bool(((size > 0) & (size < _SMALL)).any()))):
+        if needed:
+            scaled = _worked(x * scale, present, request, names)
+            for name, plain in made.items():
+                square = name == "var"
+                back = scaled[name] / scale / scale if square else scaled[name] / scale
+                if scale < 1:
+                    wrong = ~(plain.abs() < (_LARGE * _LARGE if square else _LARGE))
+                else:  # a window of large samples, whose statistic may be 0 as well, has left the range
+                    wrong = (plain.abs() < (_SMALL * _SMALL if square else _SMALL)) & back.isfinite()
+                made[name] = torch.where(wrong, back, plain)
+    return made
+
+
+def _worked(x: Tensor, present: Tensor | None, request: Request, names: list[str]) -> dict[str, Tensor]:
+    """The statistics of samples whose squares float64 holds."""
+
+    def finish(part: Part) -> Part:
+        return tuple(_MOMENTS[name](part, request.ddof) for name in names)
+
+    if present is not None:
+        part = slide_all(weighed_samples(x.double(), present), request.windows, _WEIGHED, finish)
+        fields = tuple(field.to(x.dtype) for field in part)
+    elif len(request.windows) == 1:
+        fields = slide_samples(x, request.windows[0], finish, x.dtype)
+    else:
+        along = slide_samples(x, request.windows[1], lambda part: part, torch.float64)
+        fields = tuple(field.to(x.dtype) for field in slide(along, request.windows[0], MOMENTS, finish, 0))
+    return dict(zip(names, fields, strict=True))
+
+
+def slide_all(part: Part, windows: tuple[int, ...], joining: Joining, finish: Callable[[Part], Part]) -> Part:
+    """`slide` along the last axis, or on a grid along both, which are independent."""
+    if len(windows) == 1:
+        return slide(part, windows[0], joining, finish, 1)
+    return slide(slide(part, windows[1], joining, lambda along: along, 1), windows[0], joining, finish, 0)
+
+
+def _extreme(x: Tensor, request: Request, name: str) -> Tensor:
+    """Minima or maxima; NaN in every window that holds one unless it is skipped."""
+    pick, outside = (torch.minimum, torch.inf) if name == "min" else (torch.maximum, -torch.inf)
+    if request.skip:
+        x = x.masked_fill(x.isnan(), outside)
+    joining = Joining(lambda a, b: (pick(a[0], b[0]),))
+    field: Tensor = slide_all((x,), request.windows, joining, lambda part: part)[0]
+    return field
+
+
+def _count(mask: Tensor, windows: tuple[int, ...]) -> Tensor:
+    """How many are true in each window: differences of running counts, exact in int64."""
+    counts = mask.long()
+    for axis, window in zip(range(-len(windows), 0), windows, strict=True):
+        counts = counts.cumsum(axis)
+        ends = counts.narrow(axis, window - 1, counts.shape[axis] - window + 1)
+        before = torch.zeros_like(ends)
+        size = ends.shape[axis] - 1
+        before.narrow(axis, 1, size).copy_(counts.narrow(axis, 0, size))
+        counts = ends - before
+    return counts

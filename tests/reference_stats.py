@@ -1,0 +1,76 @@
+"""Statistics of sliding windows, one window at a time: slow and obviously right."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def exact_var(samples: Sequence[float], ddof: int = 0) -> Fraction:
+    """The variance in rational arithmetic."""
+    numbers = [Fraction(sample) for sample in samples]
+    mean = sum(numbers) / len(numbers)
+    return sum((number - mean) ** 2 for number in numbers) / (len(numbers) - ddof)
+
+
+def of_window(samples: Sequence[float], stat: str, *, ddof: int = 0, skip: bool = False, fewest: int = 1) -> float:
+    """One statistic of the samples of one window; infinities as NumPy treats them."""
+    real = [sample for sample in samples if not math.isnan(sample)]
+    if stat == "count":
+        return len(real)
+    if len(real) < (fewest if skip else len(samples)):
+        return math.nan
+    n = len(real)
+    if stat == "min":
+        return min(real)
+    if stat == "max":
+        return max(real)
+    if stat == "median":
+        ordered = sorted(real)
+        return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    if stat == "mean":
+        return sum(real) / n
+    if stat == "rms":
+        return math.sqrt(sum(sample * sample for sample in real) / n)
+    if n <= ddof or not all(math.isfinite(sample) for sample in real):
+        return math.nan
+    variance = float(exact_var(real, ddof))
+    return math.sqrt(variance) if stat == "std" else variance
+
+
+def padded(signal: Sequence[float], left: int, right: int, mode: str) -> list[float]:
+    """What `torch.nn.functional.pad` does, index by index."""
+    length = len(signal)
+    made = []
+    for n in range(-left, length + right):
+        if 0 <= n < length:
+            made.append(signal[n])
+        elif mode == "zeros":
+            made.append(0.0)
+        elif mode == "replicate":
+            made.append(signal[0 if n < 0 else length - 1])
+        elif mode == "circular":
+            made.append(signal[n % length])
+        else:
+            made.append(signal[-n if n < 0 else 2 * (length - 1) - n])
+    return made
+
+
+def windows(signal: Sequence[float], window: int, stride: int = 1) -> list[Sequence[float]]:
+    """The windows of a signal, in order."""
+    return [signal[start : start + window] for start in range(0, len(signal) - window + 1, stride)]
+
+
+def grid_windows(
+    grid: Sequence[Sequence[float]], window: tuple[int, int], stride: tuple[int, int] = (1, 1)
+) -> list[list[list[float]]]:
+    """The samples of the windows of a grid, by row and column of their first."""
+    rows, columns = range(0, len(grid) - window[0] + 1, stride[0]), range(0, len(grid[0]) - window[1] + 1, stride[1])
+    return [
+        [[x for row in grid[top : top + window[0]] for x in row[left : left + window[1]]] for left in columns]
+        for top in rows
+    ]
