@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,6 +176,39 @@ def test_shutdown_at_once_cancels_what_waits() -> None:
     assert isinstance(running.exception(), WorkerDied)
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
+
+
+def test_a_worker_that_is_just_being_started_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = local(1)
+    make = executor._context.Pipe
+    begun, stopped = threading.Event(), threading.Event()
+
+    def pipe() -> Any:
+        begun.set()
+        assert stopped.wait(60)
+        return make()
+
+    monkeypatch.setattr(executor._context, "Pipe", pipe)
+    running = executor.submit(time.sleep, 60)
+    assert begun.wait(60)
+    executor.shutdown(wait=False, cancel_futures=True)
+    stopped.set()
+    assert str(running.exception()) == "the work was stopped"
+
+
+def stubborn(path: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    open(path, "w").close()
+    time.sleep(60)
+
+
+def test_a_worker_that_will_not_end_is_made_to(tmp_path: Path) -> None:
+    executor = local(1)
+    running = executor.submit(stubborn, str(tmp_path / "begun"))
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.001)
+    executor.shutdown(cancel_futures=True)
+    assert "SIGKILL" in str(running.exception())
 
 
 def test_shutdown_at_once_after_one_that_waits() -> None:

@@ -359,6 +359,10 @@ def test_workers_keep_c_libraries_quiet(capfdbinary: pytest.CaptureFixture[bytes
 # The job as a whole
 
 
+def test_an_input_is_read_once_unless_a_command_says_otherwise() -> None:
+    assert not super(ConvolveJob, ConvolveJob("1", padding_mode="circular")).reads_twice
+
+
 @pytest.fixture
 def work(tmp_path: Path) -> Callable[..., Block]:
     """Runs a job on an array of frames, and gives back the array that it wrote."""

@@ -7,14 +7,18 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from multiprocessing import forkserver, resource_tracker
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from convtool.errors import ConvtoolError
+
+_PATIENCE = 1.0
+"""Seconds that a worker is given to end by itself."""
 
 _Call = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
@@ -97,13 +101,25 @@ class LocalExecutor(Executor):
                     call[0].cancel()
             with self._starting:
                 self._stopped = True
-            for process in self._processes.values():
-                process.terminate()
+            _end_all(list(self._processes.values()))
         for _ in self._threads:
             self._calls.put(None)
         if wait:
             for thread in self._threads:
                 thread.join()
+
+
+def _end_all(processes: Sequence[BaseProcess]) -> None:
+    """Ask the processes to end, and make those that do not."""
+    for process in processes:
+        process.terminate()
+    left = {process.sentinel: process for process in processes}
+    deadline = time.monotonic() + _PATIENCE
+    while left and (ended := wait(list(left), max(0.0, deadline - time.monotonic()))):
+        for sentinel in ended:
+            del left[sentinel]  # type: ignore[arg-type]
+    for process in left.values():
+        process.kill()
 
 
 def _start_server() -> None:
