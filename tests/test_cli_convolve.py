@@ -649,3 +649,19 @@ def test_input_list(name: str, options: list[str], content: bytes, takes: dict[s
 def test_a_glob_is_expanded_here_too(takes: dict[str, Block], convtool: Convtool) -> None:
     run = convtool("convolve", "takes/**/a.wav", "-k", "1", "-o", "wet/{index}.wav", "--dry-run")
     assert run.out == "takes/a.wav -> wet/0.wav\ntakes/day1/a.wav -> wet/1.wav\n"
+
+
+@pytest.mark.parametrize("option", ["--gain=inf", "--mix=nan", "--trim-kernel=nan"])
+def test_numbers_that_are_not_finite_are_refused(option: str, convtool: Convtool) -> None:
+    run = convtool("convolve", "1,2", "-k", "1", option)
+    assert run.code == 2
+    assert "expected a finite number" in run.err
+
+
+def test_a_device_is_written_to_and_not_replaced(convtool: Convtool, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    run = convtool("convolve", "4,1,2,5", "-k", "1,2,-1", "-o", str(tmp_path / "pipe"), "--format", "csv")
+    assert (run.code, run.err) == (0, "")
+    assert os.read(reading, 100) == b"4,9,0,8,8,-5\n"
+    os.close(reading)

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convtool.errors import InputError, OutputError
-from convtool.files import formats
-from convtool.files.atomic import AtomicFile, write_error
+from convtool.files import atomic, formats
+from convtool.files.atomic import AtomicFile, is_special, write_error, write_file
 from convtool.files.names import show
 from convtool.files.sniff import HEAD, sniff
 from convtool.files.source import Source
@@ -375,14 +375,14 @@ def test_a_link_is_replaced_not_followed(tmp_path: Path, temporary: str) -> None
 
 def test_a_place_that_can_not_be_written_to(tmp_path: Path, temporary: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"^can't be written to: Not a directory$"):
+    with pytest.raises(OutputError, match=r"can't be written to: Not a directory$"):
         AtomicFile(str(tmp_path / "file" / "below" / "a"))
 
 
 def test_a_folder_in_the_way_stays_and_nothing_else(tmp_path: Path, temporary: str) -> None:
     (tmp_path / "a").mkdir()
     output = AtomicFile(str(tmp_path / "a"))
-    with pytest.raises(OutputError, match=r"^can't be put in place: Is a directory$"):
+    with pytest.raises(OutputError, match=r"can't be put in place: Is a directory$"):
         output.commit()
     assert output.file.closed
     assert list(tmp_path.iterdir()) == [tmp_path / "a"]
@@ -397,3 +397,28 @@ def test_a_folder_in_the_way_stays_and_nothing_else(tmp_path: Path, temporary: s
 )
 def test_what_is_told_when_the_system_refuses(code: int, message: str) -> None:
     assert str(write_error("a\x1b", OSError(code, os.strerror(code)))) == message
+
+
+def test_a_pipe_is_written_into_and_stays(tmp_path: Path) -> None:
+    path = str(tmp_path / "pipe")
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    write_file(path, b"all of it")
+    assert os.read(reading, 100) == b"all of it"
+    assert is_special(path)
+    os.close(reading)
+
+
+def test_a_small_file_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report"
+    write_file(str(path), b"")
+    assert path.read_bytes() == b""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic, "write_all", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        write_file(str(path), b"new")
+    assert path.read_bytes() == b""
+    assert os.listdir(tmp_path) == ["report"]

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from convtool.batch.plan import Task
+
 
 @dataclass
 class Outcome:
@@ -20,6 +22,8 @@ class Outcome:
     sample_rate: int | None = None
     seconds: float | None = None
     clipped: int = 0
+    name: str = field(default="", repr=False)
+    """The input as messages show it."""
     exit_code: int = field(default=0, repr=False)
     notes: list[str] = field(default_factory=list, repr=False)
     """What the person should know although nothing failed."""
@@ -27,9 +31,14 @@ class Outcome:
     """What was chosen, for those who ask with -v."""
     trace: str | None = field(default=None, repr=False)
 
+    @classmethod
+    def of(cls, task: Task, status: str) -> Outcome:
+        """What can be said of any task."""
+        return cls(task.input.value, task.output, status, name=task.input.name)
+
     def as_json(self) -> str:
         """The report line: the figures, without what is only told."""
-        told = ("exit_code", "notes", "remarks", "trace")
+        told = ("name", "exit_code", "notes", "remarks", "trace")
         record: dict[str, Any] = {key: value for key, value in vars(self).items() if key not in told}
         return (
             json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convtool.errors import UsageError
+from convtool.files.atomic import is_special
 from convtool.files.formats import NAMES, extension, family
 from convtool.files.inputs import Input
 from convtool.files.names import show
@@ -56,9 +57,9 @@ def plan(
     )
     if overwrite:
         return tasks
-    existing = [task for task in tasks if task.output is not None and os.path.lexists(task.output)]
+    existing = [task for task in tasks if task.output is not None and _is_taken(task.output)]
     clash = [] if skip_existing else [str(task.output) for task in existing]
-    clash += [path for path in also_written if os.path.lexists(path)]
+    clash += [path for path in also_written if _is_taken(path)]
     if clash:
         more = f" (and {len(clash) - 1} more)" if len(clash) > 1 else ""
         raise UsageError(f"{show(clash[0])} exists{more}; give --overwrite, --skip-existing or another -o")
@@ -154,6 +155,11 @@ def _refuse_inputs(written: Sequence[str], read: Sequence[str]) -> None:
         source = inputs.get(_identity(path))
         if source is not None:
             raise UsageError(f"the output {show(path)} is the input {show(source)}; write elsewhere")
+
+
+def _is_taken(path: str) -> bool:
+    """Whether something stands at `path` that writing would replace; a device or a pipe takes what comes."""
+    return os.path.lexists(path) and not is_special(path)
 
 
 def _identity(path: str) -> tuple[int, int] | str:

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from typing import Any, Protocol
 
 from convtool.batch.outcome import Outcome
@@ -51,7 +52,7 @@ def _first_line(error: Exception) -> str:
 
 def failure(task: Task, error: str, exit_code: int = 1) -> Outcome:
     """The outcome of a task that came to nothing."""
-    return Outcome(task.input.name, task.output, "failed", error, exit_code=exit_code)
+    return replace(Outcome.of(task, "failed"), error=error, exit_code=exit_code)
 
 
 def run_all(
@@ -83,7 +84,7 @@ def _results(job: Job, tasks: Sequence[Task], executor: Executor | None) -> Iter
     try:
         for task in tasks:
             if task.skip:
-                yield Outcome(task.input.name, task.output, "skipped")
+                yield Outcome.of(task, "skipped")
             elif executor is None:
                 yield perform(job, task)
             else:

@@ -78,11 +78,11 @@ def run_batch(
         for path in passed:
             talk.remark(f"passed over: {_show(path)}")
     if batch.dry_run:
-        outcomes = [Outcome(t.input.name, t.output, "skipped" if t.skip else "planned") for t in tasks]
+        outcomes = [Outcome.of(task, "skipped" if task.skip else "planned") for task in tasks]
         if not batch.as_json:
             for outcome in outcomes:
                 exists = " (exists)" * (outcome.status == "skipped")
-                click.echo(f"{outcome.input} -> {_show(outcome.output or 'standard output')}{exists}")
+                click.echo(f"{outcome.name} -> {_show(outcome.output or 'standard output')}{exists}")
     else:
         jobs = min(batch.jobs or cores(), sum(not task.skip for task in tasks)) or 1
         outcomes = _run(make_job(share_threads(options["threads"], jobs)), tasks, jobs, batch, talk)
@@ -112,7 +112,7 @@ def _run(job: Job, tasks: Sequence[Task], jobs: int, batch: Batch, talk: Talk) -
 
 
 def _tell(outcome: Outcome, talk: Talk, *, one: bool) -> None:
-    name = outcome.input
+    name = outcome.name
     if outcome.trace and talk.debug:
         click.echo(outcome.trace, err=True)
     if outcome.error:
@@ -168,11 +168,9 @@ def _progress(inputs: int, batch: Batch, talk: Talk) -> Iterator[Callable[[], No
 
 
 def _write_report(path: str, outcomes: Sequence[Outcome]) -> None:
-    from convtool.files.atomic import AtomicFile
+    from convtool.files.atomic import write_file
 
-    file = AtomicFile(path)
-    file.file.write("".join(outcome.as_json() + "\n" for outcome in outcomes).encode("utf-8"))
-    file.commit()
+    write_file(path, "".join(outcome.as_json() + "\n" for outcome in outcomes).encode("utf-8"))
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -117,6 +118,9 @@ def command(**options: Any) -> int:
         raise UsageError(f"--padding-mode {options['padding_mode']} needs --mode same")
     if options["align_peak"] and options["mix"] == 1.0:
         raise UsageError("--align-peak delays the dry part; give --mix below 1")
+    for name in ("trim_kernel", "gain", "mix"):
+        if options[name] is not None and not math.isfinite(options[name]):
+            raise UsageError(f"--{name.replace('_', '-')} is {options[name]}; expected a finite number")
     shaping = Shaping(
         matrix=options["matrix"],
         resample=options["resample_kernel"],

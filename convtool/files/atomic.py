@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from convtool.errors import OutputError
 from convtool.files.names import show
@@ -17,17 +17,19 @@ class AtomicFile:
     Where the file system can, the data is written into a file that has no name yet (Linux
     ``O_TMPFILE``), so that even a killed process leaves nothing behind; elsewhere under a temporary
     name in the same folder. `commit` puts it in place in one step, `discard` leaves what was there.
+    A device or a named pipe is no file to replace: it is written into.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._folder = os.path.dirname(path) or "."
         self._temporary: str | None = None
+        self._direct = is_special(path)
         try:
             os.makedirs(self._folder, exist_ok=True)
-            self.file: BinaryIO = self._open()
+            self.file: BinaryIO = open(path, "wb", buffering=0) if self._direct else self._open()
         except OSError as error:
-            raise OutputError(f"can't be written to: {error.strerror}") from error
+            raise OutputError(f"{show(path)}: can't be written to: {error.strerror}") from error
 
     def _open(self) -> BinaryIO:
         try:
@@ -40,14 +42,14 @@ class AtomicFile:
     def commit(self) -> None:
         """Give the data its name, in place of what may have been there."""
         try:
-            if self._temporary is None:
+            if self._temporary is None and not self._direct:
                 self._link()
             if self._temporary is not None:
                 os.replace(self._temporary, self.path)
                 self._temporary = None
         except OSError as error:
             self.discard()
-            raise OutputError(f"can't be put in place: {error.strerror}") from error
+            raise OutputError(f"{show(self.path)}: can't be put in place: {error.strerror}") from error
         self.file.close()
 
     def _link(self) -> None:
@@ -70,6 +72,31 @@ class AtomicFile:
         if self._temporary is not None:
             os.unlink(self._temporary)
             self._temporary = None
+
+
+def is_special(path: str) -> bool:
+    """Whether `path` is a device, a pipe or a socket."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def write_all(file: BinaryIO, data: Any) -> None:
+    """Write all bytes of `data`; an unbuffered file may take them in parts."""
+    left = memoryview(data)
+    left = left.cast("B") if left.nbytes else left[:0]
+    while left:
+        left = left[file.write(left) :]
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Write a small file whole, or not at all."""
+    file = AtomicFile(path)
+    try:
+        write_all(file.file, data)
+        file.commit()
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        file.discard()
 
 
 def _umask() -> int:

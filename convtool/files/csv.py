@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convtool.errors import InputError
+from convtool.files.atomic import write_all
 from convtool.files.names import show
 from convtool.files.signal import Block, Reader, Signal, Writer
 from convtool.files.source import CHUNK, Source
@@ -311,9 +312,7 @@ class CsvWriter(Writer):
         self._started, self._head = True, ""
 
     def _put(self, text: str) -> None:
-        left = memoryview(text.encode("utf-8"))
-        while left:
-            left = left[self._file.write(left) :]
+        write_all(self._file, text.encode("utf-8"))
 
     def close(self) -> None:
         self._put("\n" if self._flat else self._head)

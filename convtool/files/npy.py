@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from convtool.errors import InputError
+from convtool.files.atomic import write_all
 from convtool.files.signal import Block, Reader, Signal, Writer
 from convtool.files.source import CHUNK, Source
 
@@ -128,7 +129,7 @@ class NpyWriter(Writer):
         self._signal = signal
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._samples = 0
-        self._put(bytes(self._ROOM))
+        write_all(file, bytes(self._ROOM))
 
     def encode(self, block: Block) -> Block:
         """Time-major memory of a block."""
@@ -136,12 +137,7 @@ class NpyWriter(Writer):
 
     def write(self, encoded: Block) -> None:
         self._samples += encoded.shape[-1]
-        self._put(encoded.T.reshape(-1))
-
-    def _put(self, data: Any) -> None:
-        left = memoryview(data).cast("B")
-        while left:
-            left = left[self._file.write(left) :]
+        write_all(self._file, encoded.T.reshape(-1))
 
     def close(self) -> None:
         signal, samples = self._signal, self._samples

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from convtool.errors import InputError, OutputError
+from convtool.files.atomic import write_all
 from convtool.files.pcm import Encoded
 from convtool.files.signal import Block, Reader, Signal
 from convtool.files.source import Source
@@ -58,7 +59,7 @@ class WavFile:
         """The header, once there is something to write behind it: a job that fails before leaves nothing."""
         if not self._begun:
             self._begun = True
-            self._write(self._head(b"RIFF", _UNKNOWN, _UNKNOWN, self._header))
+            write_all(self._file, self._head(b"RIFF", _UNKNOWN, _UNKNOWN, self._header))
 
     @staticmethod
     def _head(magic: bytes, riff: int, data: int, chunks: bytes) -> bytes:
@@ -74,19 +75,14 @@ class WavFile:
             little = frames.astype("<i4", copy=False).view(np.uint8)
             frames = np.ascontiguousarray(little.reshape(*frames.shape, 4)[..., 1:])
         data = frames.astype(frames.dtype.newbyteorder("<"), copy=False)
-        self._write(data)
+        write_all(self._file, data)
         self._bytes += data.nbytes
         self._frames += len(frames)
-
-    def _write(self, data: Any) -> None:
-        left = memoryview(data).cast("B")
-        while left:
-            left = left[self._file.write(left) :]
 
     def close(self) -> None:
         """Pad to an even length and put the real sizes into the header, where it can be reached."""
         self._begin()
-        self._write(b"\0" * (self._bytes % 2))
+        write_all(self._file, b"\0" * (self._bytes % 2))
         if self._start is None:
             return
         riff = 4 + len(self._header) + 4 + self._bytes + self._bytes % 2

@@ -16,7 +16,7 @@ import numpy as np
 from convtool.batch.outcome import Outcome
 from convtool.batch.plan import Task
 from convtool.errors import CheckFailed, InputError
-from convtool.files.atomic import AtomicFile
+from convtool.files.atomic import write_file
 from convtool.files.inputs import Input
 from convtool.files.opening import Output, ReadOptions, WriteOptions, open_reader
 from convtool.files.signal import BLOCK_SAMPLES, Block, Signal
@@ -121,10 +121,8 @@ class SignalJob(ABC):
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         written = "/".join(filter(None, (output.format, output.subtype)))
         place = f"{work.result.dtype} on {work.ingest.device}, {threads}"
-        return Outcome(
-            task.input.name,
-            task.output,
-            "written",
+        return replace(
+            Outcome.of(task, "written"),
             channels=output.signal.channels,
             samples=samples,
             sample_rate=output.signal.sample_rate,
@@ -143,10 +141,7 @@ def _clipping(output: Output) -> str:
 def _draw(path: str, picture: Callable[[Block, Block, str], bytes], heard: Record, made: Record) -> None:
     from convtool.plots import picture_format
 
-    encoded = picture(heard.samples(), made.samples(), picture_format(path))
-    file = AtomicFile(path)
-    file.file.write(encoded)
-    file.commit()
+    write_file(path, picture(heard.samples(), made.samples(), picture_format(path)))
 
 
 @contextmanager
