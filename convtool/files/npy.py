@@ -13,6 +13,7 @@ from numpy.lib import format as npy
 
 from convtool.errors import InputError
 from convtool.files.atomic import write_all
+from convtool.files.pcm import interleaved
 from convtool.files.signal import Block, Reader, Signal, Writer
 from convtool.files.source import CHUNK, Source
 
@@ -132,12 +133,13 @@ class NpyWriter(Writer):
         write_all(file, bytes(self._ROOM))
 
     def encode(self, block: Block) -> Block:
-        """Time-major memory of a block."""
-        return np.asfortranarray(block, dtype=self._dtype)
+        """Time-major memory of a block: frames in which, as in Fortran order, the first axis runs fastest."""
+        rows = block if block.ndim == 2 else block.swapaxes(0, 1).reshape(block.shape[0] * block.shape[1], -1)
+        return interleaved(rows, self._dtype)
 
     def write(self, encoded: Block) -> None:
-        self._samples += encoded.shape[-1]
-        write_all(self._file, encoded.T.reshape(-1))
+        self._samples += len(encoded)
+        write_all(self._file, encoded)
 
     def close(self) -> None:
         signal, samples = self._signal, self._samples

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from convtool.files.signal import Block
 
@@ -42,19 +42,28 @@ def quantise(block: Block, bits: int, container: type[np.signedinteger[Any]]) ->
     if high > full - 1 or low < -full:
         clipped = int(np.count_nonzero(block > 1) + np.count_nonzero(block < -1))
         np.clip(scaled, -full, full - 1, out=scaled)
-    frames = np.empty(block.shape[::-1], container)
-    frames.T[...] = scaled
+    frames = interleaved(scaled, container)
     shift = 8 * frames.itemsize - bits
     if shift:
         frames <<= shift
     return Encoded(frames, clipped, max(high, -low) / full, bad, first)
 
 
+def interleaved(block: Block, dtype: DTypeLike) -> NDArray[Any]:
+    """``(channels, samples)`` as frames ``(samples, channels)`` of `dtype`.
+
+    Channel by channel: a transposed copy would go frame by frame, six times as slow for two channels.
+    """
+    frames = np.empty(block.shape[::-1], dtype)
+    for channel, samples in enumerate(block):
+        frames[:, channel] = samples
+    return frames
+
+
 def as_frames(block: Block, dtype: type[np.floating[Any]]) -> Encoded:
     """`block` ``(channels, samples)`` as floating-point frames; nothing is clipped."""
-    frames = np.empty(block.shape[::-1], dtype)
     with np.errstate(over="ignore"):  # what float32 can't hold becomes infinite, and is counted
-        frames.T[...] = block
+        frames = interleaved(block, dtype)
     peak = float(max(frames.max(initial=0), -frames.min(initial=0)))
     bad, first = (0, 0) if np.isfinite(peak) else count_bad(frames.T)
     return Encoded(frames, 0, peak, bad, first)
