@@ -1,4 +1,4 @@
-"""Pictures of a convolution: waveforms and spectra of what went in and what came out.
+"""Pictures of what went in and what came out: of a convolution, and of statistics of sliding windows.
 
 matplotlib is imported here alone, and only once a picture is drawn. Nothing is written to disk: a picture is bytes.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from convtool.errors import UsageError
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Samples = NDArray[np.floating]
 Curve = NDArray[np.float64]
@@ -36,6 +38,7 @@ SMOOTH = 16384  # the least length of a transform: what is shorter gets zeros, f
 STEMS = 64  # samples up to which each is drawn by itself
 NAME_LENGTH = 34  # of the widest letter they still end before the right column
 LEGEND = 3  # channels named in the picture, at most
+PANELS = 4  # channels that have a row of their own, at most
 DECADES = 1000.0  # top over bottom of the frequency axis
 DEPTH = 120.0  # dB that a spectrum shows below its peak, at most
 STYLE: Any = {  # matplotlib types its keys as literals
@@ -120,6 +123,20 @@ def envelope(signal: Samples, columns: int) -> tuple[Starts, Samples, Samples]:
     if not finite.all():
         signal = np.where(finite, signal, np.nan)
     return starts, np.fmin.reduceat(signal, starts, axis=-1), np.fmax.reduceat(signal, starts, axis=-1)
+
+
+def _stretches(signal: Samples) -> tuple[bool, Curve, Samples, Samples]:
+    """Whether ``(channels, samples)`` are too many to draw each; where the drawing has points, the extremes there.
+
+    Of stretches, the last end comes after their beginnings, and repeats the last value.
+    """
+    samples = signal.shape[-1]
+    if samples <= 2 * COLUMNS:
+        starts, low, high = envelope(signal, samples)
+        return False, starts.astype(np.float64), low, high
+    starts, low, high = envelope(signal, COLUMNS)
+    low, high = (np.concatenate([each, each[:, -1:]], -1) for each in (low, high))
+    return True, np.append(starts, float(samples)), low, high
 
 
 def _power(channel: Samples, peak: float) -> Curve:
@@ -222,6 +239,16 @@ def _note(axes: Axes, text: str) -> None:
     axes.set_yticks([])
 
 
+def _title(axes: Axes, title: str, details: str) -> None:
+    axes.set_title(title, loc="left", fontsize=11.5, pad=22, parse_math=False)
+    axes.annotate(details, (0, 1), (0, 7), "axes fraction", textcoords="offset points", fontsize=9, color="#777777")
+
+
+def _legend(axes: Axes, handles: Sequence[Artist]) -> None:
+    corner: Any = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.99), "borderpad": 0.2}
+    axes.legend(handles=handles, ncols=LEGEND, frameon=False, fontsize=9, handlelength=1.2, **corner)
+
+
 def _draw_waveform(axes: Axes, signal: Samples, colours: Sequence[str], sample_rate: int | None) -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -230,14 +257,12 @@ def _draw_waveform(axes: Axes, signal: Samples, colours: Sequence[str], sample_r
     if not signal.size:
         return _note(axes, "empty")
     step = 1 / (sample_rate or 1)
-    many = samples > 2 * COLUMNS
-    starts, lows, highs = envelope(signal, COLUMNS if many else samples)
-    time = np.append(starts, samples) * step if many else starts * step
     axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0.6)
+    many, at, lows, highs = _stretches(signal)
+    time = at * step
     for low, high, colour in zip(lows, highs, colours, strict=True):
         if many:
-            ends = np.append(low, low[-1]), np.append(high, high[-1])
-            axes.fill_between(time, *ends, step="post", color=colour, linewidth=0.5, alpha=0.65)
+            axes.fill_between(time, low, high, step="post", color=colour, linewidth=0.5, alpha=0.65)
         elif samples > STEMS:
             axes.plot(time, low, color=colour, linewidth=1.1, alpha=0.85)
         else:
@@ -279,9 +304,7 @@ def _draw_spectrum(
         axes.fill_between(spectrum.frequency, low[i], high[i], color=colour, alpha=0.22, linewidth=0)
         axes.plot(spectrum.frequency, mean[i], color=colour, linewidth=1.1, alpha=0.8, label=f"channel {i + 1}")
     if len(colours) > 1:
-        handles = axes.get_legend_handles_labels()[0][:LEGEND]
-        corner: Any = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.99), "borderpad": 0.2}
-        axes.legend(handles=handles, ncols=LEGEND, frameon=False, fontsize=9, handlelength=1.2, **corner)
+        _legend(axes, axes.get_legend_handles_labels()[0][:LEGEND])
     top = float(high.max())
     bottom = max(float(mean[spectrum.mean > floor].min()), top - DEPTH)  # a silent channel is below any axis
     margin = max(3.0, 0.06 * (top - bottom))
@@ -317,6 +340,177 @@ def render_convolution(
     >>> picture[1:4]
     b'PNG'
     """
+    signals = [np.asarray(each) for each in (signal, kernel, output)]
+    spectra = [_spectrum(each, sample_rate) for each in signals]
+    measured = spectra[0].level + 10 * float(np.log10(spectra[0].mean.max())) if spectra[0] else 0.0
+
+    def draw(figure: Figure) -> None:
+        roles = ("input", "kernel", "output")
+        rows = zip(figure.subplots(3, 2), signals, spectra, names, roles, strict=True)
+        for (left, right), samples, spectrum, name, role in rows:
+            colours = _colours(len(samples))
+            _draw_waveform(left, samples, colours, sample_rate)
+            _draw_spectrum(right, spectrum, colours, sample_rate, 0.0 if role == "kernel" else measured)
+            zero = "0 dB: unchanged" if role == "kernel" else "0 dB: the input's highest"
+            _title(left, role if name == role else f"{role}: {_shown(name)}", _details(samples, sample_rate))
+            _title(right, "gain" if role == "kernel" else "spectrum", zero)
+
+    return _encoded(format, (12.5, 9), draw)
+
+
+def render_local_stats(
+    *,
+    signal: Samples,
+    mean: Samples,
+    var: Samples,
+    window: int,
+    stride: int,
+    centred: bool,
+    sample_rate: int | None,
+    name: str = "input",
+    format: str,
+) -> bytes:
+    """A picture of statistics of sliding windows, encoded as `format`: the same bytes for the same call.
+
+    On top `signal` ``(channels, samples)``, a row for each of its first channels, and over it the local mean as a
+    line in a band of one standard deviation to either side; under them the variance of all channels, over the same
+    seconds, or samples where `sample_rate` (Hz) is None. `mean` and `var` are ``(channels, windows)``, of windows of
+    `window` samples, one every `stride`, the first of them from sample 0 on, or, if `centred`, around it. Each is
+    drawn at the middle of its window.
+
+    Long signals, names, what is not finite and the errors are as in `render_convolution`.
+
+    >>> signal, mean, var = np.array([[1, 2, 4]]), np.array([[1.5, 3]]), np.array([[0.25, 1]])
+    >>> shape = {"window": 2, "stride": 1, "centred": False, "sample_rate": None}
+    >>> render_local_stats(signal=signal, mean=mean, var=var, **shape, format="png")[1:4]
+    b'PNG'
+    """
+    signal, mean, var = (np.asarray(each) for each in (signal, mean, var))
+    first, step = _middle(window, centred=centred), 1 / (sample_rate or 1)
+    channels = len(signal)
+    colours = _colours(channels)
+    panels = min(channels, PANELS)
+    with np.errstate(invalid="ignore", over="ignore"):
+        std = np.sqrt(var)
+        bands = np.stack([mean - std, mean + std], 1)
+
+    def draw(figure: Figure) -> None:
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
+
+        *above, below = figure.subplots(panels + 1, 1, sharex=True)
+        for i, axes in enumerate(above):
+            _draw_waveform(axes, signal[i : i + 1], [FAINT], sample_rate)
+            _draw_band(axes, mean[i : i + 1], bands[i], colours[i], first, stride, step)
+            axes.set_xlabel("")
+            axes.set_ylabel("amplitude" if channels == 1 else f"channel {i + 1}")
+        drawn = {"signal": FAINT, "local mean": colours[0]}
+        lines = [Line2D([], [], color=colour, label=label) for label, colour in drawn.items()]
+        _legend(above[0], [*lines, Patch(color=colours[0], alpha=0.3, label="± std")])
+        _title(above[0], "input" if name == "input" else f"input: {_shown(name)}", _details(signal, sample_rate))
+        _style(below, "time (s)" if sample_rate else "time (samples)", "variance")
+        for values, colour in zip(var, colours, strict=True):
+            _draw_curve(below, values[np.newaxis], colour, first, stride, step)
+        below.set_ylim(bottom=0)
+        if channels > 1:
+            _legend(below, [Line2D([], [], color=c, label=f"channel {i + 1}") for i, c in enumerate(colours[:LEGEND])])
+        length = f" ({window / sample_rate:.4g} s)" if sample_rate else ""
+        every = f", one every {stride:,}" if stride > 1 else ""
+        _title(below, "local variance", f"windows of {window:,} sample{'s' * (window != 1)}{length}{every}")
+
+    return _encoded(format, (12.5, 3 + 3 * panels), draw)
+
+
+def render_grid_stats(
+    *,
+    grid: Samples,
+    var: Samples,
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    centred: bool,
+    name: str = "input",
+    format: str,
+) -> bytes:
+    """A picture of `grid` ``(rows, columns)`` beside `var`, the variance of its windows, encoded as `format`.
+
+    `window`, `stride` and `centred` are as in `render_local_stats`, along rows and columns; each variance covers
+    `stride` cells about the middle of its window, so that it lies where the window does. What is not finite is left
+    white, and counted in the title.
+
+    >>> grid, var = np.array([[1, 2, 1], [3, 4, 1]]), np.array([[1.25, 1.5]])
+    >>> shape = {"window": (2, 2), "stride": (1, 1), "centred": False}
+    >>> render_grid_stats(grid=grid, var=var, **shape, format="png")[1:4]
+    b'PNG'
+    """
+    rows, columns = grid.shape
+    ratio = rows / columns
+    even = 0.25 <= ratio <= 4  # cells are square but in strips, which would be too thin to see
+    of = f"windows of {window[0]} × {window[1]}"
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        starts = [_middle(size, centred=centred) - step / 2 for size, step in zip(window, stride, strict=True)]
+        for axes, cells, (top, start), (high, wide), colours in (
+            (left, grid, (-0.5, -0.5), (1, 1), "gray"),
+            (right, var, starts, stride, "cividis"),
+        ):
+            extent = (start, start + wide * cells.shape[1], top + high * cells.shape[0], top)
+            shown = np.where(np.isfinite(cells), cells, np.nan).astype(np.float64)
+            picture = axes.imshow(shown, cmap=colours, extent=extent, aspect="equal" if even else "auto")
+            axes.set_xlim(-0.5, columns - 0.5)
+            axes.set_ylim(rows - 0.5, -0.5)
+            _style(axes, "column", "row")
+            axes.grid(visible=False)
+            bar = figure.colorbar(picture, cax=axes.inset_axes((1.02, 0, 0.035, 1)))
+            bar.ax.tick_params(length=3, labelsize=9)
+        _title(left, "input" if name == "input" else f"input: {_shown(name)}", _range(grid))
+        _title(right, "local variance", f"{of}   {_range(var)}")
+
+    return _encoded(format, (12.5, min(11.0, max(4.0, 5.2 * ratio + 1.4)) if even else 6.0), draw)
+
+
+def _colours(channels: int) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(channels)]
+
+
+def _middle(window: int, *, centred: bool) -> float:
+    """Where the middle of the first window is."""
+    return (window - 1) / 2 - (window // 2 if centred else 0)
+
+
+def _range(cells: Samples) -> str:
+    finite = cells[np.isfinite(cells)]
+    parts = [f"{cells.shape[0]:,} × {cells.shape[1]:,}"]
+    if finite.size:
+        parts.append(f"{finite.min():.4g} to {finite.max():.4g}".replace("-", "−"))
+    bad = cells.size - finite.size
+    return "   ".join([*parts, f"{bad:,} not finite"] if bad else parts)
+
+
+def _draw_curve(axes: Axes, values: Samples, colour: str, first: float, stride: int, step: float) -> None:
+    """One channel ``(1, windows)`` as a line, or the extremes of its stretches."""
+    many, at, lows, highs = _stretches(values)
+    time = (first + stride * at) * step
+    if many:
+        axes.fill_between(time, lows[0], highs[0], step="post", color=colour, linewidth=0.9, alpha=0.85)
+    else:
+        few = values.shape[-1] <= STEMS
+        axes.plot(time, lows[0], "o-" if few else "-", color=colour, linewidth=1.3, alpha=0.9, markersize=4)
+
+
+def _draw_band(axes: Axes, mean: Samples, band: Samples, colour: str, first: float, stride: int, step: float) -> None:
+    """The mean ``(1, windows)`` of one channel in its band, ``(2, windows)``."""
+    many, at, lows, highs = _stretches(band)
+    time = (first + stride * at) * step
+    look: Any = {"step": "post" if many else None, "linewidth": 0, "alpha": 0.3, "zorder": 2.1, "label": "band"}
+    axes.fill_between(time, lows[0], highs[1], color=colour, **look)
+    if band.shape[-1] <= STEMS:
+        axes.vlines(time, lows[0], highs[1], color=colour, linewidth=1, alpha=0.6)
+    _draw_curve(axes, mean, colour, first, stride, step)
+
+
+def _encoded(format: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> bytes:
+    """What `draw` makes of a figure of `size` inches."""
     if format not in FORMATS:
         raise UsageError(f"a picture can be {', '.join(FORMATS)}, not {format!r}")
     _need_matplotlib()
@@ -325,30 +519,13 @@ def render_convolution(
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    signals = [np.asarray(each) for each in (signal, kernel, output)]
-    spectra = [_spectrum(each, sample_rate) for each in signals]
-    measured = spectra[0].level + 10 * float(np.log10(spectra[0].mean.max())) if spectra[0] else 0.0
     encoded = io.BytesIO()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a user's own style could make titles overlap
         matplotlib.rcParams.update(STYLE)
-        figure = Figure(
-            figsize=(12.5, 9), dpi=110, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, wspace=0.03, hspace=0.04)
-        )
+        layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, wspace=0.03, hspace=0.04)
+        figure = Figure(figsize=size, dpi=110, layout=layout)
         FigureCanvasAgg(figure)
-        roles = ("input", "kernel", "output")
-        rows = zip(figure.subplots(3, 2), signals, spectra, names, roles, strict=True)
-        for (left, right), samples, spectrum, name, role in rows:
-            colours = [COLOURS[i % len(COLOURS)] for i in range(len(samples))]
-            _draw_waveform(left, samples, colours, sample_rate)
-            _draw_spectrum(right, spectrum, colours, sample_rate, 0.0 if role == "kernel" else measured)
-            title = role if name == role else f"{role}: {_shown(name)}"
-            left.set_title(title, loc="left", fontsize=11.5, pad=22, parse_math=False)
-            right.set_title("gain" if role == "kernel" else "spectrum", loc="left", fontsize=11.5, pad=22)
-            zero = "0 dB: unchanged" if role == "kernel" else "0 dB: the input's highest"
-            for axes, text in ((left, _details(samples, sample_rate)), (right, zero)):
-                axes.annotate(
-                    text, (0, 1), (0, 7), "axes fraction", textcoords="offset points", fontsize=9, color="#777777"
-                )
+        draw(figure)
         figure.savefig(encoded, format=format, metadata=METADATA[format])
     return encoded.getvalue()

@@ -17,6 +17,7 @@ from convtool.errors import ConvtoolError, UsageError
 
 COMMANDS = {
     "convolve": ("convtool.cli.convolve", "Convolve signals with a kernel: FIR filters, reverbs, cabinets."),
+    "local-var": ("convtool.cli.local_var", "Variance and other statistics of every sliding window."),
 }
 """Where each command lives, and its line of help: a command's module is imported only to run it."""
 
@@ -83,6 +84,7 @@ def cli() -> None:
     Examples:
       convtool convolve 4,1,2,5 -k 1,2,-1
       convtool convolve takes/ -k hall.wav -o wet/
+      convtool local-var 1,2,4,8,16 -w 2
     """
 
 

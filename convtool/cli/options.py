@@ -15,8 +15,39 @@ from convtool.errors import UsageError
 if TYPE_CHECKING:
     from convtool.files.inputs import Input
     from convtool.files.opening import ReadOptions, WriteOptions
+    from convtool.jobs.length import Length
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class LengthType(click.ParamType):  # type: ignore[type-arg]  # generic from Click 8.4 on
+    """A length in samples (`2205`) or time (`50ms`, `0.5s`); with `grid` also rows and columns (`3x5`).
+
+    The value is a tuple of one `Length`, or of two.
+    """
+
+    name = "length"
+
+    def __init__(self, *, grid: bool = False) -> None:
+        self._grid = grid
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Length, ...]:
+        """The lengths that a word gives."""
+        from convtool.files.names import show
+        from convtool.jobs.length import Length
+
+        parts = show(value).lower().split("x") if self._grid else [show(value)]
+        try:
+            lengths = tuple(Length.parse(part) for part in parts)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if len(lengths) > 2 or (len(lengths) == 2 and any(length.timed for length in lengths)):
+            self.fail(f"'{show(value)}': a grid has rows and columns, such as 3x5, in samples", param, ctx)
+        return lengths
+
+
+LENGTH = LengthType()
+LENGTH_OR_GRID = LengthType(grid=True)
 
 
 @dataclass

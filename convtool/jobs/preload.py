@@ -5,5 +5,8 @@ from importlib import import_module
 from convtool.jobs.backend import load_torch
 
 load_torch()
-for name in ("files.audio", "files.csv", "files.npy", "jobs.convolve", "ops.convolution", "ops.resampling"):
+for name in (
+    *("files.audio", "files.csv", "files.npy", "jobs.convolve", "jobs.local_var"),
+    *("ops.convolution", "ops.local_stats", "ops.resampling"),
+):
     import_module(f"convtool.{name}")

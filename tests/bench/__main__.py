@@ -1,14 +1,29 @@
-"""All benchmarks; what they print stands in the README after `make docs`."""
+"""All benchmarks, or those named: `python -m tests.bench [commands convolution local_stats resampling]`.
+
+Each writes its part of results/, which stands in the README after `make docs`.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
+import sys
 from pathlib import Path
 
-from tests.bench import commands, convolution
+RESULTS = Path(__file__).parent / "results"
+PARTS = ("commands", "convolution", "local_stats", "resampling")
 
-RESULTS = Path(__file__).parent / "results.md"
+
+def main(parts: tuple[str, ...]) -> None:
+    """Run the parts, printing each as it is done."""
+    for part in parts:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            importlib.import_module(f"tests.bench.{part}").main()
+        print(f"## {part}\n\n{printed.getvalue()}", flush=True)
+        (RESULTS / f"{part}.txt").write_text(printed.getvalue(), encoding="utf-8")
+
 
 if __name__ == "__main__":
-    lines = commands.main()
-    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    convolution.main()
+    main(tuple(sys.argv[1:]) or PARTS)

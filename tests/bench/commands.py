@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 import shutil
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import soundfile
 
-ROUNDS = 5
+ROUNDS = 3
 RATE = 44100
 Command = Sequence[str]
 
@@ -160,11 +161,26 @@ def memory(folder: str) -> list[str]:
     return rows
 
 
-def main() -> list[str]:
-    """Measure and give the lines of the report."""
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as info:
+            return next(line.partition(":")[2].strip() for line in info if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
+def torch_version() -> str:
+    """The version, without importing what it is the version of."""
+    return importlib.metadata.version("torch")
+
+
+def main() -> None:
+    """Measure and print a report in Markdown."""
     shm = "/dev/shm"  # files in memory, so that no disk is measured
     lines = [
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; medians of {ROUNDS}.",
+        f"{processor()}, {os.cpu_count()} cores, torch {torch_version()}, Python {platform.python_version()}; "
+        f"medians of {ROUNDS} rounds.",
         "",
     ]
     lines += ["| whole command (s) | convtool | ffmpeg afir | SciPy oaconvolve | sox | soundfile copy | import torch |"]
@@ -186,7 +202,6 @@ def main() -> list[str]:
                 )
                 cells.append(value)
             lines.append(f"| {case} | {' | '.join(cells)} |")
-            print(lines[-1], flush=True)
         lines += [
             "",
             "In brackets: convtool's time by that one's, pair by pair.",
@@ -195,8 +210,8 @@ def main() -> list[str]:
             "",
             *memory(folder),
         ]
-    return lines
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":
-    print("\n".join(main()))
+    main()

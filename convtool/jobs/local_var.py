@@ -1,0 +1,198 @@
+"""`convtool local-var`: the work on one input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from convtool.errors import InputError
+from convtool.files.inputs import Input
+from convtool.files.signal import Block, Signal
+from convtool.jobs.length import Length
+from convtool.jobs.signal_job import SignalJob, Work
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from convtool.jobs.stream import Ingest
+    from convtool.ops.blocks import Blockwise
+
+Sizes = tuple[int, ...]
+
+_VAST = 1 << 24
+"""A window of more samples than this, and twice the input, is a slip: its padding would fill the memory."""
+
+
+@dataclass(frozen=True)
+class LocalVarJob(SignalJob):
+    """Statistics of every window of one input; two window lengths, rows and columns, slide over a grid."""
+
+    window: tuple[Length, ...]
+    stride: tuple[Length, ...]
+    stats: tuple[str, ...] = ("var",)
+    ddof: int = 0
+    mode: Literal["valid", "same"] = "valid"
+    padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "reflect"
+    min_count: int | None = None
+
+    def __post_init__(self) -> None:
+        if self._grid:  # rows are read as time
+            object.__setattr__(self, "read", replace(self.read, layout="NTC"))
+
+    @property
+    def _grid(self) -> bool:
+        return len(self.window) == 2
+
+    @property
+    def reads_twice(self) -> bool:
+        """Circular padding begins with the signal's end."""
+        return self.mode == "same" and self.padding_mode == "circular"
+
+    def prepare(self, item: Input, signal: Signal) -> Work:
+        """The statistics of `signal`, its windows in samples."""
+        window, stride = (tuple(each.samples(signal.sample_rate) for each in all) for all in (self.window, self.stride))
+        self._refuse_vast(window, signal)
+        working = self.dtype or ("float64" if signal.dtype == "int64" else signal.dtype)
+        ingest = self.ingest(signal, working)
+        if self._grid:
+            from convtool.jobs.grid import GridIngest
+
+            ingest = GridIngest(signal, working, ingest.device)
+            result = self._grid_result(signal, window, stride)
+        else:
+            result = self._signal_result(signal)
+        ingest.nan = "propagate" if self.nan == "skip" else self.nan
+        operation = self._operation(window, stride, ingest, item)
+        picture = partial(self._grid_picture if self._grid else self._picture, signal, item.name, window, stride)
+        told = f"windows of {_by(window)} samples, every {_by(stride)}"
+        return Work(operation, ingest, replace(result, dtype=working), lambda: told, picture)
+
+    def _operation(self, window: Sizes, stride: Sizes, ingest: Ingest, item: Input) -> Blockwise:
+        from convtool.jobs.grid import StatRows
+        from convtool.ops import GridStats, LocalStats
+
+        before: Tensor | None = None
+        if self.reads_twice:
+            # Whether a NaN is an error is for the pass over the whole signal, which knows where it is.
+            tail = replace(ingest, nan="zero" if self.nan == "zero" else "propagate")
+            before = tail.tensor(self.last_samples(item, max(1, window[0] // 2)))
+        asked: dict[str, Any] = {**self._asked(), "stats": self.stats, "before": before}
+        if self._grid:
+            return StatRows(GridStats((window[0], window[1]), stride=(stride[0], stride[1]), **asked))
+        return LocalStats(window[0], stride=stride[0], **asked)
+
+    def _refuse_vast(self, window: Sizes, signal: Signal) -> None:
+        """With padding any window would do; without, the operation compares it with what has come in the end."""
+        there = [(signal.frames, "rows"), (signal.channels, "columns")] if self._grid else [(signal.frames, "samples")]
+        for size, (count, what) in zip(window, there, strict=True):
+            if self.mode == "same" and count is not None and size > max(2 * count, _VAST):
+                raise InputError(
+                    f"a window of {size} {what} is more than twice as long as the input, which has {count}; "
+                    f"use a window of at most {2 * count}"
+                )
+
+    def _asked(self) -> dict[str, Any]:
+        """What the options ask of every window."""
+        names = ("ddof", "mode", "padding_mode", "min_count")
+        return {"nan": "skip" if self.nan == "skip" else "propagate", **{name: getattr(self, name) for name in names}}
+
+    def _signal_result(self, signal: Signal) -> Signal:
+        """What the result will be: a channel for each statistic of each channel."""
+        stats = len(self.stats)
+        return replace(
+            signal,
+            channels=signal.channels * stats,
+            full_scale=None,
+            frames=None,
+            flat=signal.flat and stats == 1,
+            names=signal.names if stats == 1 else self._names(signal, signal.names),
+        )
+
+    def _names(self, signal: Signal, names: tuple[str, ...] | None) -> tuple[str, ...]:
+        channels = signal.channels * (signal.batch or 1)
+        if names is None and channels == 1:
+            return self.stats
+        return tuple(f"{name}.{stat}" for name in names or range(1, channels + 1) for stat in self.stats)
+
+    def _grid_result(self, signal: Signal, window: Sizes, stride: Sizes) -> Signal:
+        """What the result will be: a grid for each statistic of each grid; refuses what is no grid."""
+        width, asked = signal.channels, _by(window)
+        if signal.format not in ("CSV", "NPY"):
+            raise InputError(
+                f"{signal.format} audio is a signal in time, and windows of {asked} need a grid, from CSV or NPY; "
+                "give one length, such as -w 50ms"
+            )
+        if signal.flat:
+            raise InputError(
+                f"the input is a single row{f' of {signal.frames} numbers' * bool(signal.frames)}, and windows of "
+                f"{asked} need a grid of rows and columns; give one length, such as -w {window[1]}"
+            )
+        if self.mode == "valid" and window[1] > width:
+            raise InputError(
+                f"a window of {window[1]} columns is wider than the input, which has {width}; "
+                f"use a window of at most {width}, or --mode same"
+            )
+        across = -(-(width if self.mode == "same" else width - window[1] + 1) // stride[1])
+        names = signal.names if across == width else None
+        stats, grids = len(self.stats), signal.batch or 1
+        if stats > 1:
+            columns = names or range(1, grids * across + 1)
+            rows = [columns[start : start + across] for start in range(0, grids * across, across)]
+            names = tuple(f"{column}.{stat}" for row in rows for stat in self.stats for column in row)
+        batch = signal.batch if stats == 1 else grids * stats
+        return replace(signal, channels=across, batch=batch, frames=None, layout="NTC", names=names)
+
+    def _picture(
+        self, signal: Signal, name: str, window: Sizes, stride: Sizes, heard: Block, made: Block, format: str
+    ) -> bytes:
+        from convtool.plots import render_local_stats
+
+        mean, var = self._mean_and_var(heard, window[0], stride[0]).swapaxes(0, 1)
+        return render_local_stats(
+            signal=heard,
+            mean=mean,
+            var=var,
+            window=window[0],
+            stride=stride[0],
+            centred=self.mode == "same",
+            sample_rate=signal.sample_rate,
+            name=name,
+            format=format,
+        )
+
+    def _grid_picture(
+        self, signal: Signal, name: str, window: Sizes, stride: Sizes, heard: Block, made: Block, format: str
+    ) -> bytes:
+        """Of several grids, the first."""
+        from convtool.plots import render_grid_stats
+
+        grid = np.ascontiguousarray(heard[: signal.channels].T)
+        _, var = self._mean_and_var(grid, window, stride)
+        return render_grid_stats(
+            grid=grid,
+            var=var,
+            window=(window[0], window[1]),
+            stride=(stride[0], stride[1]),
+            centred=self.mode == "same",
+            name=name,
+            format=format,
+        )
+
+    def _mean_and_var(self, heard: Block, window: int | Sizes, stride: int | Sizes) -> Block:
+        """What a picture shows, whatever statistics were written; it begins as what was heard does."""
+        import torch
+
+        from convtool.ops import local_stats
+
+        if self.nan == "zero":
+            heard = np.nan_to_num(heard, nan=0.0, posinf=0.0, neginf=0.0)
+        asked: dict[str, Any] = {"window": window, "stride": stride, **self._asked()}
+        made: Block = local_stats(torch.from_numpy(heard), stats=("mean", "var"), **asked).numpy()
+        return made
+
+
+def _by(sizes: Sizes) -> str:
+    return "x".join(map(str, sizes))

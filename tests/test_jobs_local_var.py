@@ -1,0 +1,155 @@
+"""The work on one input of `local-var`: lengths resolved, results described, what a picture is given."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from convtool import plots
+from convtool.batch.plan import Task
+from convtool.errors import InputError
+from convtool.files.inputs import Input
+from convtool.files.signal import Block, Signal
+from convtool.jobs import record
+from convtool.jobs.grid import GridIngest
+from convtool.jobs.length import Length
+from convtool.jobs.local_var import LocalVarJob
+
+ONE = (Length.parse("1"),)
+TWO = (Length.parse("2"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "samples"),
+    [
+        ("2205", None, 2205),
+        ("2205", 8000, 2205),
+        ("50ms", 44100, 2205),
+        ("0.5s", 44100, 22050),
+        (".5s", 3, 2),
+        ("1.s", 3, 3),
+        ("+1s", 3, 3),
+        ("0.1ms", 48000, 5),
+        ("0.3s", 10, 3),
+        ("9007199254740993", None, 9007199254740993),
+    ],
+)
+def test_a_length_in_samples(text: str, rate: int | None, samples: int) -> None:
+    assert Length.parse(text).samples(rate) == samples
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "'' is no length"),
+        ("50 ms", "'50 ms' is no length: give samples, such as 2205, or a time, such as 50ms or 0.5s"),
+        ("5e3", "is no length"),
+        ("1_000", "is no length"),
+        ("٣", "is no length"),
+        ("3.0", "is no length"),
+        ("1us", "is no length"),
+        ("0", "0 is too short; the least length is 1 sample"),
+        ("-0.5s", "-0.5s is too short"),
+        ("0.0ms", "0.0ms is too short"),
+    ],
+)
+def test_no_length(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Length.parse(text)
+
+
+def test_a_time_needs_a_rate_and_a_sample() -> None:
+    with pytest.raises(InputError, match=r"50ms is a time and needs a sample rate, .* give --sample-rate"):
+        Length.parse("50ms").samples(None)
+    with pytest.raises(InputError, match=r"1ms is 0.4 samples at 400 Hz; give a length of at least 1 sample"):
+        Length.parse("1ms").samples(400)
+
+
+def test_a_job_survives_pickling() -> None:
+    job = LocalVarJob(TWO * 2, ONE * 2, ("var", "mean"), plot="p.png")
+    assert pickle.loads(pickle.dumps(job)) == job
+    assert (job.read.layout, LocalVarJob(TWO, ONE).read.layout) == ("NTC", "NCT")
+
+
+def test_a_job_leaves_its_tail_alone_where_padding_does_not_wrap() -> None:
+    for mode, padding in itertools.product(("valid", "same"), ("zeros", "circular")):
+        job = LocalVarJob(TWO, ONE, mode=mode, padding_mode=padding)  # type: ignore[arg-type]
+        assert job.reads_twice == ((mode, padding) == ("same", "circular"))
+
+
+def test_rows_become_rows() -> None:
+    ingest = GridIngest(Signal("NPY", 3, "float32"), "float32", "cpu", "error")
+    rows = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    made = ingest.tensor(rows.T)
+    assert made.is_contiguous()
+    np.testing.assert_array_equal(made.numpy(), rows)
+    rows[1, 2] = np.inf
+    with pytest.raises(InputError, match="row 6, column 3 is NaN or infinite"):
+        ingest.tensor(rows.T)
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, name: str) -> dict[str, Any]:
+    """What the renderer `name` will be called with."""
+    given: dict[str, Any] = {}
+
+    def render(**arguments: Any) -> bytes:
+        given.update(arguments)
+        return b"picture"
+
+    monkeypatch.setattr(plots, name, render)
+    return given
+
+
+def run(job: LocalVarJob, path: Path) -> None:
+    job(Task(0, Input("file", str(path), str(path)), str(path.with_name("y.npy"))))
+    assert path.with_name("p.png").read_bytes() == b"picture"
+
+
+@pytest.mark.parametrize(("stats", "mode"), [(("var",), "valid"), (("count", "max"), "same")])
+def test_a_picture_of_a_signal_shows_mean_and_variance(
+    stats: tuple[str, ...], mode: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = drawn(monkeypatch, "render_local_stats")
+    x = np.round(np.random.default_rng(0).uniform(-0.5, 0.5, (100, 2)) * 2**15) / 2**15
+    soundfile.write(tmp_path / "x.wav", x, 8000, subtype="PCM_16")
+    run(
+        LocalVarJob((Length.parse("1ms"),), ONE, stats, ddof=1, mode=mode, plot=str(tmp_path / "p.png")),
+        tmp_path / "x.wav",
+    )
+    np.testing.assert_array_equal(given["signal"], x.T)
+    views = np.lib.stride_tricks.sliding_window_view(x.T, 8, axis=1)
+    inside = slice(4, -3) if mode == "same" else slice(None)
+    np.testing.assert_allclose(given["mean"][:, inside], views.mean(-1), rtol=0, atol=1e-15)
+    np.testing.assert_allclose(given["var"][:, inside], views.var(-1, ddof=1), rtol=1e-12)
+    rest = {key: given[key] for key in ("window", "stride", "centred", "sample_rate", "format")}
+    assert rest == {"window": 8, "stride": 1, "centred": mode == "same", "sample_rate": 8000, "format": "png"}
+
+
+@pytest.mark.parametrize("nan", ["propagate", "zero", "skip"])
+def test_a_picture_of_grids_shows_the_first(nan: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = drawn(monkeypatch, "render_grid_stats")
+    x: Block = np.arange(24.0).reshape(2, 3, 4) ** 2
+    x[0, 2, 3] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    run(LocalVarJob(TWO * 2, ONE * 2, nan=nan, plot=str(tmp_path / "p.png")), tmp_path / "x.npy")
+    np.testing.assert_array_equal(given["grid"], x[0])
+    np.testing.assert_array_equal(given["var"], np.load(tmp_path / "y.npy")[0])
+    assert np.isnan(given["var"][1, 2]) == (nan == "propagate")
+    assert (given["window"], given["stride"], given["centred"]) == ((2, 2), (1, 1), False)
+
+
+def test_a_picture_of_a_long_grid_shows_its_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = drawn(monkeypatch, "render_grid_stats")
+    monkeypatch.setattr(record, "KEPT", 40)
+    monkeypatch.setattr("convtool.jobs.signal_job.BLOCK_SAMPLES", 16)
+    x = np.random.default_rng(0).uniform(size=(50, 4))
+    np.save(tmp_path / "x.npy", x)
+    run(LocalVarJob(TWO * 2, ONE * 2, plot=str(tmp_path / "p.png")), tmp_path / "x.npy")
+    np.testing.assert_array_equal(given["grid"], x[:12])
+    np.testing.assert_array_equal(given["var"], np.load(tmp_path / "y.npy")[:11])
