@@ -21,14 +21,14 @@ _HEADER = 64 << 10
 
 
 class NpyReader(Reader):
-    """`(T,)`, `(C, T)` or `(N, C, T)`; with `layout` NTC `(T, C)` or `(N, T, C)`; either memory order."""
+    """`(T,)`, `(C, T)` or `(N, C, T)`; with `layout` NTC `(T, C)` or `(..., T, C)`; either memory order."""
 
     def __init__(self, source: Source, *, layout: str = "NCT", exact: bool = True) -> None:
         self._source = source
         self.notes = []
         self._descriptor = source.fileno()
         self._shape, self._fortran, self._dtype, self._offset = _header(self._descriptor)
-        if not 1 <= len(self._shape) <= 3:
+        if not self._shape or (len(self._shape) > 3 and layout == "NCT"):
             raise InputError(f"the array has shape {self._shape}; expected (T,), (C, T) or (N, C, T)")
         self._time = len(self._shape) - (2 if layout == "NTC" and len(self._shape) > 1 else 1)
         lead = self._shape[: self._time] + self._shape[self._time + 1 :]
@@ -40,7 +40,8 @@ class NpyReader(Reader):
         self.signal = Signal(
             format="NPY",
             channels=lead[-1] if lead else 1,
-            batch=lead[0] if len(lead) == 2 else None,
+            batch=math.prod(lead[:-1]) if len(lead) > 1 else None,
+            leading=lead[:-1] if len(lead) > 2 else (),
             flat=not lead,
             layout=layout,
             dtype="int64" if exact and self._dtype.kind != "f" else worked,
@@ -67,6 +68,8 @@ class NpyReader(Reader):
         block = np.concatenate(rows).reshape(*shape[:time], count, *shape[time + 1 :])
         block = np.moveaxis(block.T if self._fortran else block, self._time, -1)
         self._at += count
+        if block.ndim > 3:
+            return block.reshape(-1, *block.shape[-2:])
         return block[np.newaxis] if block.ndim == 1 else block
 
     def _values(self, start: int, count: int) -> Block:
@@ -148,7 +151,7 @@ class NpyWriter(Writer):
             self._head((samples,), fortran=False)
         elif signal.layout == "NTC" and signal.batch:
             self._regroup(lead, samples)
-            self._head((signal.batch, samples, signal.channels), fortran=False)
+            self._head((*(signal.leading or lead[:1]), samples, signal.channels), fortran=False)
         elif signal.layout == "NTC":
             self._head((samples, signal.channels), fortran=False)
         else:

@@ -34,6 +34,8 @@ class Signal:
     subtype: str | None = None
     full_scale: int | None = None
     batch: int | None = None
+    leading: tuple[int, ...] = ()
+    """The axes that make up the batch, in an array that has several."""
     flat: bool = False
     """The signal is one-dimensional: a single row of a CSV, or an array `(samples,)`."""
     layout: str = "NCT"

@@ -142,8 +142,11 @@ class LocalVarJob(SignalJob):
             columns = names or range(1, grids * across + 1)
             rows = [columns[start : start + across] for start in range(0, grids * across, across)]
             names = tuple(f"{column}.{stat}" for row in rows for stat in self.stats for column in row)
-        batch = signal.batch if stats == 1 else grids * stats
-        return replace(signal, channels=across, batch=batch, frames=None, layout="NTC", names=names)
+        leading, batch = signal.leading, signal.batch
+        if stats > 1:
+            leading = (*(leading or ((batch,) if batch else ())), stats)
+            batch = grids * stats
+        return replace(signal, channels=across, batch=batch, leading=leading, frames=None, layout="NTC", names=names)
 
     def _picture(
         self, signal: Signal, name: str, window: Sizes, stride: Sizes, heard: Block, made: Block, format: str
