@@ -59,7 +59,7 @@ def plan(
         return tasks
     existing = [task for task in tasks if task.output is not None and _is_taken(task.output)]
     clash = [] if skip_existing else [str(task.output) for task in existing]
-    clash += [path for path in also_written if _is_taken(path)]
+    clash += [path for path in also_written if _is_taken(path) and not skip_existing]
     if clash:
         more = f" (and {len(clash) - 1} more)" if len(clash) > 1 else ""
         raise UsageError(f"{show(clash[0])} exists{more}; give --overwrite, --skip-existing or another -o")
@@ -74,6 +74,8 @@ def _outputs(inputs: Sequence[Input], output: str, format: str | None) -> Iterat
             yield item, _known(template.fill(_fields(item, index)), format)
     elif output.endswith(("/", os.sep)) or os.path.isdir(output):
         for item in inputs:
+            if item.kind == "stdin" and format is None:
+                raise UsageError(f"standard input has no name to give its format under {show(output)}; give --format")
             yield item, os.path.join(output, _relative(item, format))
     elif len(inputs) > 1:
         name = show(output)
@@ -131,8 +133,8 @@ class _Template:
                 raise UsageError(f"-o {show(self._text)}: there is no {{{show(field)}}}; a template may hold {known}")
             try:
                 out.append(format(fields[field], spec or ""))
-            except ValueError as error:
-                raise UsageError(f"-o {show(self._text)}: {{{field}:{spec}}}: {error}") from error
+            except (ValueError, OverflowError, MemoryError) as error:
+                raise UsageError(f"-o {show(self._text)}: {{{field}:{spec}}}: {error or 'too long'}") from error
         return os.path.normpath("".join(out))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import click
@@ -18,6 +17,9 @@ from convtool.cli.options import (
     talk_options,
 )
 from convtool.errors import UsageError
+
+_MOST_DECIBELS = 1000
+"""Beyond it a factor says nothing; far beyond, it is no float any more."""
 
 
 @click.command("convolve")
@@ -38,11 +40,16 @@ from convtool.errors import UsageError
 )
 @click.option("--correlate", is_flag=True, help="Leave the kernel unflipped, as torch, Keras and ONNX do.")
 @click.option(
-    "--stride", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Keep every N-th output."
+    "--stride",
+    type=click.IntRange(1, 1 << 31),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Keep every N-th output.",
 )
 @click.option(
     "--dilation",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 1 << 24),
     default=1,
     show_default=True,
     metavar="N",
@@ -119,8 +126,9 @@ def command(**options: Any) -> int:
     if options["align_peak"] and options["mix"] == 1.0:
         raise UsageError("--align-peak delays the dry part; give --mix below 1")
     for name in ("trim_kernel", "gain", "mix"):
-        if options[name] is not None and not math.isfinite(options[name]):
-            raise UsageError(f"--{name.replace('_', '-')} is {options[name]}; expected a finite number")
+        if options[name] is not None and not abs(options[name]) <= _MOST_DECIBELS:
+            expected = f"a number of at most {_MOST_DECIBELS}"
+            raise UsageError(f"--{name.replace('_', '-')} is {options[name]}; expected {expected}")
     shaping = Shaping(
         matrix=options["matrix"],
         resample=options["resample_kernel"],

@@ -124,7 +124,10 @@ input_options: Callable[[F], F] = _stack(
         help="Axes of NPY arrays: time last, or before channels.",
     ),
     click.option(
-        "--sample-rate", type=click.IntRange(1), metavar="HZ", help="Sample rate of inputs that have none (CSV, NPY)."
+        "--sample-rate",
+        type=click.IntRange(1, (1 << 31) - 1),
+        metavar="HZ",
+        help="Sample rate of inputs that have none (CSV, NPY).",
     ),
 )
 
@@ -163,7 +166,7 @@ compute_options: Callable[[F], F] = _stack(
     ),
     click.option(
         "--threads",
-        type=click.IntRange(1),
+        type=click.IntRange(1, 1024),
         metavar="N",
         help="Threads for one input. [default: the cores, shared among the jobs]",
     ),
@@ -171,7 +174,10 @@ compute_options: Callable[[F], F] = _stack(
 
 batch_options: Callable[[F], F] = _stack(
     click.option(
-        "--jobs", type=click.IntRange(1), metavar="N", help="Worker processes for several inputs. [default: the cores]"
+        "--jobs",
+        type=click.IntRange(1, 1024),
+        metavar="N",
+        help="Worker processes for several inputs. [default: the cores]",
     ),
     click.option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
     click.option("--report", metavar="FILE", help="Write one JSON object a line for each input."),

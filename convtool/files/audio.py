@@ -177,6 +177,8 @@ class AudioWriter(Writer):
     """Audio of any format written to an open file; nothing that is not a finite number reaches an encoder."""
 
     def __init__(self, file: BinaryIO, signal: Signal, format: str, subtype: str) -> None:
+        if signal.batch is not None:
+            raise InputError(f"audio holds one signal, but the result is an array of {signal.batch}; write .npy")
         if not signal.sample_rate:
             raise InputError(f"there is no sample rate to write {format} with; give --sample-rate")
         self._bits = _BITS.get(subtype, 16)

@@ -101,6 +101,8 @@ class CsvReader(Reader):
             self._dialect, self._width, self._chosen = Dialect("\n", decimal), 1, [0]
         else:
             self._locate = lambda row, column: (self._line + row, column + 1)
+        if self._ended and not body:
+            raise InputError("there are 0 samples in it: its only line reads as names of columns")
         self._pending = self._block(body, alone=self._ended)
         self._line += body.count("\n")
         if names is not None:
@@ -194,15 +196,15 @@ class CsvReader(Reader):
 
     def _checked(self, text: str, dtype: type[np.int64 | np.float64]) -> Block:
         """Cell by cell: the numbers, or an error with its line and column."""
-        convert = [dtype if column in self._chosen else np.float64 for column in range(self._width)]
         rows = []
         for index, line in enumerate(text.split("\n")[:-1]):
             cells = self._dialect.split(line) if self._dialect.delimiter != "\n" else [line]
-            if len(cells) != self._width and line.strip():
+            if not line.strip():
+                self._cell("", index, 0, dtype)
+            if len(cells) != self._width:
                 at = self._locate(index, 0)[0]
                 raise InputError(f"line {at} has {len(cells)} columns; expected {self._width} as in the first")
-            row = [self._cell(cell, index, column, convert[column]) for column, cell in enumerate(cells or [""])]
-            rows.append([row[column] for column in self._chosen])
+            rows.append([self._cell(cells[column], index, column, dtype) for column in self._chosen])
         return np.ascontiguousarray(np.array(rows, dtype).reshape(-1, len(self._chosen)).T)
 
     def _cell(self, cell: str, row: int, column: int, convert: Callable[[str], Any]) -> Any:

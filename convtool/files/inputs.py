@@ -90,7 +90,8 @@ def _walk(folder: str, passed: list[str]) -> Iterator[Input]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         found.extend(os.path.join(base, name) for name in files if not name.startswith("."))
     for path in sorted(found, key=os.fsencode):
-        if os.path.isfile(path) and (extension(path) in NAMES or _is_signal(path)):
+        lost = os.path.islink(path) and not os.path.exists(path)  # an input that is missing, not one to pass over
+        if (lost or os.path.isfile(path)) and (extension(path) in NAMES or _is_signal(path)):
             yield Input("file", path, os.path.relpath(path, folder))
         else:
             passed.append(path)
