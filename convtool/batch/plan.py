@@ -58,9 +58,8 @@ def plan(
     if overwrite:
         return tasks
     existing = [task for task in tasks if task.output is not None and _is_taken(task.output)]
-    clash = [] if skip_existing else [str(task.output) for task in existing]
-    clash += [path for path in also_written if _is_taken(path) and not skip_existing]
-    if clash:
+    clash = [str(task.output) for task in existing] + [path for path in also_written if _is_taken(path)]
+    if clash and not skip_existing:
         more = f" (and {len(clash) - 1} more)" if len(clash) > 1 else ""
         raise UsageError(f"{show(clash[0])} exists{more}; give --overwrite, --skip-existing or another -o")
     skipped = {task.index for task in existing}

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
 from convtool.files.atomic import AtomicFile, write_error
-from convtool.files.formats import AUDIO, NAMES, TEXT, extension, family
+from convtool.files.formats import NAMES, TEXT, extension, family
 from convtool.files.inputs import Input
 from convtool.files.signal import Block, Reader, Signal, Writer
 from convtool.files.sniff import sniff
@@ -184,6 +184,3 @@ def check_format(name: str | None) -> None:
     """Refuse a format name that nothing can write."""
     if name is not None and family(name) is None:
         raise UsageError(f"'{name}' is no format convtool writes; it writes {', '.join(NAMES)}")
-
-
-__all__ = ["AUDIO", "Output", "ReadOptions", "WriteOptions", "check_format", "open_reader"]

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from convtool.errors import InputError
 from convtool.ops import _sample_windows, _windows
-from convtool.ops._sliding import Cutter, Padding, Piece
+from convtool.ops._sliding import Cutter, Padding, Sliding
 from convtool.ops._window_stats import Mode, Nan, PaddingMode, Request, Stat, as_floats, window_stats
-from convtool.ops.blocks import Blockwise
-
-if TYPE_CHECKING:
-    from convtool.ops.blocks import Work
 
 # Columns worked at a time, at least; wide windows take strips in proportion.
 _STRIP = 1024
 
 
-class GridStats(Blockwise):
+class GridStats(Sliding):
     """`local_stats` on grids ``(..., H, W)`` whose rows arrive in blocks ``(..., rows, W)`` of any number.
 
     What is kept are the rows of a few windows' height, so a grid may be larger than memory. The outputs of a block
@@ -42,6 +37,8 @@ class GridStats(Blockwise):
     >>> [grid.push(rows[:1]).shape, grid.push(rows[1:]).shape, grid.finish().tolist()]
     [torch.Size([1, 0, 2]), torch.Size([1, 0, 2]), [[[1.25, 1.5], [1.25, 1.5]]]]
     """
+
+    axis = -2
 
     def __init__(
         self,
@@ -80,19 +77,6 @@ class GridStats(Blockwise):
         self._leading: tuple[int, ...] = ()
         self.nothing = torch.empty(0)
 
-    def stage(self, block: Tensor) -> Work:
-        """Take in rows ``(..., rows, W)``; the function returned computes the outputs that they complete."""
-        self.feed(block)
-        return self._together(self._cutter.works(self._request.strides[0], ended=False))
-
-    def stage_end(self) -> Work:
-        """Take in the end of the grid; the function returned computes the last outputs.
-
-        Raises:
-            InputError: there were no rows, or fewer than the window or its padding needs.
-        """
-        return self._together(self.end())
-
     def feed(self, block: Tensor) -> None:
         """Take in rows, leaving the work on them for `end`."""
         if block.dim() < 2:
@@ -109,11 +93,6 @@ class GridStats(Blockwise):
         self._cutter.feed(self._widened(block), None if self._before is None else self._widened(self._before))
         across = -(-(self._padded(width) - window + 1) // self._request.strides[1])
         self.nothing = as_floats(block).new_empty((*self._leading, len(self._request.stats), 0, across))
-
-    def end(self) -> list[Piece]:
-        """Take in the end of the grid: all work that is left, whose outputs are joined along axis -2."""
-        self._cutter.end()
-        return self._cutter.works(self._request.strides[0], ended=True)
 
     def _widened(self, block: Tensor) -> Tensor:
         rows = as_floats(block).reshape(prod(block.shape[:-2]), *block.shape[-2:])
@@ -142,7 +121,3 @@ class GridStats(Blockwise):
                 made.append(torch.stack(stats))
         joined = torch.cat(made, -1)
         return joined.reshape(*self._leading, *joined.shape[1:])
-
-    def _together(self, pieces: list[Piece]) -> Work:
-        nothing = self.nothing
-        return lambda: torch.cat([piece.work() for piece in pieces], -2) if pieces else nothing

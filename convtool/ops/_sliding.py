@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,8 +12,10 @@ from torch import Tensor
 from convtool.errors import InputError
 from convtool.ops._edges import Edges
 from convtool.ops._parallel import keep_freed_memory
+from convtool.ops.blocks import Blockwise
 
 if TYPE_CHECKING:
+    from convtool.ops._window_stats import Request
     from convtool.ops.blocks import Work
 
 # Samples in one piece of work: small enough to share out to threads, large enough for its overlap to cost little.
@@ -156,3 +159,43 @@ class Cutter:
 
     def _along(self, x: Tensor) -> Tensor:
         return x.transpose(1, 2) if self._axis == 1 else x
+
+
+class Sliding(Blockwise):
+    """Windows along one axis of what arrives in blocks: the part that signals and grids share.
+
+    Attributes:
+        axis: the axis of the outputs that grows.
+        nothing: outputs of length 0 along it, once a block has told the other dimensions.
+    """
+
+    axis: int
+    nothing: Tensor
+    _request: Request
+    _cutter: Cutter
+
+    @abstractmethod
+    def feed(self, block: Tensor) -> None:
+        """Take in the next block, leaving the work on it for `end`."""
+
+    def stage(self, block: Tensor) -> Work:
+        """Take in the next block; the function returned computes the outputs that it completes."""
+        self.feed(block)
+        return self._together(self._cutter.works(self._request.strides[0], ended=False))
+
+    def stage_end(self) -> Work:
+        """Take in the end; the function returned computes the last outputs.
+
+        Raises:
+            InputError: there was nothing, or less than the window or its padding needs.
+        """
+        return self._together(self.end())
+
+    def end(self) -> list[Piece]:
+        """Take in the end: all work that is left, whose outputs are joined along `axis`."""
+        self._cutter.end()
+        return self._cutter.works(self._request.strides[0], ended=True)
+
+    def _together(self, pieces: list[Piece]) -> Work:
+        nothing = self.nothing
+        return lambda: torch.cat([piece.work() for piece in pieces], self.axis) if pieces else nothing

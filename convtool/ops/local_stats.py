@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from math import prod
 from threading import Lock
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,12 +11,8 @@ from torch import Tensor
 from convtool.ops._grid_stats import GridStats
 from convtool.ops._parallel import empty, run_in_threads
 from convtool.ops._sample_windows import block_length
-from convtool.ops._sliding import Cutter, Padding, Piece
+from convtool.ops._sliding import Cutter, Padding, Sliding
 from convtool.ops._window_stats import Mode, Nan, PaddingMode, Request, Stat, as_floats, window_stats
-from convtool.ops.blocks import Blockwise
-
-if TYPE_CHECKING:
-    from convtool.ops.blocks import Work
 
 __all__ = ["GridStats", "LocalStats", "local_stats", "local_var"]
 
@@ -118,9 +113,9 @@ def local_stats(
         )
     request = Request(windows, strides, stats, ddof, mode, padding_mode, nan, min_count)  # type: ignore[arg-type]
     if grid:
-        return _whole(GridStats.of(request, signal), signal, -2)
+        return _whole(GridStats.of(request, signal), signal)
     flat = signal.reshape(prod(signal.shape[:-1]), signal.shape[-1])
-    rows = _whole(LocalStats.of(request, flat), flat, -1)
+    rows = _whole(LocalStats.of(request, flat), flat)
     return rows.reshape(*signal.shape[:-1], len(stats), rows.shape[-1])
 
 
@@ -158,7 +153,7 @@ def local_var(
     return made.squeeze(-3 if isinstance(window, tuple) or dims == 2 else -2)
 
 
-class LocalStats(Blockwise):
+class LocalStats(Sliding):
     """`local_stats` on a signal that arrives in blocks ``(..., channels, samples)`` of any length.
 
     The outputs of a block are ``(..., channels * S, samples')``: channel by channel, the S statistics of each in the
@@ -177,6 +172,8 @@ class LocalStats(Blockwise):
     >>> [levels.push(torch.tensor(block)).tolist() for block in ([[3.0, 1.0]], [[2.0]])], levels.finish().tolist()
     ([[[], []], [[], []]], [[1.0, 1.0], [3.0, 2.0]])
     """
+
+    axis = -1
 
     def __init__(
         self,
@@ -210,19 +207,6 @@ class LocalStats(Blockwise):
         self._shape: tuple[int, ...] = ()
         self.nothing = torch.empty(0)
 
-    def stage(self, block: Tensor) -> Work:
-        """Take in samples ``(..., channels, samples)``; the function returned computes the outputs they complete."""
-        self.feed(block)
-        return self._together(self._cutter.works(self._request.strides[0], ended=False))
-
-    def stage_end(self) -> Work:
-        """Take in the end of the signal; the function returned computes the last outputs.
-
-        Raises:
-            InputError: the signal is empty, shorter than the window or than its padding.
-        """
-        return self._together(self.end())
-
     def feed(self, block: Tensor) -> None:
         """Take in samples, leaving the work on them for `end`."""
         if block.dim() < 1:
@@ -236,25 +220,16 @@ class LocalStats(Blockwise):
         self._cutter.feed(rows, before)
         self.nothing = rows.new_empty((*self._shape, 0))
 
-    def end(self) -> list[Piece]:
-        """Take in the end of the signal: all work that is left, whose outputs are joined along axis -1."""
-        self._cutter.end()
-        return self._cutter.works(self._request.strides[0], ended=True)
-
     def _compute(self, piece: Tensor, first: int) -> Tensor:
         """``(1, rows, n)`` -> ``(..., channels * S, outputs)``."""
         made = window_stats(piece[0], self._request, (first,))
         return torch.stack(made, 1).reshape(*self._shape, made[0].shape[-1])
 
-    def _together(self, pieces: list[Piece]) -> Work:
-        nothing = self.nothing
-        return lambda: torch.cat([piece.work() for piece in pieces], -1) if pieces else nothing
 
-
-def _whole(operation: LocalStats | GridStats, signal: Tensor, axis: int) -> Tensor:
+def _whole(operation: Sliding, signal: Tensor) -> Tensor:
     """The result of `operation` on all of `signal`, its pieces shared out to as many threads as torch may use."""
     operation.feed(signal)
-    pieces = operation.end()
+    pieces, axis = operation.end(), operation.axis
     if signal.requires_grad and torch.is_grad_enabled():
         return torch.cat([piece.work() for piece in pieces], axis)
     shape = list(operation.nothing.shape)
