@@ -2,15 +2,29 @@
 
 from convtool.ops.convolution import Convolution, convolve
 from convtool.ops.local_stats import GridStats, LocalStats, local_stats, local_var
+from convtool.ops.padding import Batch, length_mask, pad_batch, unpad_batch
+from convtool.ops.pooling import masked_pool, output_lengths, output_mask
 from convtool.ops.resampling import Resampling, resample
+from convtool.ops.response import frequency_response
+from convtool.ops.scaling import Scaling, rescale
 
 __all__ = [
+    "Batch",
     "Convolution",
     "GridStats",
     "LocalStats",
     "Resampling",
+    "Scaling",
     "convolve",
+    "frequency_response",
+    "length_mask",
     "local_stats",
     "local_var",
+    "masked_pool",
+    "output_lengths",
+    "output_mask",
+    "pad_batch",
     "resample",
+    "rescale",
+    "unpad_batch",
 ]
