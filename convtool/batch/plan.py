@@ -51,19 +51,28 @@ def plan(
         tasks = [Task(i, item, path) for i, (item, path) in enumerate(_outputs(inputs, str(output), format))]
     written = [(task.output, task.input.name) for task in tasks if task.output is not None]
     written += [(path, f"option value {show(path)}") for path in also_written]
-    _refuse_doubles(written)
-    _refuse_inputs(
-        [path for path, _ in written], [item.value for item in inputs if item.kind == "file"] + list(also_read)
-    )
+    refuse_collisions(written, [item.value for item in inputs if item.kind == "file"] + list(also_read))
     if overwrite:
         return tasks
     existing = [task for task in tasks if task.output is not None and _is_taken(task.output)]
-    clash = [str(task.output) for task in existing] + [path for path in also_written if _is_taken(path)]
-    if clash and not skip_existing:
-        more = f" (and {len(clash) - 1} more)" if len(clash) > 1 else ""
-        raise UsageError(f"{show(clash[0])} exists{more}; give --overwrite, --skip-existing or another -o")
+    if not skip_existing:
+        refuse_existing([str(task.output) for task in existing] + list(also_written))
     skipped = {task.index for task in existing}
     return [Task(task.index, task.input, task.output, task.index in skipped) for task in tasks]
+
+
+def refuse_collisions(written: Sequence[tuple[str, str]], read: Sequence[str]) -> None:
+    """Refuse outputs that are inputs, and two that are one; with each path of `written` comes what writes it."""
+    _refuse_doubles(written)
+    _refuse_inputs([path for path, _ in written], read)
+
+
+def refuse_existing(paths: Sequence[str]) -> None:
+    """Refuse to write where something stands."""
+    clash = [path for path in paths if _is_taken(path)]
+    if clash:
+        more = f" (and {len(clash) - 1} more)" if len(clash) > 1 else ""
+        raise UsageError(f"{show(clash[0])} exists{more}; give --overwrite, --skip-existing or another -o")
 
 
 def _outputs(inputs: Sequence[Input], output: str, format: str | None) -> Iterator[tuple[Input, str]]:
