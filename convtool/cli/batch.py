@@ -34,6 +34,11 @@ class Batch:
     dry_run: bool
     no_progress: bool
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Batch:
+        """Those among all options of a command."""
+        return cls(**{name: options[name] for name in cls.__dataclass_fields__})
+
 
 def run_batch(
     io: Io,
@@ -48,11 +53,10 @@ def run_batch(
     `single` says why there can be but one input.
     """
     from convtool.batch.local import cores
-    from convtool.batch.outcome import Outcome
     from convtool.batch.plan import plan
 
     talk = Talk.of(click.get_current_context())
-    batch = Batch(**{name: options[name] for name in Batch.__dataclass_fields__})
+    batch = Batch.of(options)
     plot: str | None = options["plot"]
     if plot:
         from convtool.plots import picture_format
@@ -73,45 +77,72 @@ def run_batch(
     )
     if batch.as_json and tasks[0].output is None and not batch.dry_run:
         raise UsageError("--json prints on standard output, where the result goes; give -o")
+    tell_passed(passed, talk)
+    if batch.dry_run:
+        outcomes = dry_run(tasks, batch)
+    else:
+        jobs = min(batch.jobs or cores(), sum(not task.skip for task in tasks)) or 1
+        outcomes = _run(make_job(share_threads(options["threads"], jobs)), tasks, jobs, batch, talk)
+    return conclude(outcomes, batch)
+
+
+def dry_run(tasks: Sequence[Task], batch: Batch) -> list[Outcome]:
+    """Print what would be read and written."""
+    from convtool.batch.outcome import Outcome
+
+    outcomes = [Outcome.of(task, "skipped" if task.skip else "planned") for task in tasks]
+    if not batch.as_json:
+        for outcome in outcomes:
+            exists = " (exists)" * (outcome.status == "skipped")
+            click.echo(f"{outcome.name} -> {_show(outcome.output or 'standard output')}{exists}")
+    return outcomes
+
+
+def tell_passed(passed: Sequence[str], talk: Talk) -> None:
+    """Say which files of folders are no inputs."""
     if passed:
         talk.note(f"{len(passed)} files passed over that are no signals (-v names them)")
         for path in passed:
             talk.remark(f"passed over: {_show(path)}")
-    if batch.dry_run:
-        outcomes = [Outcome.of(task, "skipped" if task.skip else "planned") for task in tasks]
-        if not batch.as_json:
-            for outcome in outcomes:
-                exists = " (exists)" * (outcome.status == "skipped")
-                click.echo(f"{outcome.name} -> {_show(outcome.output or 'standard output')}{exists}")
-    else:
-        jobs = min(batch.jobs or cores(), sum(not task.skip for task in tasks)) or 1
-        outcomes = _run(make_job(share_threads(options["threads"], jobs)), tasks, jobs, batch, talk)
+
+
+def conclude(outcomes: Sequence[Outcome], batch: Batch) -> int:
+    """Report what became of the inputs, where that is asked for; the exit code."""
     if batch.as_json:
         for outcome in outcomes:
             click.echo(outcome.as_json())
     if batch.report:
-        _write_report(batch.report, outcomes)
-    return _exit_code(outcomes)
+        from convtool.files.atomic import write_file
+
+        write_file(batch.report, "".join(outcome.as_json() + "\n" for outcome in outcomes).encode("utf-8"))
+    codes = {outcome.exit_code for outcome in outcomes if outcome.status == "failed"}
+    return next((code for code in (2, 1, 3) if code in codes), 0)
 
 
 def _run(job: Job, tasks: Sequence[Task], jobs: int, batch: Batch, talk: Talk) -> list[Outcome]:
     from convtool.batch.run import run_all
 
-    with _executor(tasks, jobs) as executor, _progress(len(tasks), batch, talk) as advance:
+    with _executor(tasks, jobs) as executor, progress(len(tasks), batch, talk) as advance:
 
         def done(outcome: Outcome) -> None:
             advance()
-            _tell(outcome, talk, one=len(tasks) == 1)
+            tell(outcome, talk, one=len(tasks) == 1)
 
         outcomes = run_all(job, tasks, executor, fail_fast=batch.fail_fast, done=done)
     if len(tasks) > 1:
-        counts = {status: sum(o.status == status for o in outcomes) for status in ("written", "skipped", "failed")}
-        left = len(tasks) - len(outcomes)
-        talk.note(", ".join(f"{n} {status}" for status, n in counts.items()) + (f", {left} not begun" if left else ""))
+        tell_counts(outcomes, len(tasks), talk)
     return outcomes
 
 
-def _tell(outcome: Outcome, talk: Talk, *, one: bool) -> None:
+def tell_counts(outcomes: Sequence[Outcome], inputs: int, talk: Talk) -> None:
+    """How many of the inputs were written, skipped, failed."""
+    counts = {status: sum(o.status == status for o in outcomes) for status in ("written", "skipped", "failed")}
+    left = inputs - len(outcomes)
+    talk.note(", ".join(f"{n} {status}" for status, n in counts.items()) + (f", {left} not begun" if left else ""))
+
+
+def tell(outcome: Outcome, talk: Talk, *, one: bool) -> None:
+    """Say what became of an input, as far as it is of interest."""
     name = outcome.name
     if outcome.trace and talk.debug:
         click.echo(outcome.trace, err=True)
@@ -147,7 +178,7 @@ def _executor(tasks: Sequence[Task], jobs: int) -> Iterator[Executor | None]:
 
 
 @contextmanager
-def _progress(inputs: int, batch: Batch, talk: Talk) -> Iterator[Callable[[], None]]:
+def progress(inputs: int, batch: Batch, talk: Talk) -> Iterator[Callable[[], None]]:
     """A bar with rate and time left, where a person is looking."""
     if inputs == 1 or batch.no_progress or talk.quiet or not sys.stderr.isatty():
         yield lambda: None
@@ -165,17 +196,6 @@ def _progress(inputs: int, batch: Batch, talk: Talk) -> Iterator[Callable[[], No
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=inputs)
         yield lambda: bar.advance(task)
-
-
-def _write_report(path: str, outcomes: Sequence[Outcome]) -> None:
-    from convtool.files.atomic import write_file
-
-    write_file(path, "".join(outcome.as_json() + "\n" for outcome in outcomes).encode("utf-8"))
-
-
-def _exit_code(outcomes: Sequence[Outcome]) -> int:
-    codes = {outcome.exit_code for outcome in outcomes if outcome.status == "failed"}
-    return next((code for code in (2, 1, 3) if code in codes), 0)
 
 
 def _show(name: str) -> str:

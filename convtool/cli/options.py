@@ -107,7 +107,7 @@ talk_options: Callable[[F], F] = _stack(
     _flag("--debug", help="Show where in the program an error arose."),
 )
 
-input_options: Callable[[F], F] = _stack(
+source_options: Callable[[F], F] = _stack(
     click.argument("inputs", nargs=-1, metavar="INPUT..."),
     click.option("--input-list", metavar="FILE", help="Read input paths from FILE (- is standard input), one a line."),
     click.option("-0", "null", is_flag=True, help="The paths of --input-list are separated by NUL."),
@@ -117,17 +117,21 @@ input_options: Callable[[F], F] = _stack(
         "--decimal", type=click.Choice([".", ","]), default=".", show_default=True, help="Decimal mark of CSV inputs."
     ),
     click.option(
+        "--sample-rate",
+        type=click.IntRange(1, (1 << 31) - 1),
+        metavar="HZ",
+        help="Sample rate of inputs that have none (CSV, NPY).",
+    ),
+)
+
+input_options: Callable[[F], F] = _stack(
+    source_options,
+    click.option(
         "--layout",
         type=click.Choice(["NCT", "NTC"]),
         default="NCT",
         show_default=True,
         help="Axes of NPY arrays: time last, or before channels.",
-    ),
-    click.option(
-        "--sample-rate",
-        type=click.IntRange(1, (1 << 31) - 1),
-        metavar="HZ",
-        help="Sample rate of inputs that have none (CSV, NPY).",
     ),
 )
 
@@ -177,7 +181,7 @@ batch_options: Callable[[F], F] = _stack(
         "--jobs",
         type=click.IntRange(1, 1024),
         metavar="N",
-        help="Worker processes for several inputs. [default: the cores]",
+        help="Inputs worked on side by side. [default: the cores]",
     ),
     click.option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
     click.option("--report", metavar="FILE", help="Write one JSON object a line for each input."),

@@ -71,7 +71,7 @@ class SignalJob(ABC):
     def __call__(self, task: Task) -> Outcome:
         """Read, work and write one input."""
         with (
-            _rereadable(task.input, needed=self.reads_twice) as item,
+            rereadable(task.input, needed=self.reads_twice) as item,
             open_reader(item, self.read) as reader,
             read_ahead(reader, BLOCK_SAMPLES) as blocks,
         ):
@@ -154,7 +154,7 @@ def plain_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _rereadable(item: Input, *, needed: bool) -> Iterator[Input]:
+def rereadable(item: Input, *, needed: bool = True) -> Iterator[Input]:
     """`item`, or where it can be read only once but `needed` twice, a temporary copy of it."""
     if not needed or item.kind == "numbers" or (item.kind == "file" and os.path.isfile(item.value)):
         yield item
