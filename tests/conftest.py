@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("convtool", deadline=None)  # no test is about time
+hypothesis.settings.load_profile("convtool")
 
 PROGRAM = Path(sys.executable).with_name("convtool")
 

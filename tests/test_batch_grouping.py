@@ -51,7 +51,7 @@ def fewest(lengths: list[int], batch_size: int, max_samples: int) -> int:
 
 
 class TestEveryStrategy:
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(
         LENGTHS,
         st.sampled_from(STRATEGIES),
@@ -78,7 +78,7 @@ class TestEveryStrategy:
             else:
                 assert list(batch.rows) == sorted(batch.rows)
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(LENGTHS, st.sampled_from(STRATEGIES), st.integers(), st.fixed_dictionaries(LIMITS))
     def test_a_seed_shuffles_the_batches_and_nothing_else(
         self, lengths: list[int], strategy: Any, seed: int, limits: dict[str, Any]
@@ -155,7 +155,7 @@ class TestBucket:
         fill = [len(batch.rows) * batch.longest / 1_600_000 for batch in made]
         assert min(fill[1:]) > 0.75  # the first has many short rows, of which the longest is far longer
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(
         st.lists(st.integers(0, 20), min_size=1, max_size=9),
         st.integers(1, 9),
@@ -165,7 +165,7 @@ class TestBucket:
         made = group(lengths, strategy="bucket", batch_size=batch_size, max_samples=max_samples)
         assert len(made) == fewest(lengths, batch_size, max_samples)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(LENGTHS, st.fixed_dictionaries(LIMITS))
     def test_no_more_padding_than_one_batch(self, lengths: list[int], limits: dict[str, Any]) -> None:
         bucket = group(lengths, strategy="bucket", **limits)
@@ -173,7 +173,7 @@ class TestBucket:
         assert waste(bucket, lengths).samples <= waste(one, lengths).samples
         assert waste(bucket, lengths).percent <= waste(one, lengths).percent
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(LENGTHS, st.integers(1, 12))
     def test_padding_within_2_percent_of_sorting_everything(self, lengths: list[int], size: int) -> None:
         made = group(lengths, strategy="bucket", batch_size=size)
@@ -223,7 +223,7 @@ class TestWaste:
 
 
 class TestHistogram:
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(st.lists(st.integers(0, 1000), min_size=1, max_size=30), st.integers(1, 40))
     def test_every_length_is_in_its_bin(self, lengths: list[int], bins: int) -> None:
         made = histogram(lengths, bins)

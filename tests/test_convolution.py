@@ -155,7 +155,7 @@ def test_each_channel_meets_its_own_taps(method: str) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_linear_and_shift_invariant(data: st.DataObject) -> None:
     length, taps = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 60))
     method, shift = data.draw(st.sampled_from(METHODS)), data.draw(st.integers(0, 20))
@@ -196,7 +196,7 @@ def test_blocks_give_the_bits_of_the_whole(small_rows: int, dtype: torch.dtype, 
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_cuts_any_options(data: st.DataObject) -> None:
     length = data.draw(st.integers(20, 90))
     signal, kernel = random(2, length), random(data.draw(st.integers(1, 10)), seed=1)
@@ -312,7 +312,7 @@ def test_dtypes() -> None:
 @given(
     st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=12), st.lists(st.integers(-(2**28), 2**28), min_size=1)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_integers_are_exact(signal: list[int], kernel: list[int]) -> None:
     x, h = torch.tensor(signal), torch.tensor(kernel)
     expected = reference.convolve(signal, kernel)

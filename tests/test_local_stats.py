@@ -196,7 +196,7 @@ class TestAccuracy:
     def test_against_rational_arithmetic(self, small_pieces: None, kind: str, window: int) -> None:
         check_exact(self.signal(kind, 160, seed=window), window)
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(
         st.lists(
             st.tuples(
@@ -306,7 +306,7 @@ class TestSpecialNumbers:
         torch.testing.assert_close(before[:, ~holds], after[:, ~holds], rtol=1e-14, atol=0)
         assert after[0, holds].isnan().all()
 
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(
         st.lists(st.one_of(st.just(NAN), st.sampled_from([0.0, 1e15, 1e-6, 1.0, 3.0, 1e200])), min_size=1, max_size=90),
         st.integers(1, 40),
@@ -373,7 +373,7 @@ class TestStreaming:
             for cut in range(edge - 2, edge + 3):
                 assert same_bits(stream(LocalStats(window), x, [cut]), whole)
 
-    @settings(deadline=None, max_examples=30)
+    @settings(max_examples=30)
     @given(st.integers(1, 130), st.lists(st.integers(0, 400), max_size=5), st.integers(1, 9))
     def test_by_hypothesis(self, window: int, cuts: list[int], stride: int) -> None:
         x = noise(400)

@@ -269,7 +269,7 @@ class TestLengthMask:
 
 
 class TestUnpadBatch:
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(
         sizes=st.lists(st.integers(0, 9), min_size=1, max_size=6),
         channels=st.integers(0, 3),

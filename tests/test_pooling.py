@@ -99,7 +99,7 @@ class TestPaddingCannotTouch:
 
 
 class TestNumbers:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=40), st.sampled_from([0, 2**52, -(2**49)]))
     def test_mean_and_std_are_exact_but_for_rounding(self, samples: list[int], offset: int) -> None:
         numbers = [Fraction(float(sample + offset)) for sample in samples]
@@ -110,7 +110,7 @@ class TestNumbers:
         assert abs(Fraction(made[1]) ** 2 - var) <= Fraction(1e-14) * var
         assert made[1] >= 0
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(constant=FINITE, count=st.integers(1, 300))
     def test_constants_have_themselves_as_mean_and_no_spread(self, constant: float, count: int) -> None:
         assert [pool_row([constant] * count, kind) for kind in KINDS] == [constant, constant, 0]

@@ -128,7 +128,7 @@ def test_blocks_give_the_whole_to_the_bit(orig: int, new: int, dtype: torch.dtyp
         assert in_blocks(signal, orig, new, cuts).equal(whole)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 300), st.lists(st.integers(0, 300), max_size=6))
 def test_any_ratio_in_any_blocks(orig: int, new: int, samples: int, cuts: list[int]) -> None:
     signal = torch.randn(samples, generator=torch.Generator().manual_seed(samples), dtype=torch.float64)

@@ -89,7 +89,7 @@ def test_tanh_onto_one_is_tanh() -> None:
     torch.testing.assert_close(rescale(x, low=-1, high=1, method="tanh"), torch.tanh(x), rtol=1e-15, atol=0)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=ranges(), target=ranges(), places=shares)
 def test_minmax_is_right_to_the_last_digit_and_keeps_the_range(
     data: tuple[float, float], target: tuple[float, float], places: list[Fraction]
@@ -119,14 +119,14 @@ def back_within(dtype: torch.dtype, data: tuple[float, float], target: tuple[flo
         assert abs(Fraction(result) - Fraction(number)) <= 2 * ulp * max(1, lost)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=ranges(), target=ranges(), places=shares)
 def test_minmax_comes_back(data: tuple[float, float], target: tuple[float, float], places: list[Fraction]) -> None:
     assume(target[1] - target[0] > 1e-280 and data[1] - data[0] > 1e-280)  # denormal numbers have fewer digits
     back_within(torch.float64, data, target, within(data, places))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=ranges(32), target=ranges(32), places=shares)
 def test_minmax_comes_back_in_float32(
     data: tuple[float, float], target: tuple[float, float], places: list[Fraction]
@@ -135,7 +135,7 @@ def test_minmax_comes_back_in_float32(
     back_within(torch.float32, data, target, within(data, places))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=ranges(), places=shares, target=st.sampled_from([(-1.0, 1.0), (0.0, 1.0), (-20.0, 30.0), (0.0, 255.0)]))
 def test_usual_ranges_come_back_to_2_ulp(
     data: tuple[float, float], places: list[Fraction], target: tuple[float, float]
@@ -183,7 +183,7 @@ def test_extreme_ranges_are_met(data: tuple[float, float], target: tuple[float, 
 
 
 @pytest.mark.parametrize("method", SQUASHES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     x=st.floats(-300, 300),
     target=st.tuples(st.sampled_from([0.0, -1.0, -20.0, 1e-5, 1e5]), st.sampled_from([0.5, 2.0, 50.0, 3e5])),

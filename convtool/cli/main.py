@@ -18,6 +18,7 @@ from convtool.errors import ConvtoolError, UsageError
 COMMANDS = {
     "convolve": ("convtool.cli.convolve", "Convolve signals with a kernel: FIR filters, reverbs, cabinets."),
     "local-var": ("convtool.cli.local_var", "Variance and other statistics of every sliding window."),
+    "rescale": ("convtool.cli.rescale", "Bring signals into a range, and back: affinely, by clipping, squashed."),
 }
 """Where each command lives, and its line of help: a command's module is imported only to run it."""
 

@@ -6,7 +6,7 @@ from convtool.jobs.backend import load_torch
 
 load_torch()
 for name in (
-    *("files.audio", "files.csv", "files.npy", "jobs.convolve", "jobs.local_var"),
-    *("ops.convolution", "ops.local_stats", "ops.resampling"),
+    *("files.audio", "files.csv", "files.npy", "jobs.convolve", "jobs.local_var", "jobs.rescale"),
+    *("ops.convolution", "ops.local_stats", "ops.resampling", "ops.scaling"),
 ):
     import_module(f"convtool.{name}")

@@ -1,0 +1,236 @@
+"""The parameters of a scaling, and the JSON file that keeps them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from convtool.errors import InputError
+from convtool.files.atomic import write_file
+from convtool.files.names import show
+
+Method = Literal["minmax", "clip", "sigmoid", "tanh"]
+
+_VERSION = 1
+_LARGEST = 1 << 26
+"""Bytes of a file: a million channels take fewer, and anything longer is some other file."""
+_SHOWN = 60
+_NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
+_RANGE = re.compile(rf"\s*{_NUMBER}\s*:\s*{_NUMBER}\s*", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The range of the numbers of one channel, or of all."""
+
+    minimum: float
+    maximum: float
+    name: str | None = None
+    """What its column is called in a CSV that has names."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """How numbers are brought into a range, and what was found in the data that this was fitted to.
+
+    `channels` has one entry, which serves any number of channels, or one for each. It is empty where nothing was
+    fitted: the other methods need no data, and minmax then takes the range of each input.
+    """
+
+    method: Method
+    low: float
+    high: float
+    channels: tuple[Channel, ...] = ()
+    dtype: str | None = None
+    """That in which the data was read."""
+    sources: int = 0
+    """How many inputs the data came from."""
+
+    @property
+    def range(self) -> str:
+        """LOW:HIGH."""
+        return range_text(self.low, self.high)
+
+    @property
+    def data(self) -> str:
+        """The range of the data, in a few words."""
+        if len(self.channels) == 1:
+            return range_text(self.channels[0].minimum, self.channels[0].maximum)
+        return f"the ranges of {len(self.channels)} channels"
+
+    def as_json(self) -> str:
+        """The text of a file, a channel a line; every number reads back to the same bits."""
+        head = {
+            "version": _VERSION,
+            "method": self.method,
+            "range": [self.low, self.high],
+            "dtype": self.dtype,
+            "sources": self.sources,
+        }
+        lines = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
+        rows = (
+            json.dumps(
+                {"name": channel.name, "min": channel.minimum, "max": channel.maximum},
+                ensure_ascii=False,
+                allow_nan=False,
+            )
+            for channel in self.channels
+        )
+        listed = ",\n".join(f"    {row}" for row in rows)
+        return "\n".join(["{", *lines, f'  "channels": [\n{listed}\n  ]' if listed else '  "channels": []', "}", ""])
+
+    def write(self, path: str) -> None:
+        """Put the file at `path`, whole or not at all."""
+        write_file(path, self.as_json().encode("utf-8"))
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """LOW and HIGH of ``LOW:HIGH``.
+
+    Raises:
+        ValueError: `text` is no range of finite numbers, or an inverted or empty one.
+
+    >>> parse_range("-20:30"), parse_range("0:1e-3")
+    ((-20.0, 30.0), (0.0, 0.001))
+    """
+    found = _RANGE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"'{show(text)}' is no range: give two numbers, LOW:HIGH, such as -1:1")
+    low, high = float(found[1]), float(found[2])
+    check_range(low, high)
+    return low, high
+
+
+def check_range(low: float, high: float) -> None:
+    """ValueError unless [low, high] is a range that numbers can be brought into."""
+    text = range_text(low, high)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"{text} is past what float64 holds; expected two finite numbers")
+    if low > high:
+        raise ValueError(f"{text} is inverted; the lower number comes first: {range_text(high, low)}")
+    if low == high:
+        raise ValueError(f"{text} is empty; the numbers must differ")
+
+
+def range_text(low: float, high: float) -> str:
+    """A range as it is typed.
+
+    >>> range_text(-20.0, 5e33)
+    '-20:5e33'
+    """
+    return ":".join(repr(float(number)).removesuffix(".0").replace("e+", "e") for number in (low, high))
+
+
+def read_params(path: str) -> Params:
+    """The parameters in the file at `path`.
+
+    Raises:
+        InputError: they can't be read; the message names the file, and the key that is wrong.
+    """
+    try:
+        try:
+            with open(os.fsencode(path), "rb") as file:
+                data = file.read(_LARGEST + 1)
+        except OSError as error:
+            raise InputError(f"can't be read: {error.strerror}") from error
+        return _parse(data)
+    except InputError as error:
+        raise InputError(f"{show(path)}: {error}") from error
+
+
+def _parse(data: bytes) -> Params:
+    if len(data) > _LARGEST:
+        raise InputError(f"is longer than {_LARGEST} bytes; expected parameters as --save writes them")
+    try:
+        record = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        what = "the file is empty" if not data.strip() else f"is no JSON ({_line(error)})"
+        raise InputError(f"{what}; expected parameters as --save writes them") from error
+    if not isinstance(record, dict):
+        raise InputError(f"holds {_shown(record)}; expected parameters as --save writes them")
+    version = record.get("version", _VERSION)
+    if version != _VERSION:
+        raise InputError(f"'version' is {_shown(version)}; this convtool reads version {_VERSION}")
+    method = _one_of(record, "method", get_args(Method))
+    low, high = _range(_get(record, "range"))
+    channels = _channels(_get(record, "channels")) if method == "minmax" else ()
+    dtype = _one_of(record, "dtype", ("float32", "float64")) if record.get("dtype") is not None else None
+    return Params(method, low, high, channels, dtype, _count(record.get("sources", 0)))
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _line(error: Exception) -> str:
+    return "nested too deep" if isinstance(error, RecursionError) else show(str(error).partition("\n")[0])
+
+
+def _get(record: dict[str, Any], key: str, within: str = "") -> Any:
+    if key not in record:
+        raise InputError(f"{within}'{key}' is missing; expected parameters as --save writes them")
+    return record[key]
+
+
+def _one_of(record: dict[str, Any], key: str, known: tuple[str, ...]) -> Any:
+    value = _get(record, key)
+    if value not in known:
+        raise InputError(f"'{key}' is {_shown(value)}; expected {', '.join(known)}")
+    return value
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(f"'sources' is {_shown(value)}; expected how many inputs were fitted")
+    return value
+
+
+def _range(value: Any) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise InputError(f"'range' is {_shown(value)}; expected two numbers, LOW and HIGH")
+    low, high = (_number(number, "'range'") for number in value)
+    try:
+        check_range(low, high)
+    except ValueError as error:
+        raise InputError(f"'range': {error}") from error
+    return low, high
+
+
+def _channels(value: Any) -> tuple[Channel, ...]:
+    if not isinstance(value, list) or not value:
+        raise InputError(f"'channels' is {_shown(value)}; expected a list of the ranges that were found")
+    return tuple(_channel(each, f"channel {number}: ") for number, each in enumerate(value, 1))
+
+
+def _channel(value: Any, within: str) -> Channel:
+    if not isinstance(value, dict):
+        raise InputError(f"{within}{_shown(value)}; expected an object with 'min' and 'max'")
+    name = value.get("name")
+    if name is not None and not isinstance(name, str):
+        raise InputError(f"{within}'name' is {_shown(name)}; expected text or null")
+    least, most = (_number(_get(value, key, within), f"{within}'{key}'") for key in ("min", "max"))
+    if least > most:
+        raise InputError(f"{within}'min' is {least!r}, above 'max', which is {most!r}")
+    return Channel(least, most, name)
+
+
+def _number(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{what} is {_shown(value)}; expected a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(f"{what} is past what float64 holds; expected a finite number")
+    return number
+
+
+def _shown(value: Any) -> str:
+    """A value as JSON, shortened."""
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -1,0 +1,121 @@
+"""`convtool rescale`: the work on one input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from convtool.batch.outcome import Outcome
+from convtool.batch.plan import Task
+from convtool.errors import InputError
+from convtool.files.inputs import Input
+from convtool.files.opening import Output
+from convtool.files.signal import Signal
+from convtool.jobs.params import Params
+from convtool.jobs.range_fit import Fitting, check_finite, check_order, kept_nan, working_dtype
+from convtool.jobs.signal_job import SignalJob, Work
+
+if TYPE_CHECKING:
+    from convtool.jobs.scaled_blocks import ScaledBlocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaled(Work):
+    """The scaling of one input, and what it goes by."""
+
+    operation: ScaledBlocks
+    params: Params
+
+
+@dataclass(frozen=True)
+class RescaleJob(SignalJob):
+    """Bring the numbers of one input into a range, or back."""
+
+    params: Params
+    per_channel: bool = False
+    invert: bool = False
+    eps: float | None = None
+    save: str | None = None
+    """Where to keep the range that is found in the input itself."""
+
+    against_clipping = "choose a range within -1:1, or write --subtype FLOAT"
+
+    @property
+    def reads_twice(self) -> bool:
+        """minmax needs to know the smallest and the largest number first."""
+        return self.params.method == "minmax" and not self.params.channels
+
+    def prepare(self, item: Input, signal: Signal) -> Scaled:
+        """The scaling of `signal`, to its own range where no other is known."""
+        from convtool.jobs.scaled_blocks import ScaledBlocks
+
+        working = working_dtype(self.dtype, signal)
+        ingest = self.ingest(signal, working)
+        ingest.nan = kept_nan(self.nan)
+        params, fitting = self.params, Fitting(self.per_channel, self.nan, self.dtype, self.read)
+        scaling = fitting.scaling(params)
+        if self.reads_twice:
+            params, _ = fitting.fit(scaling, item)
+            if self.save is not None:
+                check_finite(params)
+        else:
+            self._check_channels(signal)
+        scale = partial(scaling.invert, eps=self.eps) if self.invert else scaling.apply
+        operation = ScaledBlocks(scale, self._watched(), refuse=self.fail_on_clip and self._clips)
+        result = replace(signal, dtype=working, full_scale=None, frames=None)
+        told = partial(self._told, params)
+        return Scaled(operation=operation, ingest=ingest, result=result, method=told, params=params)
+
+    def _check_channels(self, signal: Signal) -> None:
+        """What was fitted to one channel, or to all together, serves any number of them."""
+        fitted = len(self.params.channels)
+        if fitted <= 1:
+            if fitted and self.per_channel and signal.channels > 1:
+                raise InputError(
+                    f"--per-channel was given, but one range was fitted, and the input has {signal.channels} channels"
+                )
+            return
+        if fitted != signal.channels:
+            raise InputError(
+                f"the ranges were fitted to {fitted} channels, and the input has {signal.channels}; "
+                f"expected {fitted}, or a range fitted without --per-channel"
+            )
+        check_order(self.params, signal.names or (None,) * fitted)
+
+    @property
+    def _clips(self) -> bool:
+        """Whether samples outside the range are put onto its ends."""
+        return self.params.method == "clip" or (self.params.method != "minmax" and self.invert)
+
+    def _watched(self) -> Sequence[tuple[float, float]] | None:
+        """The ranges outside of which samples are worth telling about."""
+        if self._clips:
+            return [(self.params.low, self.params.high)]
+        if self.invert or not self.params.channels:
+            return None
+        return [(channel.minimum, channel.maximum) for channel in self.params.channels]
+
+    def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
+        assert isinstance(work, Scaled)
+        if self.save is not None:
+            work.params.write(self.save)
+        outcome = super()._outcome(task, notes, output, samples, work)
+        outside, range = work.operation.outside, self.params.range
+        if not outside:
+            return outcome
+        count = f"{outside} sample{'s' * (outside > 1)}"
+        note = f"{count} outside what was fitted ({self.params.data}); results may leave {range}"
+        if self._clips:
+            note = f"{count} clipped to {range}"
+            outcome.clipped += outside
+        outcome.notes = [note, *outcome.notes]
+        return outcome
+
+    def _told(self, params: Params) -> str:
+        """What was done, in a few words."""
+        ends = f"{params.data} to {params.range}" if params.channels else f"to {params.range}"
+        if self.invert:
+            ends = f"{params.range} to {params.data}" if params.channels else f"from {params.range}"
+        return f"{params.method}{' inverted' * self.invert}, {ends}"

@@ -1,0 +1,55 @@
+"""Blocks on their way through a scaling, watched for samples outside the range that it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from convtool.errors import CheckFailed
+from convtool.ops.blocks import Blockwise, Work
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ScaledBlocks(Blockwise):
+    """`scale` on every block. Imported with torch loaded.
+
+    Args:
+        scale: what becomes of a block; it works number by number.
+        ranges: samples outside are counted: one range, or one for each channel. None counts nothing.
+        refuse: the first sample outside ends the work.
+    """
+
+    def __init__(
+        self,
+        scale: Callable[[Tensor], Tensor],
+        ranges: Sequence[tuple[float, float]] | None,
+        *,
+        refuse: bool,
+    ) -> None:
+        self._scale, self._ranges, self._refuse = scale, ranges, refuse
+        self._samples = 0
+        self.outside = 0
+
+    def stage(self, block: Tensor) -> Work:
+        if self._ranges is not None:
+            self._watch(block, self._ranges)
+        self._samples += block.shape[-1]
+        self._nothing = block[..., :0]
+        return partial(self._scale, block)
+
+    def stage_end(self) -> Work:
+        return lambda: self._nothing
+
+    def _watch(self, block: Tensor, ranges: Sequence[tuple[float, float]]) -> None:
+        least, most = block.new_tensor(ranges).T.unsqueeze(-1)
+        outside = (block < least) | (block > most)
+        count = int(outside.count_nonzero())
+        if count and self._refuse:
+            first = int(outside.flatten(0, -2).any(0).nonzero()[0])
+            raise CheckFailed(
+                f"sample {self._samples + first} would be clipped, and --fail-on-clip was given; nothing was written"
+            )
+        self.outside += count
