@@ -1,0 +1,65 @@
+"""The picture of a grid and the variance of its sliding windows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convtool.plots.figure import Samples, encoded, named, set_style, set_title, value_range
+from convtool.plots.local_stats import middle
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def render_grid_stats(
+    *,
+    grid: Samples,
+    var: Samples,
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    centred: bool,
+    name: str = "input",
+    format: str,
+) -> bytes:
+    """A picture of `grid` ``(rows, columns)`` beside `var`, the variance of its windows, encoded as `format`.
+
+    `window`, `stride` and `centred` are as in `render_local_stats`, along rows and columns; each variance covers
+    `stride` cells about the middle of its window, so that it lies where the window does. What is not finite is left
+    white, and counted in the title.
+
+    >>> grid, var = np.array([[1, 2, 1], [3, 4, 1]]), np.array([[1.25, 1.5]])
+    >>> shape = {"window": (2, 2), "stride": (1, 1), "centred": False}
+    >>> render_grid_stats(grid=grid, var=var, **shape, format="png")[1:4]
+    b'PNG'
+    """
+    rows, columns = grid.shape
+    ratio = rows / columns
+    even = 0.25 <= ratio <= 4  # cells are square but in strips, which would be too thin to see
+    of = f"windows of {window[0]} × {window[1]}"
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        starts = [middle(size, centred=centred) - step / 2 for size, step in zip(window, stride, strict=True)]
+        for axes, cells, (top, start), (high, wide), colours in (
+            (left, grid, (-0.5, -0.5), (1, 1), "gray"),
+            (right, var, starts, stride, "cividis"),
+        ):
+            extent = (start, start + wide * cells.shape[1], top + high * cells.shape[0], top)
+            shown = np.where(np.isfinite(cells), cells, np.nan).astype(np.float64)
+            picture = axes.imshow(shown, cmap=colours, extent=extent, aspect="equal" if even else "auto")
+            axes.set_xlim(-0.5, columns - 0.5)
+            axes.set_ylim(rows - 0.5, -0.5)
+            set_style(axes, "column", "row")
+            axes.grid(visible=False)
+            bar = figure.colorbar(picture, cax=axes.inset_axes((1.02, 0, 0.035, 1)))
+            bar.ax.tick_params(length=3, labelsize=9)
+        set_title(left, named("input", name), _details(grid))
+        set_title(right, "local variance", f"{of}   {_details(var)}")
+
+    return encoded(format, (12.5, min(11.0, max(4.0, 5.2 * ratio + 1.4)) if even else 6.0), draw)
+
+
+def _details(cells: Samples) -> str:
+    return "   ".join([f"{cells.shape[0]:,} × {cells.shape[1]:,}", *value_range(cells)])
