@@ -298,10 +298,10 @@ class CsvWriter(Writer):
         if not block.size:
             return ""
         if self._flat:
-            return _format(block.ravel(), self._delimiter)
+            return join_numbers(block.ravel(), self._delimiter)
         if len(block) == 1:
-            return _format(block.ravel(), "\n")
-        width, cells = len(block), _format(block.T.ravel(), "\n").split("\n")
+            return join_numbers(block.ravel(), "\n")
+        width, cells = len(block), join_numbers(block.T.ravel(), "\n").split("\n")
         return "\n".join(map(self._delimiter.join, zip(*(cells[i::width] for i in range(width)), strict=True)))
 
     def write(self, encoded: str) -> None:
@@ -320,15 +320,15 @@ class CsvWriter(Writer):
         self._put("\n" if self._flat else self._head)
 
 
-def _format(values: Block, separator: str) -> str:
-    """Numbers joined by `separator`.
+def join_numbers(values: Block, separator: str) -> str:
+    """Numbers ``(count,)`` joined by `separator`, each the shortest text that reads back to the same bits.
 
-    >>> _format(np.array([4.0, -0.5, 5e33, 1e-5, np.nan]), ",")
+    >>> join_numbers(np.array([4.0, -0.5, 5e33, 1e-5, np.nan]), ",")
     '4,-0.5,5e33,1e-5,nan'
     """
     if np.issubdtype(values.dtype, np.integer):
         return separator.join(map(str, values.tolist()))
-    if values.dtype == np.float32:
+    if values.dtype.itemsize < 8:  # str() of the number itself: tolist() would make a longer float64 of it
         text = separator.join(values.astype("U32").tolist()) + separator
     else:
         text = separator.join(map(repr, values.tolist())) + separator
