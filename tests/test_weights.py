@@ -1,224 +1,149 @@
-"""Named tensors of weight files, and what is said of files that are none."""
+"""Weight files of every kind behind one description: names, shapes, values."""
 
 from __future__ import annotations
 
 import json
-import pickle
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper, numpy_helper
 from safetensors.torch import save_file
 
 from convtool.errors import InputError
-from convtool.weights import archive, read_tensor, safetensors
+from convtool.weights import TensorInfo, WeightFile, description, open_weights
+from convtool.weights.converted import ConvertedFile
+from convtool.weights.layouts import describe
 
-VALUES = [[1.0, -2.0, 0.5], [4.0, 8.0, -0.25]]
-TENSOR = torch.tensor(VALUES)
-
-
-def save_npz(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    with open(path, "wb") as file:
-        np.savez_compressed(file, **{name: tensor.numpy() for name, tensor in tensors.items()})
+ARRAY = np.arange(24, dtype=np.float32).reshape(4, 2, 3) - 3
+TENSOR = torch.from_numpy(ARRAY)
 
 
-SAVE: dict[str, Callable[[Any, Any], object]] = {
-    "safetensors": lambda path, tensors: save_file(tensors, path),
-    "npz": save_npz,
-    "pt": lambda path, tensors: torch.save(tensors, path),
-    "pt in a checkpoint": lambda path, tensors: torch.save({"state_dict": tensors, "epoch": 3}, path),
+def save_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["w"] = ARRAY
+
+
+def save_onnx(path: Path) -> None:
+    graph = helper.make_graph([], "g", [], [], [numpy_helper.from_array(ARRAY, "w")])
+    onnx.save(helper.make_model(graph), path)
+
+
+def save_nam(path: Path) -> None:
+    config = {"input_size": 1, "hidden_size": 2, "num_layers": 1}
+    weights = [0.5] * (8 * 3 + 8 + 4 + 3)
+    path.write_text(json.dumps({"version": "0.5.0", "architecture": "LSTM", "config": config, "weights": weights}))
+
+
+def save_sharded(path: Path) -> None:
+    save_file({"w": TENSOR}, path.with_name("shard.safetensors"))
+    path.write_text(json.dumps({"weight_map": {"w": "shard.safetensors"}}))
+
+
+SAVE: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "a.safetensors": ("safetensors", lambda path: save_file({"w": TENSOR}, path)),
+    "a.index.json": ("safetensors", save_sharded),
+    "a.pt": ("torch", lambda path: torch.save({"w": TENSOR}, path)),
+    "old.pt": ("torch", lambda path: torch.save({"w": TENSOR}, path, _use_new_zipfile_serialization=False)),
+    "a.npz": ("npz", lambda path: np.savez(path, w=ARRAY)),
+    "w.npy": ("npy", lambda path: np.save(path, ARRAY)),
+    "a.h5": ("hdf5", save_hdf5),
+    "a.onnx": ("onnx", save_onnx),
 }
-REAL = [torch.float64, torch.float32, torch.float16, torch.int64, torch.int32, torch.int16, torch.int8]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "weights"
+@pytest.mark.parametrize("name", SAVE)
+def test_one_tensor_in_every_format(name: str, tmp_path: Path) -> None:
+    form, write = SAVE[name]
+    write(tmp_path / name)
+    with open_weights(str(tmp_path / name)) as file:
+        (tensor,) = file.tensors
+        assert (file.format, tensor.name, tensor.shape, tensor.dtype) == (form, "w", (4, 2, 3), "float32")
+        assert (tensor.nbytes, tensor.parameters, tensor.readable) == (96, 24, True)
+        assert file.find("w") is tensor
+        np.testing.assert_array_equal(file.values(tensor), ARRAY)
 
 
-@pytest.mark.parametrize("kind", SAVE)
-@pytest.mark.parametrize("dtype", [*REAL, torch.uint8, torch.bfloat16])
-def test_values(kind: str, dtype: torch.dtype, path: Path) -> None:
-    tensor = (TENSOR.abs() if dtype is torch.uint8 else TENSOR).to(dtype)
-    if kind == "npz" and dtype is torch.bfloat16:
-        tensor = tensor.float()  # NumPy has none
-    SAVE[kind](path, {"other": torch.zeros(1), "conv.weight": tensor})
-    values = read_tensor(str(path), "conv.weight")
-    assert values.dtype == np.float64
-    np.testing.assert_array_equal(values, tensor.double().numpy())
+def test_a_recurrent_model(tmp_path: Path) -> None:
+    save_nam(tmp_path / "a.nam")
+    with open_weights(str(tmp_path / "a.nam")) as file:
+        assert file.format == "nam"
+        assert sum(tensor.parameters for tensor in file.tensors) == 39
 
 
-def test_names_of_nested_checkpoints(path: Path) -> None:
-    module = torch.nn.Conv1d(1, 1, 3)
-    torch.save({"model": module.state_dict(), "state_dict": {"bias": TENSOR[0]}, "steps": [1, 2]}, path)
-    np.testing.assert_array_equal(read_tensor(str(path), "model.weight"), module.weight.detach().double().numpy())
-    np.testing.assert_array_equal(read_tensor(str(path), "bias"), VALUES[0])
-    with pytest.raises(InputError, match=r"there is 'model.weight', 'model.bias', 'bias'$"):
-        read_tensor(str(path), "weight")
+def test_what_a_file_can_not_be_opened_as(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.index.json").write_text("{}")
+    with pytest.raises(InputError, match="no 'weight_map'"):
+        open_weights(str(tmp_path / "a.index.json"))
+
+    def lost(path: str) -> WeightFile:
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    monkeypatch.setattr("convtool.weights.safetensors.ShardedSafetensors", lost)
+    with pytest.raises(InputError, match=r"^can't be read: No such file"):
+        open_weights(str(tmp_path / "a.index.json"))
 
 
-def test_a_checkpoint_that_is_one_tensor(path: Path) -> None:
-    torch.save(torch.nn.Parameter(TENSOR), path)
-    np.testing.assert_array_equal(read_tensor(str(path), "tensor"), VALUES)
+class Pieces(WeightFile):
+    """A tensor that comes in the given pieces, each in the same place of memory."""
+
+    def __init__(self, *pieces: list[float], shape: tuple[int, ...]) -> None:
+        self.format, self.layout, self.notes, self.metadata = "npz", "keras", [], {}
+        self.tensors = (TensorInfo("dense/kernel", shape, "float64", 8 * sum(map(len, pieces))),)
+        self._pieces = pieces
+
+    def pieces(self, tensor: TensorInfo) -> Iterator[Any]:
+        room = np.empty(max(map(len, self._pieces), default=0))
+        for piece in self._pieces:
+            room[: len(piece)] = piece
+            yield room[: len(piece)]
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "npz", "pt"])
-def test_a_name_that_is_not_there(kind: str, path: Path) -> None:
-    SAVE[kind](path, {f"t{i}": TENSOR.clone() for i in range(10)})
-    with pytest.raises(InputError, match=r"no tensor 'a\\nb' in it; there is 't0', .*'t7' and 2 more$"):
-        read_tensor(str(path), "a\nb")
-    SAVE[kind](path, {})
+def test_values_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = Pieces([1, 2, 3, 4], [5, 6], shape=(2, 3))
+    np.testing.assert_array_equal(file.values(file.tensors[0]), [[1, 2, 3], [4, 5, 6]])
+    assert Pieces([], shape=(0, 3)).values(Pieces([], shape=(0, 3)).tensors[0]).shape == (0, 3)
+    nothing = Pieces(shape=(2, 0))
+    assert nothing.values(nothing.tensors[0]).shape == (2, 0)
+    monkeypatch.setattr(description, "VALUES_LIMIT", 47)
+    with pytest.raises(InputError, match="tensor 'dense/kernel' takes 48 bytes; the limit is 47"):
+        file.values(file.tensors[0])
+
+
+def test_names_that_are_not_there() -> None:
+    file = Pieces([1], shape=(1,))
+    with pytest.raises(InputError, match=r"^there is no tensor 'Dense' in it; there is 'dense/kernel'$"):
+        file.find("Dense")
+    file.tensors = tuple(TensorInfo(f"t{number}", (), "bool", 1) for number in range(12))
+    with pytest.raises(InputError, match=r"no tensor 't1\\n' in it; there is 't0', 't1', .*, 't7' and 4 more$"):
+        file.find("t1\n")
+    with pytest.raises(InputError, match=r"no tensor '1' in it; there is 't1', 't10', 't11'$"):
+        file.find("1")
+    file.tensors = ()
     with pytest.raises(InputError, match=r"there is none$"):
-        read_tensor(str(path), "t")
+        file.find("t")
+    with pytest.raises(InputError) as caught:
+        file.find("t" * 10**6)
+    assert len(str(caught.value)) < 600
 
 
-@pytest.mark.parametrize(
-    ("tensor", "message"),
-    [
-        (torch.zeros(2, dtype=torch.complex64), "complex64"),
-        (torch.tensor(3.0), r"tensor 't' is float64 of shape \(\); expected taps, real numbers"),
-        (torch.zeros(2, 0), r"of shape \(2, 0\)"),
-        (torch.eye(2).to_sparse(), "torch.sparse_coo"),
-        (torch.zeros(2, device="meta"), "on meta"),
-    ],
-)
-def test_tensors_that_can_not_be_taps(tensor: torch.Tensor, message: str, path: Path) -> None:
-    torch.save({"t": tensor}, path)
-    with pytest.raises(InputError, match=message):
-        read_tensor(str(path), "t")
+def test_tied_tensors_have_no_parameters_of_their_own() -> None:
+    assert TensorInfo("b", (3, 4), "float32", 0, tied_to="a").parameters == 0
+    assert TensorInfo("a", (), "float32", 4).parameters == 1
 
 
-@pytest.mark.parametrize("dtype", [np.complex64, np.bool_, "U3"])
-def test_arrays_that_can_not_be_taps(dtype: Any, path: Path) -> None:
-    with open(path, "wb") as file:
-        np.savez(file, t=np.ones(2, dtype))
-    with pytest.raises(InputError, match=f"tensor 't' is {np.dtype(dtype)} of shape"):
-        read_tensor(str(path), "t")
-
-
-@dataclass(frozen=True)
-class Hostile:
-    """Unpickled, it would make the file `path`."""
-
-    path: Path
-
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
-        return Path.touch, (self.path,)
-
-
-def endless() -> dict[str, Any]:
-    loop: dict[str, Any] = {}
-    loop["again"] = loop
-    return loop
-
-
-@pytest.mark.parametrize("make", [Hostile, lambda path: {"t": Hostile(path)}, lambda _: endless()])
-def test_what_is_more_than_tensors_is_not_run(make: Callable[[Path], Any], path: Path, tmp_path: Path) -> None:
-    torch.save(make(tmp_path / "fooled"), path)
-    with pytest.raises(InputError, match="more than tensors, or is damaged; it was not run"):
-        read_tensor(str(path), "t")
-    assert not (tmp_path / "fooled").exists()
-
-
-def test_objects_in_an_npz_are_not_unpickled(path: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as file, file.open("t.npy", "w") as member:
-        np.lib.format.write_array(member, np.array([Hostile(tmp_path / "fooled")], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match=r"member 't.npy' can't be read: ValueError"):
-        read_tensor(str(path), "t")
-    assert not (tmp_path / "fooled").exists()
-
-
-def test_a_member_that_unpacks_to_more_than_fits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "_VALUES_LIMIT", 1000)
-    save_npz(path, {"small": torch.zeros(10), "large": torch.zeros(1000)})
-    assert read_tensor(str(path), "small").shape == (10,)
-    with pytest.raises(InputError, match=r"member 'large.npy' unpacks to more than a gigabyte"):
-        read_tensor(str(path), "large")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "the content is no weight file; expected .safetensors, .npz or .pt"),
-        (b"4,1,2,5\n", "no weight file"),
-        (pickle.dumps([1.0] * 10), "no weight file"),
-        (b"PK\3\4 and then nothing", "the zip archive is damaged"),
-        ((1 << 40).to_bytes(8, "little") + b"{}", "header declares 1099511627776 bytes; the file has 10"),
-        ((200 << 20).to_bytes(8, "little") + b"{}", "header declares 209715200 bytes"),
-        ((3).to_bytes(8, "little") + b"{]}", "header is no JSON"),
-        ((1).to_bytes(8, "little") + b"{", "header is no JSON"),
-        ((2).to_bytes(8, "little") + b"{\xff", "header is no JSON"),
-    ],
-)
-def test_files_that_are_none(content: bytes, message: str, path: Path) -> None:
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        read_tensor(str(path), "t")
-
-
-def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="can't be read: No such file"):
-        read_tensor(str(tmp_path / "missing.npz"), "t")
-    with pytest.raises(InputError, match="can't be read: Is a directory"):
-        read_tensor(str(tmp_path), "t")
-
-
-@pytest.mark.parametrize(
-    ("entry", "message"),
-    [
-        ({"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, None),
-        (None, "entry of 't' is damaged"),
-        ([], "damaged"),
-        ({"dtype": "F32", "shape": [2]}, "damaged"),
-        ({"dtype": "F32", "shape": 2, "data_offsets": [0, 8]}, "damaged"),
-        ({"dtype": "F32", "shape": ["2"], "data_offsets": [0, 8]}, "do not fit"),
-        ({"dtype": "F32", "shape": [2], "data_offsets": [0, 8, 8]}, "damaged"),
-        ({"dtype": ["F32"], "shape": [2], "data_offsets": [0, 8]}, "damaged"),
-        ({"dtype": "F8_E4M3\n", "shape": [8], "data_offsets": [0, 8]}, r"of dtype 'F8_E4M3\\n', which can't be taps"),
-        ({"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}, r"declares shape \(3,\) over bytes 0 to 8"),
-        ({"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}, "do not fit"),
-        ({"dtype": "F32", "shape": [-1, -2], "data_offsets": [0, 8]}, "do not fit"),
-        ({"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}, "do not fit"),
-        ({"dtype": "F32", "shape": [2], "data_offsets": [-8, 0]}, "do not fit"),
-        ({"dtype": "F32", "shape": [2], "data_offsets": [0.0, 8.0]}, "do not fit"),
-        ({"dtype": "F32", "shape": [True, 2], "data_offsets": [0, 8]}, "do not fit"),
-    ],
-)
-def test_safetensors_entries(entry: Any, message: str | None, path: Path) -> None:
-    header = json.dumps({"__metadata__": {"format": "pt"}, "t": entry}).encode()
-    path.write_bytes(len(header).to_bytes(8, "little") + header + np.array([1, 2], "<f4").tobytes())
-    if message is None:
-        np.testing.assert_array_equal(read_tensor(str(path), "t"), [1, 2])
-    else:
-        with pytest.raises(InputError, match=message):
-            read_tensor(str(path), "t")
-
-
-@pytest.mark.parametrize("kind", ["safetensors", "npz", "pt"])
-def test_damage_is_an_input_error_or_other_numbers(kind: str, path: Path) -> None:
-    """Bytes turned over all through the file; and the file cut off there."""
-    SAVE[kind](path, {"t": TENSOR[0]})
-    whole = path.read_bytes()
-    told = 0
-    step = max(1, len(whole) // 300)
-    for at in range(0, len(whole), step):
-        for damaged in (whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :], whole[:at]):
-            path.write_bytes(damaged)
-            try:
-                assert read_tensor(str(path), "t").dtype == np.float64
-            except InputError as error:
-                told += 1
-                assert "\n" not in str(error)  # noqa: PT017 (some damage does not show)
-    assert told > 100
-
-
-def test_a_deep_header(path: Path) -> None:
-    header = b'{"t":' + b"[" * 200_000
-    path.write_bytes(len(header).to_bytes(8, "little") + header)
-    with pytest.raises(InputError, match="header is no JSON"):
-        safetensors.tensors(str(path))
+def test_a_converted_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = Pieces([1, 2, 3], [4, 5, 6], shape=(2, 3))
+    converted = ConvertedFile(file, describe(file.tensors, layout="keras"), to="torch")
+    (tensor,) = converted.tensors
+    assert (converted.layout, converted.format, tensor.name, tensor.shape) == ("torch", "npz", "dense.weight", (3, 2))
+    assert [each.kind for each in converted.described] == ["dense"]
+    np.testing.assert_array_equal(converted.values(tensor), [[1, 4], [2, 5], [3, 6]])
+    monkeypatch.setattr("convtool.weights.converted.PIECE_BYTES", 32)
+    pieces = [piece.tolist() for piece in converted.pieces(tensor)]
+    assert pieces == [[1, 4, 2, 5], [3, 6]]

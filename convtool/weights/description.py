@@ -1,0 +1,126 @@
+"""What a weight file is, whichever format holds it: the description of its tensors, and their values on demand."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from convtool.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PIECE_BYTES = 1 << 20
+"""What one piece of a tensor's values takes at the most."""
+
+VALUES_LIMIT = 1 << 30
+"""Bytes that the values of one tensor may take in memory: a small file can declare any number of them."""
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor as its file declares it; nothing here needs its values, nor numpy."""
+
+    name: str
+    """As the file spells it, without the keys that only wrap (``state_dict.``, ``model.``, ``module.``)."""
+    shape: tuple[int, ...]
+    dtype: str
+    """NumPy's or torch's name: ``float32``, ``bfloat16``, ``float8_e4m3fn``, ``int64``, ``bool``..."""
+    nbytes: int
+    """Bytes that its values take, unpacked; 0 for a tensor that shares those of another."""
+    layer: str = ""
+    """The class of the layer that owns it, where the file tells (``Conv2D``, ``LSTM``, ``Gemm``), else nothing."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """What the file says of that layer and the reading of its weights depends on (``groups``, ``transB``...)."""
+    tied_to: str = ""
+    """The tensor, named before, whose values this one shares."""
+    flag: str = ""
+    """Why its values can't be read or trusted, or where else they lie; shown beside it."""
+    readable: bool = True
+    """Whether its values can be read at all."""
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it holds; none of its own where it is tied to another."""
+        return 0 if self.tied_to else math.prod(self.shape)
+
+
+class WeightFile(ABC):
+    """A weight file that has been opened: what is in it, from its headers alone."""
+
+    format: str
+    """``safetensors``, ``torch``, ``keras``, ``hdf5``, ``onnx``, ``npz``, ``npy``, ``guitarml``, ``rtneural`` or
+    ``nam``."""
+    layout: str
+    """Whose order of axes and gates the tensors have: ``torch``, ``keras``, ``onnx``, or nothing where that is open."""
+    tensors: tuple[TensorInfo, ...]
+    notes: list[str]
+    """What the person should know of the file, each in a line: skipped members, Lambda layers, links not followed."""
+    metadata: Mapping[str, str]
+    """What the file says of itself: producer, version..., as text."""
+
+    @abstractmethod
+    def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        """The values of `tensor` in C order as flat arrays of at most `PIECE_BYTES`, read as they are asked for.
+
+        They have the tensor's dtype in native byte order, but for types that NumPy lacks: those come as float32,
+        which holds each of their values. A piece may be overwritten by the next: work on it, or copy it.
+
+        Raises:
+            InputError: the values are refused, damaged, or not there.
+        """
+
+    def values(self, tensor: TensorInfo) -> NDArray[Any]:
+        """The values of `tensor` in its shape.
+
+        Raises:
+            InputError: as `pieces` does, or they would take more than `VALUES_LIMIT`.
+        """
+        import numpy as np
+
+        if tensor.nbytes > VALUES_LIMIT:
+            raise InputError(f"tensor {tensor.name!r} takes {tensor.nbytes} bytes; the limit is {VALUES_LIMIT}")
+        values, start = np.zeros(0), 0
+        for piece in self.pieces(tensor):
+            if not start:
+                values = np.empty(math.prod(tensor.shape), piece.dtype)
+            values[start : start + len(piece)] = piece
+            start += len(piece)
+        return values.reshape(tensor.shape)
+
+    def find(self, name: str) -> TensorInfo:
+        """The tensor called `name`.
+
+        Raises:
+            InputError: there is none.
+        """
+        for tensor in self.tensors:
+            if tensor.name == name:
+                return tensor
+        near = [tensor.name for tensor in self.tensors if name.lower() in tensor.name.lower()]
+        raise InputError(
+            f"there is no tensor {name!r:.200} in it; there is {some(near or (t.name for t in self.tensors))}"
+        )
+
+    def close(self) -> None:  # noqa: B027 (few formats hold anything)
+        """Give back what the file holds."""
+
+    def __enter__(self) -> WeightFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few of `names`, for a message.
+
+    >>> some("abc")
+    "'a', 'b', 'c'"
+    """
+    found = list(names)
+    more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+    return (", ".join(f"{name!r:.300}" for name in found[:8]) or "none") + more

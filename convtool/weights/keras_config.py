@@ -1,0 +1,189 @@
+"""The configuration that a Keras model carries: its layers' classes, names and settings. Nothing of it is built."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+CONFIG_LIMIT = 8 << 20
+"""Bytes of JSON that are parsed: Python takes up to twenty times as many for it."""
+
+SETTINGS = (
+    *("units", "filters", "groups", "kernel_size", "strides", "padding", "output_padding", "dilation_rate"),
+    *("depth_multiplier", "data_format", "use_bias", "activation", "recurrent_activation", "reset_after"),
+    *("go_backwards", "return_sequences", "equation", "axis", "center", "scale", "epsilon"),
+)
+"""What a layer's weights can't be read without, as far as the layer has it."""
+
+_CONVOLUTIONS = [f"Conv{n}D{transposed}" for n in (1, 2, 3) for transposed in ("", "Transpose")]
+_RECURRENT = ["LSTM", "GRU", "SimpleRNN", *(f"ConvLSTM{n}D" for n in (1, 2, 3))]
+VARIABLES: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(["Dense", "EinsumDense", "DepthwiseConv1D", "DepthwiseConv2D", *_CONVOLUTIONS], ("kernel", "bias")),
+    **dict.fromkeys(["SeparableConv1D", "SeparableConv2D"], ("depthwise_kernel", "pointwise_kernel", "bias")),
+    **dict.fromkeys(
+        [kind + cell for kind in _RECURRENT for cell in ("", "Cell")], ("kernel", "recurrent_kernel", "bias")
+    ),
+    **dict.fromkeys(["LayerNormalization", "GroupNormalization"], ("gamma", "beta")),
+    "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+    "RMSNormalization": ("scale",),
+    "Normalization": ("mean", "variance", "count"),
+    "Embedding": ("embeddings",),
+    "PReLU": ("alpha",),
+    "SeedGenerator": ("seed_generator_state",),
+    "MultiHeadAttention": (),
+}
+"""The variables of a layer in the order in which Keras 3 numbers them."""
+
+ATTENTION = {"query_dense": "query", "key_dense": "key", "value_dense": "value", "output_dense": "attention_output"}
+"""The layers that a MultiHeadAttention makes itself, by the attributes that it keeps them as."""
+
+_DIRECTIONS = {"forward_layer": "forward", "backward_layer": "backward"}
+_OPTIONAL = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
+"""Variables that a setting can leave out."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer, as far as it is known: its class, its name, and its configuration."""
+
+    kind: str = ""
+    name: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: Any) -> Layer | None:
+        """The layer that a part of a configuration describes, or None where it describes none."""
+        if not isinstance(value, dict) or not isinstance(value.get("class_name"), str):
+            return None
+        kind, config = value["class_name"].rpartition(">")[2], value.get("config")
+        if isinstance(config, list):  # a Sequential of Keras 1
+            config = {"layers": config}
+        if not isinstance(config, dict):
+            return None
+        name = config.get("name", value.get("name"))
+        return cls(kind, name if isinstance(name, str) else "", config)
+
+    @property
+    def role(self) -> str:
+        """The class that its weights are read as: a recurrent cell has those of its layer."""
+        return self.kind.removesuffix("Cell") if self.kind in VARIABLES else self.kind
+
+    def items(self, attribute: str) -> list[Layer]:
+        """The layers in a list that it keeps as `attribute`."""
+        values = self.config.get(attribute)
+        return [layer for layer in map(Layer.of, values) if layer] if isinstance(values, list) else []
+
+    def item(self, attribute: str) -> Layer | None:
+        """The layer that it keeps as `attribute`."""
+        found = Layer.of(self.config.get(attribute))
+        if found is None and self.kind == "MultiHeadAttention" and attribute in ATTENTION:
+            return Layer("EinsumDense", ATTENTION[attribute])
+        if found is None and self.kind == "Bidirectional" and attribute in _DIRECTIONS:
+            return self._directed(_DIRECTIONS[attribute])
+        return found
+
+    def _directed(self, direction: str) -> Layer | None:
+        """One of the two layers that a Bidirectional makes of the one that it is given."""
+        inner = self.item("layer")
+        if inner is None:
+            return None
+        name = inner.name if inner.name.startswith(direction) else f"{direction}_{inner.name}"
+        backwards = bool(inner.config.get("go_backwards")) != (direction == "backward")
+        return Layer(inner.kind, name, {**inner.config, "go_backwards": backwards})
+
+    @cached_property
+    def inner(self) -> dict[str, Layer]:
+        """The layers that it keeps, whatever as, by their names."""
+        attributes = [*self.config, *_DIRECTIONS, *ATTENTION]
+        kept = (layer for attribute in attributes for layer in [self.item(attribute), *self.items(attribute)])
+        return {layer.name: layer for layer in kept if layer is not None}
+
+    def settings(self) -> dict[str, Any]:
+        """What the reading of its weights depends on."""
+        return {key: _plain(self.config[key]) for key in SETTINGS if key in self.config}
+
+    def variables(self, shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
+        """The names of its variables, which have these shapes; nothing where they can't be told."""
+        names = VARIABLES.get(self.kind, ())
+        kept = tuple(name for name in names if self.config.get(_OPTIONAL.get(name, ""), True) is not False)
+        needed = tuple(name for name in names if name not in _OPTIONAL)
+        return next((these for these in (kept, needed) if len(these) == len(shapes)), () if names else _usual(shapes))
+
+
+def _usual(shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
+    """What nearly every layer would call variables of these shapes."""
+    ranks = [len(shape) for shape in shapes]
+    if len(shapes) == 2 and ranks[0] > 1 and ranks[1] == 1 and shapes[1][0] in shapes[0][-2:]:
+        return ("kernel", "bias")
+    if len(shapes) == 3 and ranks[:2] == [2, 2] and shapes[0][1:] == shapes[1][1:] == shapes[2][-1:]:
+        return ("kernel", "recurrent_kernel", "bias")
+    return ()
+
+
+def _plain(value: Any) -> Any:
+    """A setting as it is, but for an activation that is given as an object: its name."""
+    if isinstance(value, dict):
+        named = value.get("config")
+        return named if isinstance(named, str) else str(value.get("class_name", ""))
+    return value
+
+
+def parse(text: str | bytes) -> Any:
+    """The JSON value in `text`, or None where it is longer than `CONFIG_LIMIT` or none."""
+    try:
+        return json.loads(text) if len(text) <= CONFIG_LIMIT else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def lambdas(config: Any) -> list[str]:
+    """The names of the Lambda layers anywhere in a configuration."""
+    return [layer.name or "lambda" for layer in map(Layer.of, _objects(config)) if layer and layer.kind == "Lambda"]
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    todo = [value]
+    while todo:
+        at = todo.pop()
+        if isinstance(at, dict):
+            yield at
+            todo += reversed(at.values())
+        elif isinstance(at, list):
+            todo += reversed(at)
+
+
+def snake_case(kind: str) -> str:
+    """How Keras spells the class `kind` in the paths of its files.
+
+    >>> snake_case("Conv1DTranspose"), snake_case("SimpleRNN"), snake_case("PReLU")
+    ('conv1d_transpose', 'simple_rnn', 'p_re_lu')
+    """
+    kind = re.sub(r"\W", "", kind)
+    return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", kind).lower()
+
+
+def numbered(layers: Sequence[Layer]) -> dict[str, tuple[int, Layer]]:
+    """The layers of a list by the keys that Keras gives them, with their places: ``dense``, ``dense_1``..."""
+    found: dict[str, tuple[int, Layer]] = {}
+    counts: dict[str, int] = {}
+    for place, layer in enumerate(layers):
+        key = snake_case(layer.kind)
+        counts[key] = counts.get(key, -1) + 1
+        found[f"{key}_{counts[key]}" if counts[key] else key] = (place, layer)
+    return found
+
+
+_KINDS = {snake_case(kind): kind for kind in VARIABLES}
+
+
+def kind_of_key(key: str) -> str:
+    """The class that Keras has given `key` to, or nothing where it is none of `VARIABLES`.
+
+    >>> kind_of_key("conv2d_transpose_12")
+    'Conv2DTranspose'
+    """
+    return _KINDS.get(re.sub(r"_[0-9]+$", "", key), "")

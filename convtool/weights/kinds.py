@@ -1,0 +1,210 @@
+"""What kind a layer is: told by its class where the file names it, else by the names and shapes of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from convtool.weights.description import TensorInfo
+from convtool.weights.naming import split
+
+Roles = Mapping[str, TensorInfo]
+"""The tensors of one layer by the part that each plays, as `convtool.weights.naming` calls it."""
+
+RECURRENT = {"lstm": 4, "gru": 3, "rnn": 1}
+"""The recurrent kinds, and how many gates their weights stack."""
+
+_FAMILIES = {
+    **dict.fromkeys(("conv", "conv1d", "conv2d", "conv3d", "separableconv1d", "separableconv2d"), "conv"),
+    **dict.fromkeys(("convtranspose", "convtranspose1d", "convtranspose2d", "convtranspose3d"), "conv_transpose"),
+    **dict.fromkeys(("conv1dtranspose", "conv2dtranspose", "conv3dtranspose"), "conv_transpose"),
+    **dict.fromkeys(("depthwiseconv1d", "depthwiseconv2d"), "depthwise"),
+    **dict.fromkeys(("dense", "linear", "gemm", "matmul"), "dense"),
+    **dict.fromkeys(("embedding", "gather"), "embedding"),
+    **dict.fromkeys(("lstm", "lstmcell"), "lstm"),
+    **dict.fromkeys(("gru", "grucell"), "gru"),
+    **dict.fromkeys(("rnn", "rnncell", "simplernn", "simplernncell"), "rnn"),
+    **dict.fromkeys(("einsumdense", "multiheadattention", "convlstm1d", "convlstm2d", "convlstm3d"), "tensor"),
+}
+"""By a layer's class in lower case: torch's, Keras's and ONNX's names differ in their digits and in what they share."""
+
+_FACTORS = ("gamma", "scale")
+"""What these names hold multiplies channels, in whatever shape."""
+
+_TABLES = ("embedding", "embeddings")
+_EMBEDDING = {"embed", "embeds", "embedding", "embeddings", "emb", "wte", "wpe"}
+_NORM = {"bn", "ln"}
+_DEPTHWISE = {"depthwise", "dw", "dwconv"}
+_TRANSPOSED = ("transpose", "deconv", "upconv")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a layer is."""
+
+    kind: str
+    """The kind of its weight, and of a norm or a recurrent layer that of all its tensors."""
+    groups: int = 1
+    """Into how many groups a convolution parts its channels: a depthwise one into as many as go in."""
+    in_first: bool = False
+    """Whether a dense weight is `(in, out)`."""
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """How many channels a layer takes and gives."""
+
+    index: int
+    taken: int
+    given: int
+    pointwise: bool
+
+
+def kinds_of_layers(layers: Sequence[tuple[str, Roles, str]]) -> list[Layer]:
+    """What each layer is, given the prefix of its names, its tensors and its layout; in the file's order.
+
+    A `state_dict` does not tell a depthwise convolution from one over a single channel: `(32, 1, 3, 3)` is both. It is
+    taken for depthwise where its name says so, or where it stands as in depthwise-separable stacks: after a layer of
+    32 outputs and before a pointwise one of 32 inputs.
+    """
+    found = [_layer(*layer) for layer in layers]
+    flows = [
+        flow
+        for index, ((_, roles, layout), layer) in enumerate(zip(layers, found, strict=True))
+        if layout == "torch" and (flow := _flow(index, roles, layer)) is not None
+    ]
+    for before, flow, after in zip([None, *flows], flows, [*flows[1:], None], strict=False):
+        prefix, roles, _ = layers[flow.index]
+        kind = found[flow.index].kind
+        if kind not in ("conv1d", "conv2d") or flow.taken != 1 or flow.given < 2 or roles["weight"].layer:
+            continue
+        given = before.given if before is not None else 0
+        separable = given == flow.given and after is not None and after.pointwise and after.taken == flow.given
+        if separable or _words(prefix, 2) & _DEPTHWISE:
+            groups = given if given > 1 and flow.given % given == 0 else flow.given
+            found[flow.index] = Layer(f"depthwise_{kind}", groups)
+    return found
+
+
+def _flow(index: int, roles: Roles, layer: Layer) -> _Flow | None:
+    """The channels through a layer of torch's order; nothing where it has no say in them."""
+    if not layer.kind.startswith(("conv", "dense")) or len(roles["weight"].shape) < 2:
+        return None
+    first, second, *kernel = roles["weight"].shape
+    if layer.kind.startswith("conv_transpose"):
+        return _Flow(index, first, second * layer.groups, False)
+    return _Flow(index, second * layer.groups, first, all(size == 1 for size in kernel))
+
+
+def _layer(prefix: str, roles: Roles, layout: str) -> Layer:
+    weight = roles.get("weight", roles.get("depthwise"))
+    family = _family_of_class(roles) or _family_of_shapes(prefix, roles, layout)
+    if weight is None:
+        return Layer(family if family in ("norm", *RECURRENT) else "tensor")
+    rank = len(weight.shape) - 2
+    if family == "depthwise" or "depthwise" in roles:
+        fits = layout == "keras" and rank in (1, 2)
+        return Layer(f"depthwise_conv{rank}d", weight.shape[-2]) if fits else Layer("tensor")
+    if family in ("conv", "conv_transpose"):
+        return _convolution(family, prefix, roles, layout) if rank in (1, 2, 3) else Layer("tensor")
+    if family == "dense":
+        return Layer("dense", in_first=_in_first(weight, roles.get("bias"), layout))
+    return Layer(family)
+
+
+def _family_of_class(roles: Roles) -> str:
+    """Of the classes that a file names, the first that says something: ONNX may add a bias by itself (`Add`)."""
+    for tensor in roles.values():
+        name = tensor.layer.lower()
+        family = _FAMILIES.get(name, "norm" if "norm" in name and len(tensor.shape) < 2 else "")
+        if family:
+            return family
+    return ""
+
+
+def _family_of_shapes(prefix: str, roles: Roles, layout: str) -> str:
+    if "recurrent" in roles:
+        return _recurrent(roles, layout)
+    if roles.keys() & {"mean", "var", "count"}:
+        return "norm"
+    weight, bias = roles.get("weight"), roles.get("bias")
+    if weight is None:
+        return "tensor"
+    rank = len(weight.shape)
+    if rank and bias is not None and bias.shape == weight.shape:
+        return "norm"
+    if rank == 1:
+        last = split(prefix)[1].lower()
+        return "norm" if "norm" in last or _words(prefix, 1) & _NORM else "tensor"
+    if weight.name.endswith(_FACTORS) or (bias is not None and len(bias.shape) != 1):
+        return "tensor"
+    if rank == 2:
+        named = weight.name.endswith(_TABLES) or (bias is None and _words(prefix, 1) & _EMBEDDING)
+        return "embedding" if named else "dense"
+    return "conv" if 3 <= rank <= 5 else "tensor"
+
+
+def _recurrent(roles: Roles, layout: str) -> str:
+    if "projection" in roles:  # torch has it for the LSTM alone
+        return "lstm"
+    shape = roles["recurrent"].shape[-2:]
+    if len(shape) < 2:
+        return "tensor"
+    hidden, rows = shape if layout == "keras" else shape[::-1]
+    return next((kind for kind, gates in RECURRENT.items() if rows == gates * hidden), "tensor")
+
+
+def _convolution(family: str, prefix: str, roles: Roles, layout: str) -> Layer:
+    weight = roles["weight"]
+    rank = len(weight.shape) - 2
+    groups = _groups(weight, layout)
+    if not _family_of_class(roles):
+        family, groups = _transposed(prefix, weight, roles.get("bias"), layout)
+        if layout == "keras" and rank < 3 and _words(prefix, 1) & _DEPTHWISE:
+            return Layer(f"depthwise_conv{rank}d", weight.shape[-2])
+    if layout != "keras" and family == "conv" and rank < 3 and weight.shape[1] == 1 < groups:
+        return Layer(f"depthwise_conv{rank}d", groups)
+    return Layer(f"{family}{rank}d", groups)
+
+
+def _groups(weight: TensorInfo, layout: str) -> int:
+    groups = weight.config.get("groups", weight.config.get("group", 1))
+    channels = weight.shape[-1 if layout == "keras" else 0]
+    return groups if type(groups) is int and groups > 0 and channels % groups == 0 else 1
+
+
+def _transposed(prefix: str, weight: TensorInfo, bias: TensorInfo | None, layout: str) -> tuple[str, int]:
+    """Whether a convolution without a class is transposed, and its groups.
+
+    The bias has as many numbers as there are outputs, which tells the two axes apart unless they are equally long or
+    there is none; then the name tells.
+    """
+    outer, inner = (weight.shape[-1], weight.shape[-2]) if layout == "keras" else weight.shape[:2]
+    outputs = bias.shape[0] if bias is not None and len(bias.shape) == 1 else None
+    groups = outputs // inner if outputs and inner else 1
+    fits_plain = outputs in (None, outer)
+    fits_transposed = outputs is None or (outputs > 0 and outputs == groups * inner and outer % groups == 0)
+    if fits_transposed and (not fits_plain or _says_transposed(prefix)):
+        return "conv_transpose", groups
+    return "conv", 1
+
+
+def _says_transposed(prefix: str) -> bool:
+    parent, last = split(prefix)
+    name = (split(parent)[1] + last).lower()
+    return any(word in name for word in _TRANSPOSED)
+
+
+def _in_first(weight: TensorInfo, bias: TensorInfo | None, layout: str) -> bool:
+    """Whether a dense weight has its inputs first, as Keras and ONNX's MatMul have, and Gemm without `transB`."""
+    if layout == "keras" or weight.layer == "MatMul":
+        return True
+    if weight.layer == "Gemm":
+        return not weight.config.get("transB", 0)
+    return bias is not None and bias.shape == weight.shape[1:] != weight.shape[:1]
+
+
+def _words(prefix: str, components: int) -> set[str]:
+    """The words of the last components of `prefix`, without digits at their ends."""
+    parts = prefix.lower().replace("/", ".").strip(".").split(".")[-components:]
+    return {word.rstrip("0123456789") for part in parts for word in part.split("_")}
