@@ -31,12 +31,12 @@ def test_readme_blocks_are_current() -> None:
     assert filled(TEXT) == TEXT
 
 
-def test_console_blocks_show_what_is_printed(tmp_path: Path) -> None:
+def test_console_blocks_show_what_is_printed(studio: Path) -> None:
     """What follows a `$` line is that command's output, to the letter."""
     shown = re.findall(r"```console\n\$ (.*?)\n(.*?)```", TEXT, re.DOTALL)
     assert shown
     for command, output in shown:
-        assert shell(command, tmp_path).stdout == output
+        assert shell(command, studio).stdout == output
 
 
 def one_liners() -> list[str]:
@@ -64,7 +64,29 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "kernel.csv").write_text("0.5\n0.5\n")
     np.save(folder / "x.npy", noise.T)
     save_file({"conv1.weight": torch.ones(3, 2, 5)}, folder / "model.safetensors")
+    keras_model(folder / "model.keras")
     return folder
+
+
+def keras_model(path: Path) -> None:
+    """What Keras writes of a model of one Conv2D layer with 32 filters of 3x3."""
+    import io
+    import json
+    import zipfile
+
+    import h5py
+    import numpy as np
+
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        layer = file.create_group("layers/conv2d/vars")
+        layer["0"] = np.random.default_rng(0).standard_normal((3, 3, 1, 32)).astype(np.float32)
+        layer["1"] = np.zeros(32, np.float32)
+    conv = {"class_name": "Conv2D", "config": {"name": "conv2d", "filters": 32, "kernel_size": [3, 3]}}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        archive.writestr("config.json", json.dumps({"class_name": "Sequential", "config": {"layers": [conv]}}))
+        archive.writestr("model.weights.h5", weights.getvalue())
 
 
 @pytest.mark.parametrize("command", one_liners())

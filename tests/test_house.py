@@ -61,7 +61,7 @@ def test_nobody_looks_up(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_who_uses_which_library(module: Path) -> None:
     used = {name.partition(".")[0]: now for name, now in imports(module)}
-    if package(module) not in ("ops", "jobs") and str(module) != "weights/archive.py":
+    if package(module) not in ("ops", "jobs"):
         assert "torch" not in used
     if package(module) != "plots":
         assert "matplotlib" not in used
@@ -83,6 +83,12 @@ def test_who_uses_which_library(module: Path) -> None:
         ("convolve 4,1 -k 1 --dry-run", 0, {"torch", "soundfile", "rich", "matplotlib"}),
         ("convolve 4,1 -k h.csv", 1, {"torch", "soundfile", "rich", "matplotlib"}),
         ("convolve 4,1 -k 1", 0, {"soundfile", "rich", "matplotlib"}),
+        ("inspect-weights --help", 0, LIBRARIES),
+        ("inspect-weights w.safetensors", 0, LIBRARIES),
+        ("inspect-weights w.safetensors --json", 0, LIBRARIES),
+        ("inspect-weights w.safetensors --points 3", 2, LIBRARIES),
+        ("inspect-weights w.safetensors --stats", 0, LIBRARIES - {"numpy"}),
+        ("inspect-weights w.safetensors --tensor w", 0, LIBRARIES - {"numpy"}),
     ],
 )
 def test_what_a_command_loads(arguments: str, code: int, unused: set[str], tmp_path: Path) -> None:
@@ -93,6 +99,8 @@ def test_what_a_command_loads(arguments: str, code: int, unused: set[str], tmp_p
         "code = main._run()\n"
         "sys.stderr.write('\\n' + json.dumps([code, list(sys.modules)]))\n"
     )
+    header = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, cwd=tmp_path)
     found, modules = json.loads(done.stderr.decode().splitlines()[-1])
     assert found == code

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
 import sys
-import traceback
 from typing import Any
 
 import click
@@ -18,6 +18,7 @@ from convtool.errors import ConvtoolError, UsageError
 COMMANDS = {
     "convolve": ("convtool.cli.convolve", "Convolve signals with a kernel: FIR filters, reverbs, cabinets."),
     "local-var": ("convtool.cli.local_var", "Variance and other statistics of every sliding window."),
+    "inspect-weights": ("convtool.cli.inspect_weights", "What is in weight files: names, shapes, filters, responses."),
     "rescale": ("convtool.cli.rescale", "Bring signals into a range, and back: affinely, by clipping, squashed."),
 }
 """Where each command lives, and its line of help: a command's module is imported only to run it."""
@@ -66,6 +67,8 @@ class LazyGroup(click.Group):
             raise
         except Exception as error:
             if talk.debug:
+                import traceback
+
                 click.echo(traceback.format_exc(), err=True)
             if isinstance(error, UsageError):
                 raise click.UsageError(str(error), talk.command or ctx) from error
@@ -91,11 +94,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with the exit code that the outcome asks for."""
+    gc.set_threshold(100_000)  # what start-up makes lives to the end; looking for cycles in it costs a tenth of it
     _hold_streams()
     code = _run()
-    if "torch" in sys.modules:
-        os._exit(code)  # taking torch apart costs a third of a second; click.echo leaves nothing to flush
-    sys.exit(code)
+    os._exit(code)  # taking torch apart costs a third of a second; click.echo leaves nothing to flush
 
 
 def _run() -> int:

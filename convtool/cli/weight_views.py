@@ -1,0 +1,160 @@
+"""One tensor on the terminal, in a file, or in a picture: its numbers, filters, gates and responses."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convtool.cli.options import Talk
+from convtool.cli.render import coloured, matrix, terminal_width
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convtool.jobs.weight_listing import Listing
+    from convtool.jobs.weight_views import View
+
+_SHOWN = 64  # matrices, or curves, that a terminal is shown; a pipe or a file takes them all
+_COLUMNS = 1024  # of a matrix on a terminal
+_NUMBERS = 4096  # of a matrix on a terminal
+_CURVE_LINES = 9
+_CURVE_WIDTHS = (40, 100)
+_POINTS = 257
+
+
+def look(listing: Listing, options: dict[str, Any], talk: Talk) -> None:
+    """Print, write or draw what the options ask of one tensor."""
+    if options["response"]:
+        _look_at_responses(listing, options, talk)
+        return
+    found = _view(listing, options)
+    if options["output"]:
+        from convtool.jobs.weight_export import export_view
+
+        export_view(options["output"], found)
+        _tell_use(listing.path, found, options, talk)
+    elif not options["plot"]:
+        _print(found, talk)
+    if options["plot"]:
+        from convtool.plots import picture_format, render_filters
+
+        form = picture_format(options["plot"])
+        _write(options["plot"], render_filters(found.bank, name=found.listed.name, labels=found.labels, format=form))
+
+
+def _view(listing: Listing, options: dict[str, Any]) -> View:
+    """What the options ask to look at; a picture, or the text of a convolution, is of its filters."""
+    from convtool.jobs import weight_views as views
+
+    name, place, output = options["tensor"], options["filter_"], options["output"]
+    if options["gates"]:
+        return views.gate_view(views.choose(listing, name, views.has_gates, "gates"))
+    if place is not None or (name is None and options["plot"]):
+        return views.filter_view(views.choose(listing, name, views.has_filters, "filters"), place or ())
+    listed = views.choose(listing, name, lambda _: True, "values")
+    by_filter = views.has_filters(listed.described)
+    if output and by_filter:
+        from convtool.jobs.weight_export import is_text
+
+        by_filter = is_text(output) and views.has_responses(listed.described)
+    return views.filter_view(listed) if by_filter else views.tensor_view(listed)
+
+
+def _print(found: View, talk: Talk) -> None:
+    """The matrices, each under its title; of many or large ones a terminal is shown a part."""
+    import numpy as np
+
+    finite = np.abs(found.values[np.isfinite(found.values)])
+    peak = float(finite.max()) if coloured() and finite.size else 0.0
+    width = terminal_width()
+    whole = True
+    for number, (title, values) in enumerate(found.matrices()):
+        if number == _SHOWN and width is not None:
+            whole = False
+            break
+        part = values if width is None else values[: max(1, _NUMBERS // max(1, values.shape[1])), :_COLUMNS]
+        whole = whole and part.shape == values.shape
+        if title:
+            click.echo(("\n" if number else "") + title)
+        for line in matrix(part, width=width, peak=peak):
+            click.echo(line)
+    if not whole:
+        talk.note(f"that is a part of {'x'.join(map(str, found.values.shape))} numbers; a pipe or -o FILE takes all")
+
+
+def _tell_use(source: str, found: View, options: dict[str, Any], talk: Talk) -> None:
+    """How `convolve` does what the layer does: layers correlate."""
+    from convtool.jobs.weight_export import kernel_options
+
+    if found.listed.described.kind not in ("conv1d", "depthwise_conv1d"):
+        return
+    path = options["output"]
+    more = kernel_options(found, path)
+    if more is not None:
+        start, kernel = "the taps are in the layer's order, unflipped; the layer's output", path
+    elif options["to"] is None:
+        start = "convolve does not take the layer in this form; the layer's output"
+        kernel, more = f"{source}::{found.listed.name}", ""
+    else:
+        return
+    from convtool.files.names import show
+
+    command = f"convtool convolve INPUT -k {show(shlex.quote(kernel))} --correlate --mode valid{more}"
+    talk.note(f"{start}, but for bias, stride and padding, is {command}")
+
+
+def _look_at_responses(listing: Listing, options: dict[str, Any], talk: Talk) -> None:
+    """As columns of numbers, a picture, or curves where a person is looking."""
+    from convtool.jobs import weight_views as views
+
+    listed = views.choose(listing, options["tensor"], views.has_responses, "1-D filters")
+    found = views.signal_filter_view(listed, options["filter_"] or ())
+    rate, points = options["sample_rate"], options["points"] or _POINTS
+    frequency, magnitude, names = views.responses(found, points=points, sample_rate=rate)
+    if options["plot"]:
+        from convtool.plots import picture_format, render_response
+
+        form = picture_format(options["plot"])
+        picture = render_response(frequency, magnitude, labels=names, sample_rate=rate, name=listed.name, format=form)
+        _write(options["plot"], picture)
+    width = terminal_width()
+    if options["output"] or (width is None and not options["plot"]):
+        import numpy as np
+
+        from convtool.jobs.weight_export import export
+
+        export(options["output"], np.vstack([frequency, magnitude]).T, ["frequency", *names])
+    elif width is not None and not options["plot"]:
+        _print_curves(frequency, magnitude, names, width, rate, talk)
+
+
+def _write(path: str, picture: bytes) -> None:
+    from convtool.files.atomic import write_file
+
+    write_file(path, picture)
+
+
+def _print_curves(
+    frequency: NDArray[Any], magnitude: NDArray[Any], names: Sequence[str], width: int, rate: int | None, talk: Talk
+) -> None:
+    from convtool.cli.curves import terminal_curve
+
+    plain = "utf" not in (sys.stdout.encoding or "").lower()
+    across = sorted((*_CURVE_WIDTHS, width))[1]
+    for number, (name, curve) in enumerate(zip(names[:_SHOWN], magnitude.tolist(), strict=False)):
+        click.echo(("\n" if number else "") + name)
+        lines = terminal_curve(
+            frequency.tolist(),
+            curve,
+            width=across,
+            height=_CURVE_LINES,
+            unit="Hz" if rate else "cycles/sample",
+            ascii=plain,
+        )
+        click.echo("\n".join(lines))
+    if len(names) > _SHOWN:
+        talk.note(f"those are the first {_SHOWN} of {len(names)} responses; a pipe or -o FILE takes all")

@@ -1,0 +1,109 @@
+"""Arrays from weight files into NPY or CSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convtool.batch.plan import refuse_collisions, refuse_existing
+from convtool.errors import InputError, UsageError
+from convtool.files.arrays import Array, create
+from convtool.files.formats import extension, family
+from convtool.files.names import show
+from convtool.files.opening import Output, WriteOptions
+from convtool.files.signal import Signal
+from convtool.jobs.weight_views import View, has_responses
+
+
+def check_outputs(read: Sequence[str], output: str | None, plot: str | None, *, overwrite: bool) -> None:
+    """Refuse, before any work, formats that can't be written, and files that exist or are `read`."""
+    if plot is not None:
+        from convtool.plots import picture_format
+
+        picture_format(plot)
+    if output is not None and family(extension(output)) not in ("NPY", "CSV"):
+        raise UsageError(f"-o {show(output)}: tensors are exported as .npy, .csv, .tsv or .txt")
+    written = [(path, name) for path, name in ((output, "-o"), (plot, "--plot")) if path is not None]
+    refuse_collisions(written, read)
+    if not overwrite:
+        refuse_existing([path for path, _ in written])
+
+
+def is_text(path: str) -> bool:
+    """Whether the file at `path` is to be text."""
+    return family(extension(path)) == "CSV"
+
+
+def export_view(path: str, view: View) -> None:
+    """Write what is looked at to `path`.
+
+    NPY keeps shape and dtype. Text has the rows and columns of a matrix; the taps of 1-D filters run down, and there
+    is a column for each filter, of all inputs one after the other: so `convolve` reads kernels.
+
+    Raises:
+        InputError: text can't hold so many axes, or such numbers.
+    """
+    if not is_text(path) or not has_responses(view.listed.described):
+        export(path, view.values)
+        return
+    outputs, inputs, taps = view.bank.shape
+    if outputs * inputs == 1:
+        export(path, view.bank.reshape(taps))
+        return
+    names = [label + f" in {index}" * (inputs > 1) for index in range(inputs) for label in view.labels]
+    export(path, view.bank.swapaxes(0, 1).reshape(-1, taps).T, names)
+
+
+def export(path: str | None, values: NDArray[Any], names: Sequence[str] | None = None) -> None:
+    """Write `values` to `path`, or as text on standard output.
+
+    NPY keeps the shape and the dtype. Text has rows and columns, `names` above them; a vector is a single row.
+
+    Raises:
+        InputError: text can't hold so many axes, or such numbers.
+    """
+    if path is not None and not is_text(path):
+        file = create(path, [Array("values", values.dtype.str, values.shape)], {})
+        try:
+            file.write("values", 0, values)
+            file.commit()
+        finally:
+            file.discard()
+        return
+    if values.dtype.kind not in "fiub" or values.ndim > 2:
+        shape = "x".join(map(str, values.shape)) or "scalar"
+        raise InputError(
+            f"{values.dtype} of shape {shape} does not fit rows and columns of text; write .npy, or choose a --filter"
+        )
+    if values.dtype.kind == "b":
+        values = values.astype(np.int8)
+    flat = values.ndim < 2
+    block = np.atleast_2d(values) if flat else values.T
+    signal = Signal("CSV", len(block), str(values.dtype), flat=flat, names=tuple(names) if names else None)
+    output = Output(path, signal, WriteOptions())
+    try:
+        output.write(output.encode(block))
+        output.commit()
+    finally:
+        output.discard()
+
+
+def kernel_options(view: View, path: str) -> str | None:
+    """What else `convolve` must be told to work with the file at `path` as the layer does; None if it can't.
+
+    It takes an NPY of 1-D filters ``(out, in, taps)``, and text with the columns that `export_view` writes.
+    """
+    described = view.listed.described
+    if described.kind == "depthwise_conv1d":
+        return "" if is_text(path) and len(view.bank) == described.groups else None
+    if described.kind != "conv1d" or described.groups > 1:
+        return None
+    if view.values.ndim == 3 and not is_text(path):
+        return None if described.layout == "keras" else ""
+    inputs = described.tensor.shape[described.axes.index("in")]
+    if view.bank.shape[1] < inputs:
+        return None
+    return " --matrix" if inputs > 1 else ""

@@ -1,0 +1,147 @@
+"""What is in a weight file, in the words of one framework: the listing that a table or JSON shows.
+
+Nothing here needs NumPy until values are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from convtool.errors import InputError
+from convtool.weights import WeightFile
+from convtool.weights.layouts import Described, describe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convtool.weights.stats import TensorStats
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One tensor of a listing."""
+
+    described: Described
+    file: WeightFile
+
+    def values(self) -> NDArray[Any]:
+        """The values in their shape."""
+        return self.file.values(self.described.tensor)
+
+    def pieces(self) -> Iterator[NDArray[Any]]:
+        """The values in C order, a piece at a time."""
+        return self.file.pieces(self.described.tensor)
+
+    @property
+    def name(self) -> str:
+        """As the framework spells it whose layout this is."""
+        return self.described.tensor.name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """One number for each of the axes."""
+        return self.described.tensor.shape
+
+    @property
+    def dtype(self) -> str:
+        """Of the stored values."""
+        return self.described.tensor.dtype
+
+    def as_json(self, stats: TensorStats | None) -> dict[str, Any]:
+        """The figures, under stable keys; what not every tensor has comes last."""
+        tensor = self.described.tensor
+        figures = {
+            "name": tensor.name,
+            "kind": self.described.kind,
+            "shape": list(tensor.shape),
+            "axes": list(self.described.axes),
+            "dtype": tensor.dtype,
+            "parameters": tensor.parameters,
+            "bytes": tensor.nbytes,
+        }
+        more = {"gates": list(self.described.gates), "tied_to": tensor.tied_to, "flag": tensor.flag}
+        figures |= {key: value for key, value in more.items() if value}
+        if stats is not None:
+            figures["stats"] = {key: _or_null(value) for key, value in vars(stats).items()}
+        return figures
+
+
+def _or_null(value: Any) -> Any:
+    """JSON has no NaN: the mean of nothing is null."""
+    return None if value != value else value
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is in one weight file."""
+
+    path: str
+    """As it was given."""
+    file: WeightFile
+    tensors: Sequence[Listed]
+
+    @property
+    def parameters(self) -> int:
+        """All numbers, those of tied tensors once."""
+        return sum(listed.described.tensor.parameters for listed in self.tensors)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all values, unpacked."""
+        return sum(listed.described.tensor.nbytes for listed in self.tensors)
+
+    def find(self, name: str) -> Listed:
+        """The tensor called `name`.
+
+        Raises:
+            InputError: there is none.
+        """
+        tensor = self.file.find(name)
+        return next(listed for listed in self.tensors if listed.described.tensor is tensor)
+
+    def only(self, name: str) -> Listing:
+        """The listing of the tensor called `name` alone.
+
+        Raises:
+            InputError: there is none.
+        """
+        return replace(self, tensors=[self.find(name)])
+
+    def as_json(self, stats: Mapping[str, TensorStats]) -> str:
+        """One line of JSON, with the statistics of the tensors that have some, by name."""
+        tensors = [listed.as_json(stats.get(listed.name)) for listed in self.tensors]
+        record: dict[str, Any] = {"file": self.path, "format": self.file.format, "tensors": tensors}
+        record |= {"parameters": self.parameters, "bytes": self.nbytes}
+        more: dict[str, Any] = {"notes": list(self.file.notes), "metadata": dict(self.file.metadata)}
+        record |= {key: value for key, value in more.items() if value}
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def list_weights(path: str, file: WeightFile, *, to: str | None = None) -> Listing:
+    """What is in `file`, in its own layout or in that of `to`: ``torch``, ``keras`` or ``onnx``."""
+    described = describe(file.tensors, layout=file.layout)
+    if to is not None:
+        from convtool.weights.converted import ConvertedFile
+
+        file = converted = ConvertedFile(file, described, to=to)
+        described = converted.described
+    return Listing(path, file, [Listed(each, file) for each in described])
+
+
+def statistics(listing: Listing) -> tuple[dict[str, TensorStats], list[str]]:
+    """What the values of each tensor are like, by name; and why those of the others can't be read."""
+    from convtool.weights.stats import all_stats
+
+    tensors = [listed.described.tensor for listed in listing.tensors]
+    stats: dict[str, TensorStats] = {}
+    damage = []
+    for tensor, found in zip(tensors, all_stats(listing.file, tensors), strict=True):
+        if isinstance(found, InputError):
+            damage.append(str(found))
+        else:
+            stats[tensor.name] = found
+    return stats, damage

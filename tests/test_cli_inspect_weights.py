@@ -1,0 +1,517 @@
+"""`convtool inspect-weights` as a person calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import h5py
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from convtool.cli import render, weight_tables, weight_views
+from tests.conftest import PROGRAM, Run
+
+Convtool = Callable[..., Run]
+Array = np.ndarray[Any, np.dtype[Any]]
+
+KERNEL = np.random.default_rng(4).normal(size=(3, 3, 1, 32)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    return
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Standard output as a terminal of so many columns, without colours."""
+
+    def become(width: int) -> None:
+        for module in (weight_tables, weight_views):
+            monkeypatch.setattr(module, "terminal_width", lambda: width)
+
+    return become
+
+
+def keras_file(path: str = "m.weights.h5") -> str:
+    """A layer of 32 filters over one input as Keras writes it."""
+    with h5py.File(path, "w") as file:
+        for index, values in enumerate((KERNEL, np.zeros(32, np.float32))):
+            file[f"layers/conv2d/vars/{index}"] = values
+    return path
+
+
+def torch_file(path: str = "m.pt", **changes: torch.Tensor) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    module = nn.ModuleDict({"conv": nn.Conv1d(2, 3, 5), "rec": nn.LSTM(3, 2), "fc": nn.Linear(2, 1)})
+    state = {**module.state_dict(), **changes}
+    torch.save(state, path)
+    return state
+
+
+def parsed(text: str) -> dict[str, Array]:
+    """The matrices that were printed, by their titles."""
+    found: dict[str, list[list[float]]] = {}
+    title = ""
+    for line in text.splitlines():
+        if line.startswith(("filter", "gate")):
+            title = line
+        elif line:
+            found.setdefault(title, []).append([float(word) for word in line.split()])
+    return {name: np.array(rows) for name, rows in found.items()}
+
+
+def png_size(path: str) -> tuple[int, int]:
+    head = Path(path).read_bytes()[:24]
+    assert head.startswith(b"\x89PNG")
+    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+
+
+# The listing
+
+
+def test_the_table(convtool: Convtool) -> None:
+    torch_file()
+    run = convtool("inspect-weights", "m.pt")
+    assert (run.code, run.err) == (0, "")
+    lines = run.out.splitlines()
+    assert lines[0].split() == ["name", "kind", "shape", "axes", "dtype", "parameters", "bytes"]
+    assert lines[1].split() == ["conv.weight", "conv1d", "3x2x5", "out,in,K", "float32", "30", "120", "B"]
+    assert lines[3].split() == ["rec.weight_ih_l0", "lstm", "8x3", "4H,in", "float32", "24", "96", "B"]
+    assert lines[-1] == "torch, 8 tensors, 92 parameters, 368 B"
+    assert sum(int(re.split(r" {2,}", line)[-2]) for line in lines[1:-1]) == 92
+
+
+def test_the_totals_have_human_units(convtool: Convtool) -> None:
+    save_file({"w": torch.zeros(512, 1024)}, "m.safetensors", metadata={"format": "pt"})
+    run = convtool("inspect-weights", "m.safetensors")
+    assert run.out.splitlines()[-1] == "safetensors, 1 tensor, 524288 parameters (524 k), 2 MiB, format pt"
+
+
+def test_statistics_as_columns(convtool: Convtool) -> None:
+    np.savez("m.npz", a=np.array([0.0, 1, np.nan, -np.inf, 5]), b=np.array([1, 2]), c=np.zeros(0))
+    lines = convtool("inspect-weights", "m.npz", "--stats").out.splitlines()
+    assert lines[0].split()[7:] == ["min", "max", "mean", "std", "zeros", "nan", "infinite"]
+    assert lines[1].split()[-7:] == ["0", "5", "2", "2.16025", "1", "1", "1"]
+    assert lines[2].split()[-7:] == ["1", "2", "1.5", "0.5", "0", "0", "0"]
+    assert lines[3].split()[-7:] == ["nan", "nan", "nan", "nan", "0", "0", "0"]
+
+
+def test_names_and_flags_are_escaped(convtool: Convtool) -> None:
+    with h5py.File("m.h5", "w") as file:
+        file["\x1b[31mred\n"] = np.zeros(2)
+        file["[bold]日本語"] = np.zeros(2)
+        file.create_dataset("ext", (2,), "f4", external=[("/etc/\x1b[0m", 0, 8)])
+    run = convtool("inspect-weights", "m.h5")
+    assert run.code == 0
+    assert "\x1b" not in run.out + run.err
+    lines = run.out.splitlines()
+    assert len(lines) == 5
+    assert any(line.startswith("\\x1b[31mred\\n  ") for line in lines)
+    assert any(line.startswith("[bold]日本語   tensor") for line in lines)
+    (flagged,) = (line for line in lines if line.startswith("ext "))
+    assert "another file" in flagged
+
+
+def test_several_files_one_of_them_bad(convtool: Convtool) -> None:
+    torch_file("a.pt")
+    Path("b.pt").write_bytes(b"")
+    np.save("c.npy", np.zeros(3))
+    run = convtool("inspect-weights", "a.pt", "b.pt", "c.npy")
+    assert (run.code, run.err) == (1, "Error: b.pt: the file is empty\n")
+    assert [line for line in run.out.splitlines() if line.endswith(":")] == ["a.pt:", "c.npy:"]
+    run = convtool("inspect-weights", "--json", "*.npy", "a.p?")
+    assert run.code == 0
+    assert [json.loads(line)["file"] for line in run.out.splitlines()] == ["c.npy", "a.pt"]
+    run = convtool("inspect-weights", "x*.npy")
+    assert (run.code, run.err) == (1, "Error: x*.npy: can't be read: No such file or directory\n")
+    Path("a.pt").rename("[a].pt")
+    assert convtool("inspect-weights", "[a].pt").code == 0
+
+
+def test_a_failure_that_nobody_foresaw(convtool: Convtool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch_file("a.pt")
+    np.save("b.npy", np.zeros(3))
+
+    def fail(path: str) -> None:
+        raise ValueError("odd\nthing")
+
+    monkeypatch.setattr("convtool.weights.torch_zip.TorchZip", fail)
+    run = convtool("inspect-weights", "a.pt", "b.npy")
+    assert (run.code, run.err.count("\n"), "odd" in run.err) == (1, 1, True)
+    assert run.out.startswith("b.npy:\n")
+    run = convtool("inspect-weights", "a.pt", "--debug")
+    assert (run.code, "Traceback" in run.err) == (1, True)
+
+
+def test_json(convtool: Convtool) -> None:
+    torch_file()
+    run = convtool("inspect-weights", "m.pt", "--json", "--stats")
+    found = json.loads(run.out)
+    assert list(found)[:5] == ["file", "format", "tensors", "parameters", "bytes"]
+    keys = ["name", "kind", "shape", "axes", "dtype", "parameters", "bytes", "stats"]
+    assert list(found["tensors"][0]) == keys
+    assert "stats" not in json.loads(convtool("inspect-weights", "m.pt", "--json").out)["tensors"][0]
+
+
+def test_one_tensor_of_the_listing(convtool: Convtool) -> None:
+    torch_file()
+    run = convtool("inspect-weights", "m.pt", "--tensor", "fc.bias", "--stats")
+    assert [line.split()[0] for line in run.out.splitlines()] == ["name", "fc.bias", "torch,"]
+    run = convtool("inspect-weights", "m.pt", "--tensor", "fc.bias", "--json")
+    assert [tensor["name"] for tensor in json.loads(run.out)["tensors"]] == ["fc.bias"]
+    run = convtool("inspect-weights", "m.pt", "--tensor", "fc", "--check")
+    assert (run.code, run.err) == (1, "Error: m.pt: there is no tensor 'fc' in it; there is 'fc.weight', 'fc.bias'\n")
+
+
+def test_another_framework(convtool: Convtool) -> None:
+    path = keras_file()
+    assert "conv2d/kernel  conv2d  3x3x1x32  H,W,in,out" in convtool("inspect-weights", path).out
+    assert "conv2d.weight  conv2d  32x1x3x3  out,in,H,W" in convtool("inspect-weights", path, "--as", "torch").out
+
+
+# Checks
+
+
+def test_check(convtool: Convtool) -> None:
+    state = torch_file()
+    run = convtool("inspect-weights", "m.pt", "--check")
+    assert (run.code, run.out, run.err) == (0, "", "m.pt: 8 tensors, every value is finite\n")
+    state["conv.weight"][0, 0, 0] = torch.nan
+    state["fc.bias"][0] = -torch.inf
+    torch.save(state, "bad.pt")
+    run = convtool("inspect-weights", "m.pt", "bad.pt", "--check", "-q")
+    assert (run.code, run.out) == (3, "")
+    assert run.err == (
+        "Error: bad.pt: --check: of 8 tensors 2 hold what is not finite: "
+        "conv.weight (1 NaN, 0 infinite), fc.bias (0 NaN, 1 infinite)\n"
+    )
+    run = convtool("inspect-weights", "bad.pt", "--check", "--stats")
+    assert (run.code, run.out.splitlines()[0].split()[-1]) == (3, "infinite")
+
+
+def test_damage_that_only_the_values_show(convtool: Convtool) -> None:
+    np.savez("m.npz", good=np.ones(3), bad=np.full(1000, 7.0))
+    data = bytearray(Path("m.npz").read_bytes())
+    data[data.index(np.full(10, 7.0).tobytes()) + 3] ^= 1
+    Path("m.npz").write_bytes(data)
+    assert convtool("inspect-weights", "m.npz").code == 0
+    for options in (["--check"], ["--stats"], ["--stats", "--json"]):
+        run = convtool("inspect-weights", "m.npz", *options)
+        assert run.code == 1
+        assert run.err.splitlines()[-1] == "Error: m.npz: 1 of 2 tensors can't be read"
+        assert "bad" in run.err.splitlines()[0]
+    assert "stats" not in json.loads(run.out)["tensors"][1]
+
+
+def test_notes_are_told_unless_quiet(convtool: Convtool) -> None:
+    with h5py.File("m.h5", "w") as file:
+        file["w"] = np.ones(2)
+        file["lost"] = h5py.SoftLink("/nowhere\n")
+    run = convtool("inspect-weights", "m.h5")
+    assert (run.code, run.err.count("\n")) == (0, 1)
+    assert run.err.startswith("Warning: m.h5: soft links that lead nowhere: ")
+    assert convtool("inspect-weights", "m.h5", "-q").err == ""
+
+
+def test_diff(convtool: Convtool) -> None:
+    state = torch_file()
+    save_file({f"module.{name}": value for name, value in state.items()}, "same.safetensors")
+    run = convtool("inspect-weights", "m.pt", "--diff", "same.safetensors", "--strip-prefix", "module.")
+    assert (run.code, run.out, run.err) == (0, "", "no difference in 8 tensors\n")
+    run = convtool("inspect-weights", "m.pt", "--diff", "same.safetensors", "-q")
+    assert (run.code, run.out.count("only in the")) == (3, 16)
+    assert run.err == "Error: m.pt: --diff: 16 tensors differ from same.safetensors\n"
+
+    torch_file("near.pt", **{"fc.bias": state["fc.bias"] + 0.5})
+    run = convtool("inspect-weights", "m.pt", "--diff", "near.pt")
+    assert (run.code, run.out) == (3, "fc.bias: 1 of 1 values differ, by 0.5 at most, at [0]\n")
+    assert run.err == "Error: m.pt: --diff: 1 tensor differs from near.pt\n"
+    assert convtool("inspect-weights", "m.pt", "--diff", "near.pt", "--tolerance", "0.6").code == 0
+    run = convtool("inspect-weights", "m.pt", "--diff", "near.pt", "--json")
+    found = json.loads(run.out)
+    assert (found["file"], found["other"]) == ("m.pt", "near.pt")
+    assert found["differences"][0]["index"] == [0]
+
+
+def test_diff_of_two_frameworks(convtool: Convtool) -> None:
+    torch.save({"conv2d.weight": torch.from_numpy(KERNEL).permute(3, 2, 0, 1), "conv2d.bias": torch.zeros(32)}, "m.pt")
+    run = convtool("inspect-weights", "m.pt", "--diff", keras_file())
+    assert run.code == 3
+    assert run.err.startswith("the layouts are torch and keras; --as brings both into one\n")
+    for to in ("torch", "keras"):
+        assert convtool("inspect-weights", "m.pt", "--diff", "m.weights.h5", "--as", to).code == 0
+
+
+def test_diff_with_a_file_that_can_not_be_read(convtool: Convtool) -> None:
+    torch_file()
+    run = convtool("inspect-weights", "m.pt", "--diff", "lost.pt")
+    assert (run.code, run.err) == (1, "Error: m.pt: --diff lost.pt: can't be read: No such file or directory\n")
+
+
+# One tensor
+
+
+def test_a_keras_layer_as_32_matrices(convtool: Convtool) -> None:
+    path = keras_file()
+    run = convtool("inspect-weights", path, "--tensor", "conv2d/kernel")
+    found = parsed(run.out)
+    assert list(found) == [f"filter {index}" for index in range(32)]
+    for index in range(32):
+        np.testing.assert_array_equal(found[f"filter {index}"].astype(np.float32), KERNEL[:, :, 0, index])
+    run = convtool("inspect-weights", path, "--filter", "3")
+    np.testing.assert_array_equal(parsed(run.out)[""].astype(np.float32), KERNEL[:, :, 0, 3])
+    assert convtool("inspect-weights", path, "--filter", "3,0").out == run.out
+    assert convtool("inspect-weights", path, "--filter", "3", "--as", "onnx").out == run.out
+    run = convtool("inspect-weights", path, "--plot", "p.png")
+    assert (run.code, run.out) == (0, "")
+    assert min(png_size("p.png")) > 300
+
+
+def test_the_numbers_of_a_tensor(convtool: Convtool) -> None:
+    state = torch_file(scalar=torch.tensor(7), empty=torch.zeros(0, 2))
+    run = convtool("inspect-weights", "m.pt", "--tensor", "rec.weight_hh_l0")
+    np.testing.assert_array_equal(parsed(run.out)[""].astype(np.float32), state["rec.weight_hh_l0"].numpy())
+    assert convtool("inspect-weights", "m.pt", "--tensor", "scalar").out == "7\n"
+    assert convtool("inspect-weights", "m.pt", "--tensor", "empty").out == ""
+
+
+def test_gates(convtool: Convtool) -> None:
+    state = torch_file()
+    run = convtool("inspect-weights", "m.pt", "--gates", "--tensor", "rec.weight_ih_l0")
+    found = parsed(run.out)
+    assert list(found) == ["gate i", "gate f", "gate g", "gate o"]
+    weight = state["rec.weight_ih_l0"].numpy()
+    np.testing.assert_array_equal(found["gate g"].astype(np.float32), weight[4:6])
+    run = convtool("inspect-weights", "m.pt", "--gates", "--tensor", "rec.W", "--as", "onnx")
+    found = parsed(run.out)
+    assert list(found) == ["gate i", "gate o", "gate f", "gate c"]
+    np.testing.assert_array_equal(found["gate o"].astype(np.float32), weight[6:8])
+    run = convtool("inspect-weights", "m.pt", "--gates")
+    assert (run.code, "there are 4 tensors with gates; choose one with --tensor" in run.err) == (2, True)
+
+
+def test_responses(convtool: Convtool) -> None:
+    taps = scipy.signal.firwin(65, 2000, fs=16000)
+    np.save("low.npy", taps)
+    run = convtool("inspect-weights", "low.npy", "--response", "--sample-rate", "16000", "--points", "5")
+    lines = [line.split(",") for line in run.out.splitlines()]
+    assert lines[0] == ["frequency", "filter 0"]
+    assert [line[0] for line in lines[1:]] == ["0", "2000", "4000", "6000", "8000"]
+    _, wanted = scipy.signal.freqz(taps, worN=[0, 2000, 4000, 6000, 8000], fs=16000)
+    np.testing.assert_allclose([float(line[1]) for line in lines[1:]], 20 * np.log10(abs(wanted)), atol=1e-9)
+    run = convtool("inspect-weights", "low.npy", "--response", "-o", "r.npy", "--plot", "r.png")
+    assert (run.code, run.out, run.err) == (0, "", "")
+    made = np.load("r.npy")
+    assert (made.shape, made[-1, 0]) == ((257, 2), 0.5)
+    assert min(png_size("r.png")) > 300
+    assert convtool("inspect-weights", "low.npy", "--response", "--plot", "r.svg").out == ""
+
+
+# Exports
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
+@pytest.mark.parametrize("output", ["k.npy", "k.csv"])
+@pytest.mark.parametrize("layout", ["torch", "keras", "keras as torch"])
+def test_the_note_gives_the_output_of_the_layer(layout: str, output: str, inputs: int, convtool: Convtool) -> None:
+    torch.manual_seed(inputs)
+    layer = nn.Conv1d(inputs, 3, 5, dtype=torch.float64)
+    weight = layer.weight.detach()
+    if layout == "torch":
+        path, name, more = "my model.pt", "conv.weight", []
+        torch.save({"conv.weight": weight}, path)
+    else:
+        path = "my model.weights.h5"
+        with h5py.File(path, "w") as file:
+            file["layers/conv1d/vars/0"] = weight.numpy().transpose(2, 1, 0)
+            file["layers/conv1d/vars/1"] = layer.bias.detach().numpy()
+        name, more = ("conv1d.weight", ["--as", "torch"]) if layout == "keras as torch" else ("conv1d/kernel", [])
+    run = convtool("inspect-weights", path, "--tensor", name, "-o", output, *more)
+    assert (run.code, run.out) == (0, "")
+    assert ("unflipped" in run.err) is (layout != "keras" or output == "k.csv")
+    x = torch.randn(inputs, 40, dtype=torch.float64)
+    np.save("x.npy", x.numpy())
+    words = shlex.split(run.err.partition("is convtool ")[2])
+    words[words.index("INPUT")] = "x.npy"
+    assert convtool(*words, "-o", "y.npy").code == 0
+    wanted = nn.functional.conv1d(x, weight).numpy()
+    np.testing.assert_allclose(np.load("y.npy"), wanted, rtol=0, atol=1e-14)
+
+
+def test_notes_of_exports(convtool: Convtool) -> None:
+    torch_file()
+    run = convtool("inspect-weights", "m.pt", "--tensor", "conv.weight", "--filter", "1,0", "-o", "k.npy")
+    assert "-k m.pt::conv.weight --correlate" in run.err
+    run = convtool("inspect-weights", "m.pt", "--tensor", "conv/kernel", "--as", "keras", "-o", "c.npy")
+    assert (run.code, run.err, np.load("c.npy").shape) == (0, "", (5, 2, 3))
+    run = convtool("inspect-weights", "m.pt", "--tensor", "fc.weight", "-o", "fc.csv", "--plot", "fc.png")
+    assert (run.code, run.err, Path("fc.csv").read_text().count("\n")) == (0, "", 1)
+    assert Path("fc.png").stat().st_size > 1000
+    run = convtool("inspect-weights", keras_file(), "--tensor", "conv2d/kernel", "-o", "k2.npy")
+    np.testing.assert_array_equal(np.load("k2.npy"), KERNEL)
+    run = convtool("inspect-weights", "m.weights.h5", "--filter", "2", "-o", "f.tsv")
+    np.testing.assert_array_equal(np.loadtxt("f.tsv", delimiter="\t", dtype=np.float32), KERNEL[:, :, 0, 2])
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "Missing argument 'FILE...'"),
+        ("m.pt --filter x", "'x' is no filter: give OUT or OUT,IN, such as 0 or 0,2"),
+        ("m.pt --filter=-1", "'-1' is no filter"),
+        ("m.pt --filter 1,2,3", "'1,2,3' is no filter"),
+        ("m.pt --as tf", "'tf' is not one of 'torch', 'keras', 'onnx'"),
+        ("m.pt --filter 0 --check", "--filter looks at one tensor, --check at all; give one or the other"),
+        ("m.pt --response --json", "--response looks at one tensor, --json at all"),
+        ("m.pt --plot p.png --diff m.pt", "--plot looks at one tensor, --diff at all"),
+        ("m.pt --gates --filter 0", "--gates splits recurrent weights, which have no filters"),
+        ("m.pt --diff m.pt --stats", "--diff compares files; give --check, --stats and --tensor in a run of their own"),
+        ("m.pt --diff m.pt --tensor a", "--diff compares files"),
+        ("m.pt m.pt --tensor fc.bias", "--tensor takes one FILE; there are 2"),
+        ("m.pt m.pt --tensor=", "--tensor takes one FILE; there are 2"),
+        ("m.pt --diff= --check", "--diff compares files"),
+        ("m.pt m.pt --gates", "--gates takes one FILE; there are 2"),
+        ("m.pt m.pt --diff m.pt", "--diff takes one FILE; there are 2"),
+        ("m.pt --points 9", "--points needs --response"),
+        ("m.pt --sample-rate 9", "--sample-rate needs --response"),
+        ("m.pt --response --points 1", "1 is not in the range 2<=x<=1048576"),
+        ("m.pt --tolerance 0", "--tolerance needs --diff"),
+        ("m.pt --strip-prefix a", "--strip-prefix needs --diff"),
+        ("m.pt --diff m.pt --tolerance nan", "--tolerance nan: expected a number from 0 on"),
+        ("m.pt --overwrite", "--overwrite needs -o or --plot"),
+        ("m.pt -o m.wav", "tensors are exported as .npy, .csv, .tsv or .txt"),
+        ("m.pt -o there.npy", "there.npy exists"),
+        ("m.pt -o there.npy --overwrite --plot x.gif", "a picture can be png, svg, pdf, not gif"),
+        ("m.pt --filter 0 --tensor fc.bias --plot there.npy", "a picture can be"),
+        ("m.pt -o a.csv", "choose one with --tensor: 'conv.weight', 'conv.bias'"),
+    ],
+)
+def test_wrong_usage(arguments: str, message: str, convtool: Convtool) -> None:
+    torch_file()
+    Path("there.npy").touch()
+    run = convtool("inspect-weights", *arguments.split())
+    assert (run.code, run.out) == (2, "")
+    assert message in run.err
+    assert run.err.splitlines()[-1].startswith("Error: ")
+
+
+# On a terminal
+
+
+def test_repeated_layers_share_a_row(convtool: Convtool, terminal: Callable[[int], None]) -> None:
+    layers = {f"encoder.{n}.fc{m}.weight": torch.zeros(8, 4) for n in (0, 1, 10) for m in (1, 2)}
+    torch.save({**layers, "encoder.2.fc1.weight": torch.zeros(4, 8), "head.weight": torch.zeros(2, 2)}, "m.pt")
+    piped = convtool("inspect-weights", "m.pt").out.splitlines()
+    assert len(piped) == 10
+    terminal(200)
+    lines = convtool("inspect-weights", "m.pt").out.splitlines()
+    assert [re.split(r" {2,}", line)[0] for line in lines[1:-1]] == [
+        "encoder.{0…10}.fc1.weight ×3",
+        "encoder.{0…10}.fc2.weight ×3",
+        "encoder.2.fc1.weight",
+        "head.weight",
+    ]
+    assert lines[1].split()[-3:] == ["96", "384", "B"]
+    assert lines[-1] == piped[-1]
+    assert len(convtool("inspect-weights", "m.pt", "--stats").out.splitlines()) == 10
+
+
+@pytest.mark.parametrize("options", [[], ["--stats"]])
+@pytest.mark.parametrize("width", [80, 100, 300])
+def test_a_table_fits(width: int, options: list[str], convtool: Convtool, terminal: Callable[[int], None]) -> None:
+    torch_file(**{"日本語" * 30 + ".weight": torch.zeros(3, 2, 2, 2), "shared": torch.zeros(1)})
+    terminal(width)
+    run = convtool("inspect-weights", "m.pt", *options)
+    assert max(render.cells(line) for line in run.out.splitlines()) <= width
+    left_out = {80: "kind, shape, axes, dtype, parameters, bytes", 100: "axes, dtype, parameters, bytes", 300: ""}[
+        width
+    ]
+    told = f"left out here: {left_out}; a wider terminal, a pipe or --json has them\n"
+    assert run.err == (told if options and left_out else "")
+    assert convtool("inspect-weights", "m.pt", "-q", *options).err == ""
+
+
+def test_flags_stand_below_their_rows(convtool: Convtool, terminal: Callable[[int], None]) -> None:
+    shared = torch.ones(2, 3)
+    torch.save({"embed.weight": shared, "out.weight": shared}, "m.pt")
+    assert "0 B  same as embed.weight\n" in convtool("inspect-weights", "m.pt").out
+    terminal(80)
+    assert convtool("inspect-weights", "m.pt").out.splitlines()[3] == "    same as embed.weight"
+
+
+def test_large_tensors_are_cut_short(convtool: Convtool, terminal: Callable[[int], None]) -> None:
+    torch.save({"a": torch.zeros(70, 2, 2), "b": torch.zeros(1, 2000), "c": torch.zeros(5000, 1)}, "m.pt")
+    terminal(80)
+    for name, shape, count in (("a", "70x2x2", 64 * 4), ("b", "1x2000", 1024), ("c", "5000x1", 4096)):
+        run = convtool("inspect-weights", "m.pt", "--tensor", name)
+        assert run.err == f"that is a part of {shape} numbers; a pipe or -o FILE takes all\n"
+        assert len(re.findall(r"(?<![\w.])0(?!\w)", re.sub(r"axis0 \d+", "", run.out))) == count
+        assert max(map(len, run.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_curves(
+    encoding: str, convtool: Convtool, terminal: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save("bank.npy", np.ones((70, 4)))
+    terminal(60)
+    monkeypatch.setattr(weight_views, "sys", SimpleNamespace(stdout=SimpleNamespace(encoding=encoding)))
+    run = convtool("inspect-weights", "bank.npy", "--response", "--sample-rate", "16000")
+    lines = run.out.splitlines()
+    assert [line for line in lines if line.startswith("filter")] == [f"filter {index}" for index in range(64)]
+    assert (lines[1].split()[0], lines[9].split()) == ("13", ["0", "Hz", "8", "kHz"])
+    assert max(map(len, lines)) <= 60
+    assert run.out.isascii() is (encoding == "ascii")
+    assert run.err == "those are the first 64 of 70 responses; a pipe or -o FILE takes all\n"
+    one = convtool("inspect-weights", "bank.npy", "--response", "--filter", "69")
+    assert (one.out.splitlines()[0], one.out.splitlines()[9].split()[-1], one.err) == ("filter 69", "cycles/sample", "")
+
+
+def on_terminal(*arguments: str, **environment: str) -> str:
+    """What the program shows on a real terminal of 80 columns."""
+    main, side = pty.openpty()
+    env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        [PROGRAM, *arguments], stdin=side, stdout=side, stderr=side, env=env | {"TERM": "xterm", **environment}
+    )
+    os.close(side)
+    shown = b""
+    while True:
+        try:
+            part = os.read(main, 1 << 16)
+        except OSError:  # the program has ended
+            break
+        shown += part
+        if not part:
+            break
+    os.close(main)
+    assert process.wait() == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_colours_on_a_real_terminal() -> None:
+    path = keras_file()
+    coloured = on_terminal("inspect-weights", path, "--filter", "3", COLUMNS="80")
+    assert "\x1b[38;5;" in coloured
+    plain = on_terminal("inspect-weights", path, "--filter", "3", COLUMNS="80", NO_COLOR="1")
+    assert click.unstyle(coloured) == plain
+    np.testing.assert_allclose(parsed(plain)[""], KERNEL[:, :, 0, 3], rtol=1e-3)
