@@ -113,7 +113,10 @@ def test_examples_are_what_their_script_makes(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (examples / name).read_bytes()
 
 
-@pytest.mark.parametrize("script", sorted(ROOT.glob("examples/*.sh")), ids=lambda path: path.name)
+SCRIPTS = [*sorted(ROOT.glob("examples/*.sh")), ROOT / "examples" / "train_on_batches.py"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_example_scripts_run(script: Path, tmp_path: Path) -> None:
     """Each example script runs and writes something into the folder that it is given."""
     result = shell(f"{shlex.quote(str(script))} {shlex.quote(str(tmp_path))}", ROOT)

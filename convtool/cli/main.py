@@ -18,6 +18,8 @@ from convtool.errors import ConvtoolError, UsageError
 COMMANDS = {
     "convolve": ("convtool.cli.convolve", "Convolve signals with a kernel: FIR filters, reverbs, cabinets."),
     "local-var": ("convtool.cli.local_var", "Variance and other statistics of every sliding window."),
+    "pad-batch": ("convtool.cli.pad_batch", "Batches of recordings of different lengths: padded, masked, grouped."),
+    "unpad-batch": ("convtool.cli.unpad_batch", "The signals of a batch, as they were before padding."),
     "inspect-weights": ("convtool.cli.inspect_weights", "What is in weight files: names, shapes, filters, responses."),
     "rescale": ("convtool.cli.rescale", "Bring signals into a range, and back: affinely, by clipping, squashed."),
 }

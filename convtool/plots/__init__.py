@@ -7,6 +7,7 @@ from convtool.plots.convolution import render_convolution
 from convtool.plots.figure import picture_format
 from convtool.plots.filters import render_filters
 from convtool.plots.grid_stats import render_grid_stats
+from convtool.plots.lengths import render_lengths
 from convtool.plots.local_stats import render_local_stats
 from convtool.plots.response import render_response
 
@@ -15,6 +16,7 @@ __all__ = [
     "render_convolution",
     "render_filters",
     "render_grid_stats",
+    "render_lengths",
     "render_local_stats",
     "render_response",
 ]

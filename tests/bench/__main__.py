@@ -1,4 +1,4 @@
-"""All benchmarks, or those named: `python -m tests.bench [commands convolution local_stats resampling weights]`.
+"""All benchmarks, or those named: `python -m tests.bench [commands convolution ... batches]`.
 
 Each writes its part of results/, which stands in the README after `make docs`.
 """
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("commands", "convolution", "local_stats", "resampling", "weights")
+PARTS = ("commands", "convolution", "local_stats", "resampling", "weights", "batches")
 
 
 def main(parts: tuple[str, ...]) -> None:

@@ -1,0 +1,67 @@
+"""Where `pad-batch` writes: one file or a folder of shards, and what stands there already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from convtool.cli.options import Talk
+from convtool.errors import UsageError
+
+if TYPE_CHECKING:
+    from convtool.files.inputs import Input
+
+FILES = ("npz", "safetensors", "pt", "pth")
+"""The extensions of batches in one file."""
+
+
+def is_folder(path: str) -> bool:
+    """Whether the output is a folder of shards; refuses files of other kinds."""
+    from convtool.files.formats import extension
+    from convtool.files.names import show
+
+    if path in ("", "-"):
+        raise UsageError(f"-o '{path}': a batch is written at many places, into a file or a folder; give its name")
+    named = path.endswith(("/", os.sep)) or os.path.isdir(path) or not os.path.splitext(path)[1]
+    if named and not os.path.isfile(path.rstrip("/")):
+        return True
+    if named or extension(path) not in FILES:
+        other = show(os.path.splitext(path.rstrip("/"))[0])
+        raise UsageError(
+            f"-o {show(path)}: a batch is a .{', .'.join(FILES)} file, or a folder: -o {other}.npz, -o {other}.batches/"
+        )
+    return False
+
+
+def without_own(inputs: Sequence[Input], output: str) -> tuple[list[Input], list[str]]:
+    """The inputs but for the shards that an earlier run wrote below a folder that is an input; and those."""
+    from convtool.files.names import show
+    from convtool.jobs.batch_store import is_shard
+
+    if not is_folder(output):
+        return list(inputs), []
+    own = [item for item in inputs if item.kind == "file" and is_shard(item.value, output)]
+    named = [item for item in own if os.sep not in item.relative]
+    if named:
+        raise UsageError(f"the input {named[0].name} is in the output folder {show(output)}; write elsewhere")
+    left_out = {id(item) for item in own}
+    return [item for item in inputs if id(item) not in left_out], [item.value for item in own]
+
+
+def is_left(inputs: Sequence[Input], options: Mapping[str, Any], talk: Talk) -> bool:
+    """Refuse collisions; whether there is a batch that is to be left."""
+    from convtool.batch.plan import refuse_collisions, refuse_existing
+    from convtool.files.names import show
+    from convtool.jobs.batch_store import MANIFEST
+
+    folder = is_folder(options["output"])
+    place = os.path.join(options["output"], MANIFEST) if folder else options["output"]
+    others = [(options[name], f"--{name}") for name in ("report", "plot") if options[name]]
+    refuse_collisions([(place, "-o"), *others], [item.value for item in inputs if item.kind == "file"])
+    if options["skip_existing"] and os.path.lexists(place):
+        talk.note(f"{show(options['output'])} exists; left as it is")
+        return True
+    if not options["overwrite"]:
+        refuse_existing([place, *(path for path, _ in others)])
+    return False

@@ -1,0 +1,215 @@
+"""Recordings as the rows of a batch: how long each will be, and its samples as the batch takes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convtool.errors import InputError
+from convtool.files.inputs import Input
+from convtool.files.opening import ReadOptions, open_reader
+from convtool.files.plain_wav import open_plain_wav
+from convtool.files.signal import BLOCK_SAMPLES, Reader, Signal
+from convtool.jobs.length import Length
+from convtool.jobs.signal_job import plain_errors
+
+Samples = NDArray[Any]
+
+_PLAUSIBLE = 1 << 12
+"""Samples that a byte of a file may stand for; a header that declares more is not believed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowOptions:
+    """How a recording becomes a row."""
+
+    dtype: str | None = None
+    mono: bool = False
+    channels: int | None = None
+    resample: int | None = None
+    max_length: Length | None = None
+    truncate: Literal["start", "end"] | None = None
+    read: ReadOptions = field(default_factory=ReadOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One recording and what it is in the batch."""
+
+    input: Input
+    """As it was given."""
+    source: Input
+    """Where it is read: a temporary copy of what can be read only once, else the same."""
+    signal: Signal
+    """Of the file, without the length that it declares; rows that are alike share one."""
+    samples: int
+    """Of the file."""
+    channels: int
+    sample_rate: int | None
+    dtype: str
+    length: int
+    """Samples in the batch: resampled and truncated."""
+
+
+class Miscounted(Exception):
+    """A file holds `samples` samples, which is not what its header declared."""
+
+    def __init__(self, samples: int) -> None:
+        super().__init__(samples)
+        self.samples = samples
+
+
+def measure(item: Input, source: Input, options: RowOptions) -> Row:
+    """What `item`, which is read from `source`, will be in a batch, by its header.
+
+    A length that the header does not tell, or that can't be true, is counted by reading the file.
+
+    Raises:
+        InputError: it can't be read, is empty, or does not fit the options.
+    """
+    with _open(source, options.read) as reader:
+        signal, samples = reader.signal, reader.signal.frames
+        if samples is None or not _plausible(source, signal):
+            samples = sum(block.shape[-1] for block in reader.blocks(BLOCK_SAMPLES))
+    if signal.batch:
+        raise InputError("the array has 3 axes and is a batch already; expected a signal, (T,) or (C, T)")
+    signal = _shared(replace(signal, frames=None))
+    length = _length(samples, signal, options)
+    rate = options.resample or signal.sample_rate
+    return Row(item, source, signal, samples, _channels(signal, options), rate, _dtype(signal, options), length)
+
+
+def recounted(row: Row, samples: int, options: RowOptions) -> Row:
+    """`row` once its file is known to hold `samples` samples.
+
+    Raises:
+        InputError: it is empty, or does not fit the options.
+    """
+    return replace(row, samples=samples, length=_length(samples, row.signal, options))
+
+
+def _open(source: Input, options: ReadOptions) -> Reader:
+    if source.kind == "file" and source.value[-4:].lower() == ".wav" and options.input_format is None:
+        return open_plain_wav(source.value) or open_reader(source, options)
+    return open_reader(source, options)
+
+
+@lru_cache(maxsize=1024)
+def _shared(signal: Signal) -> Signal:
+    """One object for all equal descriptions: a hundred thousand files need not have as many."""
+    return signal
+
+
+def _plausible(source: Input, signal: Signal) -> bool:
+    """Whether a file of that size may hold what its header declares."""
+    if source.kind != "file":
+        return False
+    values = (signal.frames or 0) * signal.channels
+    return values <= (os.stat(source.value).st_size + 1) * _PLAUSIBLE
+
+
+def _channels(signal: Signal, options: RowOptions) -> int:
+    if options.channels is not None and 1 < signal.channels < options.channels:
+        raise InputError(
+            f"it has {signal.channels} channels, and --channels {options.channels} repeats one or drops those behind; "
+            f"use --mono, or --channels {signal.channels}"
+        )
+    return 1 if options.mono else options.channels or signal.channels
+
+
+def _dtype(signal: Signal, options: RowOptions) -> str:
+    if options.dtype is not None or signal.dtype != "int64":
+        return options.dtype or signal.dtype
+    averaged = options.mono and signal.channels > 1
+    return "float64" if averaged or options.resample else "int64"
+
+
+def _length(samples: int, signal: Signal, options: RowOptions) -> int:
+    if not samples:
+        raise InputError("there are 0 samples in it")
+    length = _resampled(samples, signal, options.resample)
+    if options.max_length is None:
+        return length
+    limit = options.max_length.samples(options.resample or signal.sample_rate)
+    if length > limit and options.truncate is None:
+        raise InputError(
+            f"it has {length} samples, more than --max-length {options.max_length.text}; "
+            "give --truncate start or --truncate end to cut that end off"
+        )
+    return min(length, limit)
+
+
+def _resampled(samples: int, signal: Signal, rate: int | None) -> int:
+    if rate is None:
+        return samples
+    if signal.sample_rate is None:
+        raise InputError(f"it has no sample rate to resample to {rate} Hz from; give --sample-rate")
+    return -(-samples * rate // signal.sample_rate)
+
+
+def read_row(row: Row, dtype: str, options: RowOptions, notes: list[str]) -> Iterator[Samples]:
+    """The samples of `row` in blocks ``(channels, samples)`` of `dtype`, truncated; `row.length` of them.
+
+    What there is to say of the file is added to `notes` at its end.
+
+    Raises:
+        InputError: the file can't be decoded.
+        Miscounted: the file holds another number of samples than was planned with, and not all, or the wrong ones,
+            were given. Where only its end is cut off it need not hold what is not read.
+    """
+    with _open(row.source, options.read) as reader:
+        read = 0
+
+        def working() -> Iterator[Samples]:
+            nonlocal read
+            for block in reader.blocks(BLOCK_SAMPLES):
+                read += block.shape[-1]
+                yield _working(block, row, dtype, options)
+
+        blocks = working()
+        if options.resample is not None and options.resample != row.signal.sample_rate:
+            blocks = _at_rate(blocks, row.signal.sample_rate or 0, options.resample)
+        spare = _resampled(row.samples, row.signal, options.resample) - row.length
+        start = spare if options.truncate == "start" else 0
+        at = 0
+        for block in blocks:
+            if (part := block[:, max(0, start - at) : max(0, start + row.length - at)]).shape[-1]:
+                yield part
+            at += block.shape[-1]
+            if spare > start and at >= row.length:
+                break
+        else:
+            if read != row.samples:
+                raise Miscounted(read)
+        notes += reader.notes
+
+
+def _working(block: Samples, row: Row, dtype: str, options: RowOptions) -> Samples:
+    """A block in the batch's numbers and channels."""
+    values: Samples = block
+    if block.dtype != dtype:
+        values = np.empty(block.shape, dtype)
+        np.copyto(values, block, casting="unsafe")
+    if row.signal.full_scale is not None:
+        values *= np.dtype(dtype).type(1 / row.signal.full_scale)  # a power of two: exact
+    if options.mono and len(values) > 1:
+        values = values.mean(axis=0, keepdims=True)
+    return values[: row.channels] if len(values) >= row.channels else np.repeat(values, row.channels, axis=0)
+
+
+def _at_rate(blocks: Iterator[Samples], orig_rate: int, new_rate: int) -> Iterator[Samples]:
+    import torch
+
+    from convtool.ops.resampling import Resampling
+
+    with plain_errors():
+        resampling = Resampling(orig_rate=orig_rate, new_rate=new_rate)
+    for block in blocks:
+        yield resampling.push(torch.from_numpy(np.ascontiguousarray(block))).numpy()
+    yield resampling.finish().numpy()

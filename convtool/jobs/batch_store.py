@@ -1,0 +1,275 @@
+"""Where batches go: one file, or a folder of shards that a later run of the same command can complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from convtool.batch.grouping import Batch
+from convtool.errors import InputError, UsageError
+from convtool.files.arrays import ArrayFile, create
+from convtool.files.atomic import write_error, write_file
+from convtool.files.inputs import Input
+from convtool.files.names import show
+from convtool.jobs.batch_manifest import common, json_text, row_entry, row_name
+from convtool.jobs.batch_rows import Row
+from convtool.jobs.batch_writing import Padding, Shape
+from convtool.jobs.side_by_side import side_by_side
+
+MANIFEST = "manifest.json"
+_UNFINISHED = ".convtool-plan"
+_SHARD_FILE = re.compile(r"\d{5,}(?:\.(?:lengths|mask|pooled))?\.npy")
+
+Files = Mapping[str, ArrayFile]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which rows go into which batch, and what all batches have in common."""
+
+    rows: tuple[Row, ...]
+    batches: tuple[Batch, ...]
+    dtype: str
+    flat: bool
+    """All signals are one-dimensional, so that the batches have no axis of channels."""
+
+    def shape(self, batch: Batch) -> Shape:
+        """The shape of one of the batches."""
+        return Shape(len(batch.rows), self.rows[0].channels, batch.longest, self.dtype, self.flat)
+
+    def placed(self) -> Iterator[tuple[int, int, Row]]:
+        """Every row with its batch and its place there, in the order of the batches."""
+        for number, batch in enumerate(self.batches):
+            for place, index in enumerate(batch.rows):
+                yield number, place, self.rows[index]
+
+
+class BatchStore(ABC):
+    """What takes the batches of a plan. Several may be open at a time."""
+
+    def __init__(self, path: str, padding: Padding) -> None:
+        self.path = path
+        self._padding = padding
+
+    def recall(self) -> Mapping[str, int]:
+        """Samples of files, by their names, that an interrupted run has found to be others than declared."""
+        return {}
+
+    @abstractmethod
+    def begin(self, plan: Plan, counted: Mapping[str, int]) -> None:
+        """Make ready for the batches of `plan`; those of another are dropped. `counted` is for `recall`.
+
+        Raises:
+            UsageError: the store can't hold them.
+            OutputError: nothing can be written there.
+        """
+
+    @abstractmethod
+    def open(self, number: int) -> Files | None:
+        """The file of each array of a batch; None where it is complete already."""
+
+    @abstractmethod
+    def commit(self, number: int) -> None:
+        """All rows of that batch are written."""
+
+    @abstractmethod
+    def finish(self, threads: int) -> None:
+        """All batches are complete."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Leave nothing half-written. Does nothing after `finish`."""
+
+    @abstractmethod
+    def place(self, number: int) -> str:
+        """The file of a batch."""
+
+
+class SingleFile(BatchStore):
+    """One file with all arrays of one batch, and the rows' names."""
+
+    def __init__(self, path: str, padding: Padding) -> None:
+        super().__init__(path, padding)
+        self._file: ArrayFile | None = None
+
+    def begin(self, plan: Plan, counted: Mapping[str, int]) -> None:
+        if len(plan.batches) > 1:
+            raise UsageError(
+                f"the inputs make {len(plan.batches)} batches, and {show(self.path)} holds one; "
+                "give a folder, such as -o batches/"
+            )
+        self._plan = plan
+
+    def open(self, number: int) -> Files:
+        plan = self._plan
+        rows = [row for _, _, row in plan.placed()]
+        manifest = common(plan.rows[0], self._padding, dtype=plan.dtype, flat=plan.flat)
+        manifest["rows"] = [row_entry(row) for row in rows]
+        texts = {"names": [row_name(row.input) for row in rows], "manifest": json_text(manifest)}
+        arrays = plan.shape(plan.batches[number]).arrays(self._padding)
+        self._file = create(self.path, arrays, texts)
+        return {array.name: self._file for array in arrays}
+
+    def commit(self, number: int) -> None:
+        """Nothing yet: the file takes its name in `finish`."""
+
+    def finish(self, threads: int) -> None:
+        assert self._file is not None
+        self._file.commit()
+
+    def discard(self) -> None:
+        if self._file is not None:
+            self._file.discard()
+
+    def place(self, number: int) -> str:
+        return self.path
+
+
+class ShardFolder(BatchStore):
+    """A folder with an NPY file for each array of each batch, and a manifest that is written last.
+
+    Until then a hidden file holds the digest of the plan that the shards belong to: a later run with the same plan
+    keeps those that are whole, and any other begins anew.
+    """
+
+    def __init__(self, path: str, padding: Padding, *, mask: bool, overwrite: bool, request: str) -> None:
+        """`request` is all that was asked for, in words that another request does not have."""
+        super().__init__(path, padding)
+        self._with_mask = mask
+        self._overwrite = overwrite
+        self._request = request
+        self._open: dict[int, Files] = {}
+
+    def recall(self) -> Mapping[str, int]:
+        counted = (self._read_mark() or {}).get("counted")
+        found = counted.items() if isinstance(counted, dict) else ()
+        return {name: samples for name, samples in found if isinstance(samples, int) and samples >= 0}
+
+    def begin(self, plan: Plan, counted: Mapping[str, int]) -> None:
+        self._plan = plan
+        digest = self._digest(plan)
+        mark = self._read_mark()
+        if mark is not None and mark.get("plan") == digest:
+            return
+        complete = os.path.lexists(self._inside(MANIFEST))
+        if complete and not self._overwrite:
+            raise UsageError(f"{show(self.path)} holds batches already; give --overwrite or another -o")
+        try:
+            stale = [name for name in _listed(self.path) if _SHARD_FILE.fullmatch(name)]
+            if stale and not complete and mark is None:
+                raise UsageError(
+                    f"{show(self._inside(stale[0]))} has the name of a shard, but no {MANIFEST} is beside it to say "
+                    "that it is one; give another -o"
+                )
+            self._write_mark("", counted)  # whatever ends this run, the next knows that the folder is half-way
+            for name in [MANIFEST] * complete + stale:
+                os.unlink(self._inside(name))
+        except OSError as error:
+            raise write_error(self.path, error) from error
+        self._write_mark(digest, counted)
+
+    def _digest(self, plan: Plan) -> str:
+        rows = [(row_entry(row), row.samples, _stamp(row.source)) for row in plan.rows]
+        text = json.dumps([self._request, self._with_mask, plan.dtype, plan.flat, plan.batches, rows])
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+    def _read_mark(self) -> dict[str, Any] | None:
+        """What the hidden file says, or None without one."""
+        try:
+            with open(self._inside(_UNFINISHED), encoding="utf-8") as file:
+                mark = json.load(file)
+        except OSError:
+            return None
+        except (ValueError, RecursionError):
+            return {}
+        return mark if isinstance(mark, dict) else {}
+
+    def _write_mark(self, digest: str, counted: Mapping[str, int]) -> None:
+        mark = {"plan": digest, "counted": counted}
+        write_file(self._inside(_UNFINISHED), json.dumps(mark).encode("ascii"))
+
+    def open(self, number: int) -> Files | None:
+        if os.path.exists(self.place(number)):
+            return None
+        arrays = self._plan.shape(self._plan.batches[number]).arrays(self._padding, mask=self._with_mask)
+        opened = self._open[number] = {}
+        for array in arrays:
+            opened[array.name] = create(self._array_file(number, array.name), [array], {})
+        return opened
+
+    def commit(self, number: int) -> None:
+        opened = self._open.pop(number)
+        for name in sorted(opened, key="batch".__eq__):  # the batch last: where it is, the shard is whole
+            opened[name].commit()
+
+    def finish(self, threads: int) -> None:
+        plan = self._plan
+        placed = list(plan.placed())
+        hashes = side_by_side(_sha256, (row for _, _, row in placed), threads)
+        manifest = common(plan.rows[0], self._padding, dtype=plan.dtype, flat=plan.flat)
+        manifest["shards"] = [
+            {"file": os.path.basename(self.place(number)), "rows": len(batch.rows), "samples": batch.longest}
+            for number, batch in enumerate(plan.batches)
+        ]
+        manifest["rows"] = [
+            {**row_entry(row), "shard": number, "row": place, "sha256": sha256}
+            for (number, place, row), sha256 in zip(placed, hashes, strict=True)
+        ]
+        write_file(self._inside(MANIFEST), f"{json_text(manifest)}\n".encode())
+        with suppress(OSError):
+            os.unlink(self._inside(_UNFINISHED))
+
+    def discard(self) -> None:
+        for opened in self._open.values():
+            for file in opened.values():
+                file.discard()
+        self._open = {}
+
+    def place(self, number: int) -> str:
+        return self._array_file(number, "batch")
+
+    def _array_file(self, number: int, array: str) -> str:
+        ending = "" if array == "batch" else f".{array}"
+        return self._inside(f"{number:05d}{ending}.npy")
+
+    def _inside(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+
+def is_shard(path: str, folder: str) -> bool:
+    """Whether `path` is a file that batches in `folder` would be written to."""
+    parent, name = os.path.split(path)
+    return bool(_SHARD_FILE.fullmatch(name)) and os.path.realpath(parent) == os.path.realpath(folder)
+
+
+def _listed(folder: str) -> list[str]:
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+def _stamp(source: Input) -> tuple[int, int] | None:
+    """Size and time of change of a file: another file under the same name is another input."""
+    if source.kind != "file":
+        return None
+    status = os.stat(source.value)
+    return status.st_size, status.st_mtime_ns
+
+
+def _sha256(row: Row) -> str:
+    """The digest of a source's bytes."""
+    if row.source.kind == "numbers":
+        return hashlib.sha256(row.source.value.encode("utf-8", "surrogateescape")).hexdigest()
+    digest = hashlib.sha256()
+    try:
+        with open(os.fsencode(row.source.value), "rb", buffering=0) as file:
+            while chunk := file.read(1 << 18):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f"{row.input.name}: can't be read again: {error.strerror}") from error
+    return digest.hexdigest()

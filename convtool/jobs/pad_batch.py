@@ -1,0 +1,219 @@
+"""`convtool pad-batch`: recordings of different lengths into one batch, or into a folder of them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from convtool.batch.grouping import Sort, Strategy, group
+from convtool.batch.run import explain
+from convtool.errors import InputError, UsageError
+from convtool.files.inputs import Input
+from convtool.jobs.backend import load_torch
+from convtool.jobs.batch_manifest import row_name
+from convtool.jobs.batch_rows import Row, RowOptions, measure, recounted
+from convtool.jobs.batch_store import BatchStore, Plan
+from convtool.jobs.batch_writing import BatchWriting, Padding, RowResult, keep_freed_memory
+from convtool.jobs.side_by_side import side_by_side
+
+_ATTEMPTS = 3
+"""Passes over the inputs: the first finds the headers that lie, the second has the lengths that are there."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that is in no batch, and why."""
+
+    input: Input
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """Which rows go into which batch."""
+
+    strategy: Strategy = "pad"
+    batch_size: int | None = None
+    max_samples: int | None = None
+    multiple_of: int = 1
+    sort: Sort = "none"
+    seed: int | None = None
+
+
+@dataclass
+class Written:
+    """What was written: the plan, what became of each row that was not there already, and the inputs left out.
+
+    There is no plan where all inputs are left out, and nothing was written.
+    """
+
+    plan: Plan | None
+    results: list[RowResult]
+    failures: list[Failure]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PadBatch:
+    """All that the options say of how inputs become batches."""
+
+    rows: RowOptions = field(default_factory=RowOptions)
+    grouping: Grouping = field(default_factory=Grouping)
+    padding: Padding = field(default_factory=Padding)
+
+    def measure(
+        self, inputs: Sequence[Input], copies: Mapping[int, Input], *, fail_fast: bool = False
+    ) -> tuple[list[Row], list[Failure]]:
+        """The rows of all inputs that can be one, by their headers, and why the others can't.
+
+        Args:
+            inputs: in row order.
+            copies: where inputs are read that can be read only once, by their index.
+            fail_fast: leave it at the first that can't.
+        """
+        rows: list[Row] = []
+        failures: list[Failure] = []
+        for index, item in enumerate(inputs):
+            try:
+                rows.append(measure(item, copies.get(index, item), self.rows))
+            except Exception as error:  # of any kind: one file stops no other
+                failures.append(Failure(item, explain(error)))
+                if fail_fast:
+                    break
+        return rows, failures
+
+    def plan(self, rows: Sequence[Row]) -> Plan:
+        """Which rows go into which batch.
+
+        Raises:
+            InputError: they differ in channels or sample rate.
+            UsageError: one is longer than a batch may be, or the batch can't hold the padding's value.
+        """
+        _refuse_unlike(rows)
+        dtypes = {row.dtype for row in rows}
+        dtype = dtypes.pop() if len(dtypes) == 1 else "float64"
+        _check_value(self.padding.value, dtype)
+        grouping = self.grouping
+        batches = group(
+            [row.length for row in rows],
+            strategy=grouping.strategy,
+            batch_size=grouping.batch_size,
+            max_samples=grouping.max_samples,
+            multiple_of=grouping.multiple_of,
+            sort=grouping.sort,
+            seed=grouping.seed,
+            names=[row.input.value for row in rows],
+        )
+        flat = self.rows.channels is None and all(row.signal.flat for row in rows)
+        return Plan(tuple(rows), tuple(batches), dtype, flat)
+
+    def run(
+        self, rows: Sequence[Row], store: BatchStore, *, threads: int, done: Callable[[], None] = lambda: None
+    ) -> Written:
+        """Write the batches of `rows` into `store`, `threads` rows at a time; `done` hears of each row.
+
+        A row whose file is not what its header said is counted, or left out, and the batches are planned anew: what
+        is in the store in the end is what a plan that knew would have put there.
+        """
+        keep_freed_memory()
+        if self.padding.pool is not None or self.rows.resample is not None:
+            load_torch()
+        failures: list[Failure] = []
+        counted = dict(store.recall())
+        rows = self._corrected(rows, counted, failures)
+        try:
+            for _ in range(_ATTEMPTS):
+                if not rows:
+                    return Written(None, [], failures)
+                plan = self.plan(rows)
+                store.begin(plan, counted)
+                results = self._write(plan, store, threads, done)
+                missed = [result for result in results if result.missed]
+                if not missed:
+                    store.finish(threads)
+                    return Written(plan, results, failures)
+                store.discard()
+                unreadable = {id(result.row): result.error for result in missed if result.error is not None}
+                failures += [Failure(row.input, unreadable[id(row)]) for row in rows if id(row) in unreadable]
+                counted |= {row_name(each.row.input): each.counted for each in missed if each.counted is not None}
+                rows = self._corrected([row for row in rows if id(row) not in unreadable], counted, failures)
+        finally:
+            store.discard()
+        raise InputError(f"{missed[0].row.input.name} changes while it is read; {len(missed)} inputs do")
+
+    def _write(self, plan: Plan, store: BatchStore, threads: int, done: Callable[[], None]) -> list[RowResult]:
+        """Write all batches but for those that the store has; what became of their rows."""
+        left = [len(batch.rows) for batch in plan.batches]
+        results: list[RowResult] = []
+        missed = False
+
+        def write(placed: tuple[int, BatchWriting, int, Row]) -> tuple[int, RowResult]:
+            number, writing, place, row = placed
+            return number, writing.write_row(place, row)
+
+        for number, result in side_by_side(write, self._begun(plan, store), threads):
+            done()
+            results.append(result)
+            missed = missed or result.missed
+            left[number] -= 1
+            if not left[number] and not missed:
+                store.commit(number)
+        return results
+
+    def _begun(self, plan: Plan, store: BatchStore) -> Iterator[tuple[int, BatchWriting, int, Row]]:
+        """Every row that is to be written, its batch opened: with the batch's number, and its place there."""
+        for number, batch in enumerate(plan.batches):
+            files = store.open(number)
+            if files is None:
+                continue
+            lengths = np.array([plan.rows[index].length for index in batch.rows], dtype=np.int64)
+            files["lengths"].write("lengths", 0, lengths)
+            writing = BatchWriting(files, plan.shape(batch), self.padding, self.rows)
+            for place, index in enumerate(batch.rows):
+                yield number, writing, place, plan.rows[index]
+
+    def _corrected(self, rows: Sequence[Row], counted: Mapping[str, int], failures: list[Failure]) -> list[Row]:
+        """`rows` with the samples that were counted, and without those that this makes unfit."""
+        corrected = []
+        for row in rows:
+            samples = counted.get(row_name(row.input), row.samples) if counted else row.samples
+            try:
+                corrected.append(row if samples == row.samples else recounted(row, samples, self.rows))
+            except InputError as error:
+                failures.append(Failure(row.input, str(error)))
+        return corrected
+
+
+_NAMED = 8
+"""Odd inputs that a message names."""
+
+
+def _check_value(value: float, dtype: str) -> None:
+    """Refuse a padding value that the batch would hold as another."""
+    whole = float(value).is_integer() and abs(value) < 2**63
+    held = whole if dtype == "int64" else not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
+    if not held:
+        raise UsageError(f"--value {value:g}: the batch holds {dtype}; give another value, or --dtype float64")
+
+
+def _refuse_unlike(rows: Sequence[Row]) -> None:
+    """All rows of a batch have the same channels and the same sample rate."""
+    channels = {row: f"{row} channel{'s' * (row != 1)}" for row in {row.channels for row in rows}}
+    rates = {rate: f"{rate} Hz" if rate else "no sample rate" for rate in {row.sample_rate for row in rows}}
+    _refuse_mixed(rows, [channels[row.channels] for row in rows], "--mono or --channels N")
+    _refuse_mixed(rows, [rates[row.sample_rate] for row in rows], "--resample HZ, or --sample-rate for those without")
+
+
+def _refuse_mixed(rows: Sequence[Row], found: Sequence[str], way_out: str) -> None:
+    counts = Counter(found).most_common()
+    if len(counts) == 1:
+        return
+    usual, number = counts[0]
+    odd = [(row, what) for row, what in zip(rows, found, strict=True) if what != usual]
+    told = ", ".join(f"{row.input.name} has {what}" for row, what in odd[:_NAMED])
+    more = f" and {len(odd) - _NAMED} more have others" if len(odd) > _NAMED else ""
+    have = f"{number} inputs have" if number > 1 else f"{next(r for r in rows if r is not odd[0][0]).input.name} has"
+    raise InputError(f"{have} {usual}, but {told}{more}; a batch takes one kind: give {way_out}")

@@ -1,0 +1,34 @@
+"""Calls on several threads, their results in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def side_by_side(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """``function(item)`` for all items, in order, `threads` of them at a time.
+
+    Unlike with `Executor.map`, items are taken as there is room for them: neither they nor results pile up. Closing
+    the iterator, or an error, leaves out the calls that have not begun.
+
+    >>> list(side_by_side(abs, iter([3, -2, 1]), 2))
+    [3, 2, 1]
+    """
+    pending: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > 2 * threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

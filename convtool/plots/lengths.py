@@ -1,0 +1,81 @@
+"""The picture of lengths and of the batches that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convtool.plots.figure import COLOURS, Curve, add_legend, encoded, number, set_style, set_title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BINS = 60  # of the histogram, at most
+COLUMNS = 500  # batches that are drawn one by one, at most
+REAL, PADDING = COLOURS[0], COLOURS[4]
+
+
+def render_lengths(batches: Sequence[tuple[Sequence[int], int]], *, sample_rate: int | None, format: str) -> bytes:
+    """A picture of batches and their padding, encoded as `format`: the same bytes for the same call.
+
+    Each of `batches` is the real lengths of its rows and the samples of every row. On top is how many inputs have
+    which length, in seconds or, where `sample_rate` (Hz) is None, in samples; under it how many samples each batch
+    holds, real ones and padding. Of many batches each column is the mean of some that follow one another.
+
+    Raises UsageError for another format, or where matplotlib is missing.
+
+    >>> render_lengths([([2, 3], 3), ([1], 1)], sample_rate=None, format="png")[1:4]
+    b'PNG'
+    """
+    lengths = np.array([length for rows, _ in batches for length in rows], np.float64)
+    real = np.array([sum(rows) for rows, _ in batches], np.float64)
+    stored = np.array([len(rows) * longest for rows, longest in batches], np.float64)
+
+    def draw(figure: Figure) -> None:
+        above, below = figure.subplots(2, 1)
+        _draw_histogram(above, lengths, sample_rate)
+        _draw_batches(below, real, stored)
+
+    return encoded(format, (12.5, 7), draw)
+
+
+def _draw_histogram(axes: Axes, lengths: Curve, sample_rate: int | None) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    unit = "s" if sample_rate else "samples"
+    low, high = float(lengths.min()), float(lengths.max())
+    bins = int(min(BINS, high - low + 1))
+    edges = np.linspace(low - 0.5, high + 0.5, bins + 1) / (sample_rate or 1)
+    set_style(axes, f"length ({unit})", "inputs")
+    axes.hist(lengths / (sample_rate or 1), edges.tolist(), color=REAL, alpha=0.85, rwidth=0.92)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    if not sample_rate:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figures = [value / (sample_rate or 1) for value in (low, float(np.median(lengths)), high)]
+    least, middle, most = (number(figure, 4) for figure in figures)
+    inputs = f"{len(lengths):,} input{'s' * (len(lengths) != 1)}"
+    set_title(axes, "lengths", f"{inputs}   {least} to {most} {unit}, median {middle}")
+
+
+def _draw_batches(axes: Axes, real: Curve, stored: Curve) -> None:
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    count = len(real)
+    starts = np.arange(min(count, COLUMNS)) * count // min(count, COLUMNS)
+    ends = np.append(starts[1:], count)
+    set_style(axes, "batch", "samples")
+    for bottom, top, colour in ((0 * real, real, REAL), (real, stored, PADDING)):
+        low, high = (np.add.reduceat(each, starts) / (ends - starts) for each in (bottom, top))
+        wide = (0.92 if count <= COLUMNS else 1) * (ends - starts)
+        axes.bar((starts + ends - 1) / 2, high - low, wide, low, color=colour, alpha=0.85, linewidth=0)
+    axes.set_xlim(-0.6, count - 0.4)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(EngFormatter())
+    add_legend(axes, [Patch(color=REAL, alpha=0.85, label="real"), Patch(color=PADDING, alpha=0.85, label="padding")])
+    share = 100 * (1 - real.sum() / stored.sum())
+    set_title(axes, "batches", f"{count:,} batch{'es' * (count != 1)}   {share:.3g} % padding")

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Trains a small classifier on recordings of different lengths, and shows that their padding changes nothing.
+
+Usage: train_on_batches.py FOLDER
+
+Makes tones and noises of 0.1 to 0.5 s as WAV files in FOLDER, puts them into batches with `convtool pad-batch`, and
+trains a Conv1d layer with masked pooling on them.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import nn
+
+from convtool.ops import masked_pool, output_mask
+
+RATE, KERNEL = 8000, 32
+
+
+def make_recordings(folder: Path) -> None:
+    """Forty tones and forty noises; the first letter of each name is its class."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        times = np.arange(rng.integers(800, 4000)) / RATE
+        tone = 0.3 * np.sin(2 * np.pi * rng.uniform(200, 2000) * times)
+        noise = 0.2 * rng.standard_normal(rng.integers(800, 4000))
+        soundfile.write(folder / f"t{number:02d}.wav", tone, RATE)
+        soundfile.write(folder / f"n{number:02d}.wav", noise, RATE)
+
+
+class Classifier(nn.Module):
+    """One convolution, pooled over the real samples of each row alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 8, KERNEL, stride=4)
+        self.out = nn.Linear(8, 1)
+
+    def forward(self, batch: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        heard = self.conv(batch).relu()
+        real = output_mask(lengths, batch.shape[-1], kernel_size=KERNEL, stride=4)
+        return self.out(masked_pool(heard, real, kind="std")).squeeze(-1)
+
+
+def load(folder: Path) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Every batch with its lengths and classes."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    batches = []
+    for number, shard in enumerate(manifest["shards"]):
+        rows = sorted((row for row in manifest["rows"] if row["shard"] == number), key=lambda row: row["row"])
+        classes = torch.tensor([float(Path(row["file"]).name.startswith("t")) for row in rows])
+        lengths = torch.from_numpy(np.load(folder / shard["file"].replace(".npy", ".lengths.npy")))
+        batches.append((torch.from_numpy(np.load(folder / shard["file"])), lengths, classes))
+    return batches
+
+
+def main(folder: Path) -> None:
+    torch.manual_seed(0)
+    make_recordings(folder / "recordings")
+    command = ["convtool", "pad-batch", folder / "recordings", "-o", folder / "batches"]
+    subprocess.run([*command, "--strategy", "bucket", "--batch-size", "16", "--seed", "1"], check=True)
+    batches, model = load(folder / "batches"), Classifier()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for epoch in range(30):
+        total = 0.0
+        for batch, lengths, classes in batches:
+            loss = nn.functional.binary_cross_entropy_with_logits(model(batch, lengths), classes)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() / len(batches)
+        if epoch % 10 == 9:
+            print(f"epoch {epoch + 1}: loss {total:.3f}")
+    with torch.no_grad():
+        right = sum(((model(x, n) > 0) == (y > 0)).sum().item() for x, n, y in batches)
+        batch, lengths, _ = batches[0]
+        further = nn.functional.pad(batch, (0, 5000), value=1e9)
+        same = torch.allclose(model(batch, lengths), model(further, lengths), rtol=1e-6, atol=1e-6)
+    print(f"right: {right} of 80; the same with 5000 samples of padding more: {'yes' if same else 'no'}")
+    if not same or right < 76:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
