@@ -426,3 +426,30 @@ def test_the_examples_of_the_help_run(convtool: Convtool) -> None:
     assert [run.out for run in made] == ["-1,-0.5,1\n", "", "", "5\n-20\n"]
     for name in ("a.wav", "b/c.wav"):
         np.testing.assert_allclose(read(f"back/{name}"), read(f"takes/{name}"), rtol=0, atol=1e-6)
+
+
+def test_a_range_of_one_number_has_no_place_for_others(convtool: Convtool, tmp_path: Path) -> None:
+    same = convtool("rescale", "3,3", "--fit", "3,3", "--range", "0:1")
+    assert (same.code, same.out) == (0, "0.5,0.5\n")
+    other = convtool("rescale", "1,2,5", "--fit", "3,3", "--range", "0:1")
+    assert (other.code, other.out) == (1, "")
+    assert "the range was fitted to a constant, and there are other numbers" in other.err
+    (tmp_path / "fit.csv").write_text("1,3\n2,3\n")
+    (tmp_path / "x.csv").write_text("0,3\n9,3\n")
+    beside = convtool("rescale", tmp_path / "x.csv", "--fit", tmp_path / "fit.csv", "--range", "0:1", "--per-channel")
+    assert (beside.code, beside.out) == (0, "-1,0.5\n8,0.5\n")
+
+
+def test_numbers_that_float32_does_not_hold(convtool: Convtool) -> None:
+    run = convtool("rescale", "0,1e300,2", "--range", "0:1", "--dtype", "float32", "--method", "sigmoid")
+    assert run.code == 1
+    assert run.err == "Error: '0,1e300,2': sample 1 is beyond what float32 holds; work in float64\n"
+    infinite = convtool("rescale", "0,inf", "--range", "0:1", "--dtype", "float32", "--method", "sigmoid")
+    assert (infinite.code, infinite.out) == (0, "0.5,1\n")
+
+
+@pytest.mark.parametrize("option", ["--fit", "--save"])
+def test_a_range_spoilt_by_nan_is_not_kept(convtool: Convtool, tmp_path: Path, option: str) -> None:
+    run = convtool("rescale", "1,2", "--range", "0:1", "--nan", "propagate", option, tmp_path / "1.json")
+    assert run.code == 2
+    assert "--nan propagate leaves no range to keep" in run.err

@@ -63,6 +63,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "x.csv").write_text("a,b\n1,2\n3,4\n5,6\n")
     (folder / "kernel.csv").write_text("0.5\n0.5\n")
     np.save(folder / "x.npy", noise.T)
+    np.savez(folder / "padded.npz", batch=noise.T, lengths=np.array([4410, 100]))
     save_file({"conv1.weight": torch.ones(3, 2, 5)}, folder / "model.safetensors")
     keras_model(folder / "model.keras")
     return folder

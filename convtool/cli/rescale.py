@@ -153,6 +153,10 @@ def _params(options: dict[str, Any]) -> Params:
 
 def _check(options: dict[str, Any], method: str) -> None:
     """What can be refused before any input is looked for."""
+    if options["nan"] == "propagate" and (options["fit"] or options["save"]):
+        raise UsageError(
+            "--nan propagate leaves no range to keep; give --nan skip, zero or error with --fit and --save"
+        )
     if options["fit"] and method != "minmax":
         raise UsageError(f"--fit finds the range that minmax starts from; {method} needs none")
     if options["invert"] and method == "clip":

@@ -63,7 +63,8 @@ class RescaleJob(SignalJob):
         else:
             self._check_channels(signal)
         scale = partial(scaling.invert, eps=self.eps) if self.invert else scaling.apply
-        operation = ScaledBlocks(scale, self._watched(), refuse=self.fail_on_clip and self._clips)
+        refuse = self.fail_on_clip and self._clips
+        operation = ScaledBlocks(scale, self._watched(), refuse=refuse, constant=not self._clips)
         result = replace(signal, dtype=working, full_scale=None, frames=None)
         told = partial(self._told, params)
         return Scaled(operation=operation, ingest=ingest, result=result, method=told, params=params)

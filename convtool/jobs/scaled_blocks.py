@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from convtool.errors import CheckFailed
+from convtool.errors import CheckFailed, InputError
 from convtool.ops.blocks import Blockwise, Work
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ class ScaledBlocks(Blockwise):
         scale: what becomes of a block; it works number by number.
         ranges: samples outside are counted: one range, or one for each channel. None counts nothing.
         refuse: the first sample outside ends the work.
+        constant: so does the first outside a range of a single number, which has no place for others.
     """
 
     def __init__(
@@ -28,8 +29,9 @@ class ScaledBlocks(Blockwise):
         ranges: Sequence[tuple[float, float]] | None,
         *,
         refuse: bool,
+        constant: bool,
     ) -> None:
-        self._scale, self._ranges, self._refuse = scale, ranges, refuse
+        self._scale, self._ranges, self._refuse, self._constant = scale, ranges, refuse, constant
         self._samples = 0
         self.outside = 0
 
@@ -51,5 +53,10 @@ class ScaledBlocks(Blockwise):
             first = int(outside.flatten(0, -2).any(0).nonzero()[0])
             raise CheckFailed(
                 f"sample {self._samples + first} would be clipped, and --fail-on-clip was given; nothing was written"
+            )
+        if count and self._constant and (outside & (least == most)).any():
+            raise InputError(
+                "the range was fitted to a constant, and there are other numbers in it, which would all become the "
+                "middle; fit to data that varies"
             )
         self.outside += count

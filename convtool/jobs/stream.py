@@ -50,12 +50,23 @@ class Ingest:
         if self.nan != "propagate" and np.issubdtype(block.dtype, np.floating) and not np.isfinite(block).all():
             block = self._clean(block)
         self.samples += block.shape[-1]
-        own = np.empty(block.shape, self.dtype)
-        np.copyto(own, block, casting="unsafe")  # from interleaved frames, nine times as fast as torch
-        tensor = torch.from_numpy(own)
+        tensor = torch.from_numpy(self._in_dtype(block))
         if self.signal.full_scale is not None:
             tensor = tensor.mul_(1.0 / self.signal.full_scale)
         return tensor.to(self.device)
+
+    def _in_dtype(self, block: Block) -> Block:
+        """A copy of `block` in the working dtype; numbers that this does not hold are an error."""
+        own = np.empty(block.shape, self.dtype)
+        with np.errstate(over="ignore"):
+            np.copyto(own, block, casting="unsafe")  # from interleaved frames, nine times as fast as torch
+        if block.dtype == np.float64 and own.dtype == np.float32 and np.isinf(own).any():
+            lost = (np.isinf(own) & ~np.isinf(block)).reshape(-1, block.shape[-1])
+            if lost.any():
+                first = int(lost.any(axis=0).argmax())
+                at = self.samples - block.shape[-1] + first
+                raise InputError(f"sample {at} is beyond what float32 holds; work in float64")
+        return own
 
     def _clean(self, block: Block) -> Block:
         if self.nan == "zero":
