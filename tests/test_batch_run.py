@@ -54,6 +54,22 @@ class Act:
         return Outcome(task.input.name, task.output, "written", samples=task.index)
 
 
+@dataclass(frozen=True)
+class ActTogether(Act):
+    """The same, on several inputs at a time, of which it tells which process they went through."""
+
+    together: int = 2
+    meeting: bool = False
+
+    def shared(self) -> Act:
+        return ActTogether(self.folder, self.together, meeting=True)
+
+    def __call__(self, task: Task) -> Outcome:
+        outcome = super().__call__(task)
+        outcome.remarks = [f"{os.getpid()}{' shared' * self.meeting}"]
+        return outcome
+
+
 def nothing() -> None:
     """No setup."""
 
@@ -242,3 +258,29 @@ def test_report_line() -> None:
         "clipped": 3,
     }
     assert Outcome("café.wav", None, "planned").as_json().startswith('{"input": "café.wav", "output": null')
+
+
+def test_inputs_that_go_better_together_are_shared_out_in_groups() -> None:
+    with local(2) as executor:
+        outcomes = run_all(ActTogether(), tasks_of(*"abcdefg", "check", skip=2), executor, workers=2)
+    assert [outcome.status for outcome in outcomes] == [*["written"] * 2, "skipped", *["written"] * 4, "failed"]
+    assert [outcome.samples for outcome in outcomes] == [0, 1, None, 3, 4, 5, 6, None]
+    told = [remark for outcome in outcomes for remark in outcome.remarks]
+    assert all(remark.endswith(" shared") for remark in told)
+    assert told == [told[0]] * 4 + [told[4]] * 2
+
+
+@pytest.mark.parametrize("make", [ThreadPoolExecutor, local])
+def test_groups_are_no_larger_than_what_keeps_a_process_busy(make: Any) -> None:
+    with make(1) as executor:
+        outcomes = run_all(ActTogether(), tasks_of(*["a"] * 33), executor, workers=1)
+    assert [outcome.samples for outcome in outcomes] == list(range(33))
+    assert ["shared" in outcome.remarks[0] for outcome in outcomes] == [True] * 32 + [False]
+
+
+def test_of_a_group_only_the_one_that_kills_its_worker_fails() -> None:
+    with local(2) as executor:
+        outcomes = run_all(ActTogether(), tasks_of("a", "abort", "b", "c", "d", "refuse"), executor, workers=2)
+    assert [outcome.status for outcome in outcomes] == ["written", "failed", *["written"] * 3, "failed"]
+    assert "SIGABRT" in str(outcomes[1].error)
+    assert outcomes[5].error == "it is no signal"

@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import replace
-from typing import Any, Protocol
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol, runtime_checkable
 
 from convtool.batch.outcome import Outcome
 from convtool.batch.plan import Task
 from convtool.errors import ConvtoolError
 from convtool.files.names import show
+
+_ROUNDS = 4
+"""Times over that a group fills the places of a process: while some inputs end, others take theirs."""
 
 
 class Job(Protocol):
@@ -20,6 +24,18 @@ class Job(Protocol):
 
     def __call__(self, task: Task) -> Outcome:
         """Read the task's input, write its output, and say what became of it."""
+        ...
+
+
+@runtime_checkable
+class SharingJob(Job, Protocol):
+    """A job that several inputs go through better at a time than one by one."""
+
+    together: int
+    """How many inputs one process works on at a time."""
+
+    def shared(self) -> Job:
+        """What does the work on several inputs at a time, on as many threads."""
         ...
 
 
@@ -35,6 +51,14 @@ def perform(job: Job, task: Task) -> Outcome:
         outcome.trace = traceback.format_exc()
     outcome.seconds = round(time.perf_counter() - started, 6)
     return outcome
+
+
+def perform_group(job: Job, tasks: Sequence[Task]) -> list[Outcome]:
+    """`perform` on each of the tasks, in one process, side by side where `job` knows how."""
+    if not isinstance(job, SharingJob) or len(tasks) == 1:
+        return [perform(job, task) for task in tasks]
+    with ThreadPoolExecutor(job.together) as pool:
+        return list(pool.map(partial(perform, job.shared()), tasks))
 
 
 def explain(error: Exception) -> str:
@@ -60,16 +84,18 @@ def run_all(
     tasks: Sequence[Task],
     executor: Executor | None,
     *,
+    workers: int = 1,
     fail_fast: bool = False,
     done: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
     """The outcomes of all tasks, in their order whatever the executor; `done` hears of each as it ends.
 
-    Without an executor the tasks run here, one by one. With `fail_fast` the tasks behind the first
-    failure are left out.
+    Without an executor the tasks run here, one by one; with one that has several workers, their inputs are shared out
+    among these before any process gets several at a time. With `fail_fast` the tasks behind the first failure are left
+    out.
     """
     outcomes: list[Outcome] = []
-    for outcome in _results(job, tasks, executor):
+    for outcome in _results(job, tasks, executor, workers):
         outcomes.append(outcome)
         done(outcome)
         if fail_fast and outcome.status == "failed":
@@ -77,10 +103,15 @@ def run_all(
     return outcomes
 
 
-def _results(job: Job, tasks: Sequence[Task], executor: Executor | None) -> Iterator[Outcome]:
-    pending: dict[int, Future[Outcome]] = {}
+def _results(job: Job, tasks: Sequence[Task], executor: Executor | None, workers: int) -> Iterator[Outcome]:
+    pending: dict[int, _Pending] = {}
     if executor is not None:
-        pending = {task.index: executor.submit(perform, job, task) for task in tasks if not task.skip}
+        groups = _groups(job, [task for task in tasks if not task.skip], workers)
+        pending = {
+            task.index: each
+            for group in groups
+            for task, each in zip(group, _submit(job, group, executor), strict=True)
+        }
     try:
         for task in tasks:
             if task.skip:
@@ -88,16 +119,42 @@ def _results(job: Job, tasks: Sequence[Task], executor: Executor | None) -> Iter
             elif executor is None:
                 yield perform(job, task)
             else:
-                yield _result(pending.pop(task.index), task)
+                yield _result(pending.pop(task.index), job, task, executor)
     finally:
-        for future in pending.values():
-            future.cancel()
+        for each in pending.values():
+            each.future.cancel()
 
 
-def _result(future: Future[Any], task: Task) -> Outcome:
-    """The outcome of a task run elsewhere; a worker that died is a failure like any other."""
+def _groups(job: Job, tasks: Sequence[Task], workers: int) -> Iterator[Sequence[Task]]:
+    """The tasks that one worker gets at a time."""
+    size = 1
+    if isinstance(job, SharingJob):
+        size = max(1, min(-(-len(tasks) // workers), _ROUNDS * job.together))
+    return (tasks[start : start + size] for start in range(0, len(tasks), size))
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """One task of a group that was handed to a worker."""
+
+    future: Future[list[Outcome]]
+    place: int
+    alone: bool
+
+
+def _submit(job: Job, group: Sequence[Task], executor: Executor) -> list[_Pending]:
+    future = executor.submit(perform_group, job, group)
+    return [_Pending(future, place, len(group) == 1) for place in range(len(group))]
+
+
+def _result(pending: _Pending, job: Job, task: Task, executor: Executor) -> Outcome:
+    """The outcome of a task run elsewhere; a worker that died is a failure like any other.
+
+    With a group of several nobody knows whose fault that was: each is tried again alone.
+    """
     try:
-        outcome: Outcome = future.result()
+        return pending.future.result()[pending.place]
     except Exception as error:
-        return failure(task, _first_line(error) or type(error).__name__)
-    return outcome
+        if pending.alone:
+            return failure(task, _first_line(error) or type(error).__name__)
+    return _result(_submit(job, [task], executor)[0], job, task, executor)

@@ -47,17 +47,18 @@ def run_batch(
     *,
     single: str | None = None,
     also_read: Sequence[str] = (),
+    also_written: Sequence[str] = (),
 ) -> int:
     """Plan the inputs, run the job that `make_job(threads)` gives on each, report; the exit code.
 
-    `single` says why there can be but one input.
+    `single` says why there can be but one input; `also_read` and `also_written` are further files of the command.
     """
     from convtool.batch.local import cores
     from convtool.batch.plan import plan
 
     talk = Talk.of(click.get_current_context())
     batch = Batch.of(options)
-    plot: str | None = options["plot"]
+    plot: str | None = options.get("plot")
     if plot:
         from convtool.plots import picture_format
 
@@ -73,7 +74,7 @@ def run_batch(
         overwrite=io.overwrite,
         skip_existing=io.skip_existing,
         also_read=also_read,
-        also_written=[path for path in (plot, batch.report) if path],
+        also_written=[*also_written, *(path for path in (plot, batch.report) if path)],
     )
     if batch.as_json and tasks[0].output is None and not batch.dry_run:
         raise UsageError("--json prints on standard output, where the result goes; give -o")
@@ -128,7 +129,7 @@ def _run(job: Job, tasks: Sequence[Task], jobs: int, batch: Batch, talk: Talk) -
             advance()
             tell(outcome, talk, one=len(tasks) == 1)
 
-        outcomes = run_all(job, tasks, executor, fail_fast=batch.fail_fast, done=done)
+        outcomes = run_all(job, tasks, executor, workers=jobs, fail_fast=batch.fail_fast, done=done)
     if len(tasks) > 1:
         tell_counts(outcomes, len(tasks), talk)
     return outcomes
