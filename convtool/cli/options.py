@@ -252,8 +252,8 @@ class Io:
 
 def settings(options: Mapping[str, Any], io: Io, threads: int) -> dict[str, Any]:
     """What the options say to every signal job."""
-    shared = {name: options[name] for name in ("dtype", "nan", "device", "fail_on_clip", "plot")}
-    return {**shared, "threads": threads, "read": io.reading(), "write": io.writing()}
+    shared = {name: options[name] for name in ("dtype", "nan", "device", "fail_on_clip")}
+    return {**shared, "plot": options.get("plot"), "threads": threads, "read": io.reading(), "write": io.writing()}
 
 
 def share_threads(threads: int | None, jobs: int) -> int:

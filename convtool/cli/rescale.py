@@ -121,13 +121,13 @@ def command(**options: Any) -> int:
         from convtool.jobs.rescale import RescaleJob
 
         own = {name: options[name] for name in ("per_channel", "invert", "eps")}
-        shared = settings({**options, "plot": None}, io, threads)
+        shared = settings(options, io, threads)
         return RescaleJob(fitted(), save=save if of_input else None, **own, **shared)
 
     if _only_fits(options, io):
         return _fit_only(fitted, sources, options)
     single = "--save keeps one range; name what it is to be found in with --fit" if save and of_input else None
-    return run_batch(io, {**options, "plot": None}, job, single=single, also_read=[*read, *filter(None, [save])])
+    return run_batch(io, options, job, single=single, also_read=[*read, *filter(None, [save])])
 
 
 def _params(options: dict[str, Any]) -> Params:

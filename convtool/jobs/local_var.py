@@ -13,6 +13,7 @@ from convtool.files.inputs import Input
 from convtool.files.signal import Block, Signal
 from convtool.jobs.length import Length
 from convtool.jobs.signal_job import SignalJob, Work
+from convtool.jobs.stream import working_dtype
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +56,7 @@ class LocalVarJob(SignalJob):
         """The statistics of `signal`, its windows in samples."""
         window, stride = (tuple(each.samples(signal.sample_rate) for each in all) for all in (self.window, self.stride))
         self._refuse_vast(window, signal)
-        working = self.dtype or ("float64" if signal.dtype == "int64" else signal.dtype)
+        working = working_dtype(self.dtype, signal)
         ingest = self.ingest(signal, working)
         if self._grid:
             from convtool.jobs.grid import GridIngest

@@ -13,11 +13,11 @@ from convtool.errors import ConvtoolError, InputError
 from convtool.files.inputs import Input
 from convtool.files.names import show
 from convtool.files.opening import ReadOptions, open_reader
-from convtool.files.signal import BLOCK_SAMPLES, Signal
+from convtool.files.signal import BLOCK_SAMPLES
 from convtool.jobs.backend import load_torch
 from convtool.jobs.params import Channel, Params
 from convtool.jobs.signal_job import plain_errors
-from convtool.jobs.stream import Ingest
+from convtool.jobs.stream import Ingest, working_dtype
 
 if TYPE_CHECKING:
     from convtool.ops import Scaling
@@ -126,11 +126,6 @@ def _quiet_libraries() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-
-def working_dtype(asked: str | None, signal: Signal) -> str:
-    """That in which `signal` is scaled: integers in float64."""
-    return asked or ("float64" if signal.dtype == "int64" else signal.dtype)
 
 
 def kept_nan(nan: str) -> str:

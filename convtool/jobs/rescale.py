@@ -14,8 +14,9 @@ from convtool.files.inputs import Input
 from convtool.files.opening import Output
 from convtool.files.signal import Signal
 from convtool.jobs.params import Params
-from convtool.jobs.range_fit import Fitting, check_finite, check_order, kept_nan, working_dtype
+from convtool.jobs.range_fit import Fitting, check_finite, check_order, kept_nan
 from convtool.jobs.signal_job import SignalJob, Work
+from convtool.jobs.stream import working_dtype
 
 if TYPE_CHECKING:
     from convtool.jobs.scaled_blocks import ScaledBlocks

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from convtool.ops.blocks import Blockwise, Work
 
 
+def working_dtype(asked: str | None, signal: Signal) -> str:
+    """The floating-point dtype that `signal` is worked in: what was asked for, else its own; integers in float64."""
+    return asked or ("float64" if signal.dtype == "int64" else signal.dtype)
+
+
 @dataclass
 class Ingest:
     """Turns a reader's blocks into tensors, under the command's NaN policy.
