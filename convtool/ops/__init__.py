@@ -4,6 +4,7 @@ from convtool.ops.convolution import Convolution, convolve
 from convtool.ops.local_stats import GridStats, LocalStats, local_stats, local_var
 from convtool.ops.padding import Batch, length_mask, pad_batch, unpad_batch
 from convtool.ops.pooling import masked_pool, output_lengths, output_mask
+from convtool.ops.recurrent import Network, Recurrent, recurrent_layer, run_network
 from convtool.ops.resampling import Resampling, resample
 from convtool.ops.response import frequency_response
 from convtool.ops.scaling import Scaling, rescale
@@ -13,6 +14,8 @@ __all__ = [
     "Convolution",
     "GridStats",
     "LocalStats",
+    "Network",
+    "Recurrent",
     "Resampling",
     "Scaling",
     "convolve",
@@ -24,7 +27,9 @@ __all__ = [
     "output_lengths",
     "output_mask",
     "pad_batch",
+    "recurrent_layer",
     "resample",
     "rescale",
+    "run_network",
     "unpad_batch",
 ]
