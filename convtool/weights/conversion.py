@@ -49,6 +49,10 @@ _NORM_WORDS = {
 }
 
 
+_KEPT = ("activation", "units")
+"""Settings of a layer that its weights have no part in, and no layout changes."""
+
+
 @dataclass(frozen=True)
 class Converted:
     """A tensor in its new layout: what it is, from headers alone, and its values on demand."""
@@ -166,7 +170,7 @@ def _derived(name: str, array: Deferred, of_layer: TensorInfo, config: dict[str,
         array.shape,
         sources[0].dtype,
         sources[0].nbytes * math.prod(array.shape) // size if size else 0,
-        config=config,
+        config={key: of_layer.config[key] for key in _KEPT if key in of_layer.config} | config,
         tied_to=sources[0].tied_to if len(array.sources) == 1 else "",
         flag="; ".join(dict.fromkeys(source.flag for source in sources if source.flag)),
         readable=all(source.readable for source in sources),

@@ -24,6 +24,9 @@ class Hdf5Weights(WeightFile):
         file: the file; its content alone matters, so it may be one without a name.
         config: the model's configuration as JSON, where it stands beside the file and not in it.
 
+    Attributes:
+        model: the Keras model that the weights belong to, as far as the configuration tells.
+
     Raises:
         InputError: it is damaged, or holds more than is read from a file.
         UsageError: h5py is not installed.
@@ -49,7 +52,8 @@ class Hdf5Weights(WeightFile):
             self.notes.append("the model's configuration can't be read; classes are told from names alone")
         if unrun := lambdas(model):
             self.notes.append(f"contains Lambda layer {some(iter(unrun))}; its code was not run")
-        weights = named(listing, Layer.of(model) or Layer())
+        self.model = Layer.of(model) or Layer()
+        weights = named(listing, self.model)
         self._datasets = {weight.name: weight.dataset for weight in weights}
         self.tensors = _tensors(weights)
 
