@@ -1,4 +1,4 @@
-"""Write the example files: a guitar phrase, a hall, a loudspeaker cabinet and a table of readings.
+"""Write the example files: a guitar phrase, an amplifier, a loudspeaker cabinet, a hall and a table of readings.
 
     python examples/make_examples.py [FOLDER]
 
@@ -8,6 +8,7 @@ stays below full scale in the hall and through the cabinet.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -108,6 +109,29 @@ def cabinet() -> Samples:
     return scaled
 
 
+def amplifier() -> str:
+    """An overdrive of four LSTM units, as GuitarML's players read it.
+
+    With an open output gate and no recurrent weights a unit gives tanh(c), c' = f c + i tanh(w x + b): a soft clipper
+    where the forget gate is shut, one behind a low-pass filter where it is not. A bias makes it bend on one side first.
+    """
+    shut, open_ = -6.0, 6.0
+    drive, bias = [9.0, 3.0, 5.0, 0.8], [0.0, 0.35, -0.2, 0.0]
+    gates_in, gates_forget = [open_, open_, -0.5, -1.5], [shut, shut, 0.5, 1.5]
+    weight = [0.0] * 8 + drive + [0.0] * 4
+    state = {
+        "rec.weight_ih_l0": [[value] for value in weight],
+        "rec.weight_hh_l0": [[0.0] * 4] * 16,
+        "rec.bias_ih_l0": [*gates_in, *gates_forget, *bias, *[open_] * 4],
+        "rec.bias_hh_l0": [0.0] * 16,
+        "lin.weight": [[0.12, 0.22, 0.3, 0.4]],
+        "lin.bias": [-0.012845],
+    }
+    data = {"model": "SimpleRNN", "input_size": 1, "skip": 0, "output_size": 1, "unit_type": "LSTM"}
+    data |= {"num_layers": 1, "hidden_size": 4, "bias_fl": True}
+    return json.dumps({"model_data": data, "state_dict": state}) + "\n"
+
+
 def readings() -> str:
     """Two hundred temperatures, one every ten minutes: a day and a third, with noise."""
     random = np.random.default_rng(3)
@@ -123,6 +147,7 @@ def main(folder: Path) -> None:
     soundfile.write(folder / "guitar.wav", guitar(), RATE, subtype="PCM_16")
     soundfile.write(folder / "hall.wav", hall(), RATE, subtype="PCM_16")
     soundfile.write(folder / "cabinet.wav", cabinet(), RATE, subtype="PCM_16")
+    (folder / "amp.json").write_text(amplifier(), encoding="ascii", newline="\n")
     (folder / "readings.csv").write_text(readings(), encoding="ascii", newline="\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "padded.npz", batch=noise.T, lengths=np.array([4410, 100]))
     save_file({"conv1.weight": torch.ones(3, 2, 5)}, folder / "model.safetensors")
     keras_model(folder / "model.keras")
+    shutil.copy(ROOT / "examples" / "amp.json", folder)
     return folder
 
 
@@ -97,7 +99,7 @@ def test_one_liners_run(command: str, studio: Path) -> None:
     assert result.returncode == 0, result.stderr
     words = shlex.split(command)
     if "-o" in words:
-        target = words[words.index("-o") + 1]
+        target = words[len(words) - words[::-1].index("-o")]
         written = studio / target.partition("{")[0]
         assert written.exists()
     else:
@@ -109,7 +111,7 @@ def test_examples_are_what_their_script_makes(tmp_path: Path) -> None:
     examples = ROOT / "examples"
     subprocess.run([sys.executable, examples / "make_examples.py", tmp_path], check=True)
     made = sorted(path.name for path in tmp_path.iterdir())
-    assert made == sorted(path.name for path in examples.iterdir() if path.suffix in (".wav", ".csv"))
+    assert made == sorted(path.name for path in examples.iterdir() if path.suffix in (".wav", ".csv", ".json"))
     for name in made:
         assert (tmp_path / name).read_bytes() == (examples / name).read_bytes()
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "unpad-batch": ("convtool.cli.unpad_batch", "The signals of a batch, as they were before padding."),
     "inspect-weights": ("convtool.cli.inspect_weights", "What is in weight files: names, shapes, filters, responses."),
     "rescale": ("convtool.cli.rescale", "Bring signals into a range, and back: affinely, by clipping, squashed."),
+    "lstm": ("convtool.cli.lstm", "Run recurrent models over signals: captured amplifiers, nn.LSTM and nn.GRU."),
 }
 """Where each command lives, and its line of help: a command's module is imported only to run it."""
 

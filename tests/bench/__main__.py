@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("commands", "convolution", "local_stats", "resampling", "weights", "batches")
+PARTS = ("commands", "convolution", "local_stats", "resampling", "weights", "batches", "recurrent")
 
 
 def main(parts: tuple[str, ...]) -> None:

@@ -76,8 +76,13 @@ def decaying(path: str, length: float, channels: int) -> str:
 
 
 def convtool(*arguments: str) -> Command:
-    """The command of this environment."""
-    return [os.path.join(os.path.dirname(sys.executable), "convtool"), "convolve", *arguments, "--overwrite"]
+    """`convtool convolve`."""
+    return program("convolve", *arguments)
+
+
+def program(*arguments: str) -> Command:
+    """A command of this environment."""
+    return [os.path.join(os.path.dirname(sys.executable), "convtool"), *arguments, "--overwrite"]
 
 
 def peer(*arguments: str) -> Command:

@@ -1,0 +1,76 @@
+"""What `convtool lstm` prints of a model that it tries out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convtool.cli.options import Io
+from convtool.errors import CheckFailed, ConvtoolError, UsageError
+
+if TYPE_CHECKING:
+    from convtool.jobs.lstm_trials import Comparison
+    from convtool.weights.recurrent_models import RecurrentModel
+
+
+def show_self_test(path: str, model: RecurrentModel, options: Mapping[str, Any]) -> int:
+    """Print how well the model gives back the vectors that its file carries; exit 3 where it does not."""
+    from convtool.files.names import show
+    from convtool.jobs.lstm_trials import self_test
+
+    try:
+        test = self_test(model, engine=options["engine"], dtype=options["dtype"] or "float32")
+    except ConvtoolError as error:
+        raise type(error)(f"{show(path)}: {error}") from error
+    if options["as_json"]:
+        click.echo(json.dumps({**asdict(test), "holds": test.holds}))
+    told = f"test vectors of {test.samples} samples: the largest difference is {test.difference:.3g}"
+    if not test.holds:
+        raise CheckFailed(f"{show(path)}: {told}, above the {test.limit:.3g} of rounding")
+    if not options["as_json"]:
+        click.echo(f"{told}, within {test.limit:.3g}" + ", without the file's gains" * (not test.gains))
+    return 0
+
+
+def show_comparison(model: RecurrentModel, io: Io, options: Mapping[str, Any]) -> int:
+    """Print what the engines took, and how far their outputs lie apart."""
+    from convtool.files.inputs import expand
+    from convtool.jobs.lstm_trials import compare
+
+    inputs, _ = expand([options["compare"]])
+    if len(inputs) != 1:
+        raise UsageError(f"--compare runs over one input; {len(inputs)} were given")
+    names = ("condition", "dtype", "device")
+    try:
+        found = compare(model, inputs[0], read=io.reading(), **{name: options[name] for name in names})
+    except ConvtoolError as error:
+        raise type(error)(f"{inputs[0].name}: {error}") from error
+    if options["as_json"]:
+        click.echo(json.dumps(asdict(found)))
+        return 0
+    click.echo("\n".join([*_engines(found), _apart(found)]))
+    return 0
+
+
+def _engines(found: Comparison) -> list[str]:
+    """What each engine took, as a table."""
+    from convtool.cli.render import table
+
+    header = ["engine", "seconds", "samples/s"]
+    rows = [[engine, f"{took:.3g}", f"{found.samples / took:.0f}"] for engine, took in found.seconds.items()]
+    if found.sample_rate is not None:
+        header.append("x real time")
+        for row, took in zip(rows, found.seconds.values(), strict=True):
+            row.append(f"{found.samples / found.sample_rate / took:.3g}")
+    return table(header, rows, right=header[1:], width=None)
+
+
+def _apart(found: Comparison) -> str:
+    """How far their outputs lie apart."""
+    part = "" if found.whole else f"the first {found.samples} of its samples, "
+    size = f"{part}{found.channels} x {found.samples} in {found.dtype}"
+    return f"largest difference {found.difference:.3g}, of a peak of {found.peak:.3g} ({size})"

@@ -1,0 +1,154 @@
+"""`convtool lstm`: the work on one input."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from convtool.batch.outcome import Outcome
+from convtool.batch.plan import Task
+from convtool.errors import InputError
+from convtool.files.inputs import Input
+from convtool.files.opening import Output
+from convtool.files.signal import Signal
+from convtool.jobs.lstm_network import Place, build_network, initial_states
+from convtool.jobs.lstm_state import read_states, write_states
+from convtool.jobs.signal_job import SignalJob, Work
+from convtool.jobs.stream import working_dtype
+from convtool.weights.recurrent_models import RecurrentModel
+
+if TYPE_CHECKING:
+    from convtool.ops.recurrent import Network, Recurrent
+    from convtool.ops.shared_rows import SharedRows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played(Work):
+    """A model over one input, and what is to be told of it."""
+
+    core: Recurrent
+    notes: list[str]
+
+
+class Networks:
+    """The networks of the inputs that are worked on side by side, one for each place, whose calls they share."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shared: dict[Place, SharedRows] = {}
+
+    def at(self, place: Place, build: Callable[[], Network]) -> SharedRows:
+        """The network at `place`, built by the first who asks."""
+        from convtool.ops.shared_rows import SharedRows
+
+        with self._lock:
+            if place not in self._shared:
+                self._shared[place] = SharedRows(build())
+            return self._shared[place]
+
+
+@dataclass(frozen=True)
+class LstmJob(SignalJob):
+    """Run a recurrent model over one input."""
+
+    model: RecurrentModel
+    engine: Literal["sequence", "cell"] = "sequence"
+    block: int = 4096
+    prewarm: int = 0
+    condition: tuple[float, ...] = ()
+    rate_policy: Literal["error", "resample", "ignore"] = "error"
+    state_in: str | None = None
+    state_out: str | None = None
+    networks: Networks | None = field(default=None, repr=False)
+    """Those that are shared with the inputs beside this one."""
+
+    against_clipping = "turn the input down, or write --subtype FLOAT"
+    together: ClassVar[int] = 4
+
+    def shared(self) -> LstmJob:
+        """The same job on several inputs at a time, in one process."""
+        return replace(self, networks=Networks())
+
+    def prepare(self, item: Input, signal: Signal) -> Played:
+        """The model over `signal`, at the rate that the policy says."""
+        from convtool.ops.at_rate import AtRate
+        from convtool.ops.recurrent import Recurrent
+
+        working = working_dtype(self.dtype, signal)
+        ingest = self.ingest(signal, working)
+        ingest.nan = self.nan
+        place = Place(working, ingest.device)
+        network, shared = self._network(place)
+        initial = initial_states(self.model, place) if self.state_in is None else read_states(self.state_in, place)
+        core = Recurrent(network, block=self.block, prewarm=self.prewarm, initial=initial)
+        operation = shared.stream(core) if shared else core
+        rate = self._other_rate(signal)
+        if rate is not None:
+            operation = AtRate(operation, signal_rate=signal.sample_rate or rate, rate=rate)
+        channels = network.channels(signal.channels)
+        result = replace(
+            signal,
+            channels=channels,
+            dtype=working,
+            full_scale=None,
+            frames=None,
+            flat=signal.flat and channels == 1,
+            names=signal.names if channels == signal.channels else None,
+        )
+        told, notes = self._told(network, rate), self._doubts(signal)
+        return Played(operation=operation, ingest=ingest, result=result, method=lambda: told, core=core, notes=notes)
+
+    def _network(self, place: Place) -> tuple[Network, SharedRows | None]:
+        def build() -> Network:
+            return build_network(self.model, place, condition=self.condition, engine=self.engine)
+
+        if self.networks is None:
+            return build(), None
+        shared = self.networks.at(place, build)
+        return shared.network, shared
+
+    def _other_rate(self, signal: Signal) -> int | None:
+        """The model's rate, where the signal must be brought to it."""
+        ours, models = signal.sample_rate, self._model_rate
+        if self.rate_policy == "ignore" or ours is None or models is None or ours == models:
+            return None
+        if self.rate_policy == "error":
+            raise InputError(
+                f"it has {ours} samples a second, and the model is for {models}; give --rate-policy resample to "
+                "bring it there and back, or --rate-policy ignore"
+            )
+        if self.state_in or self.state_out:
+            raise InputError(
+                f"it has {ours} samples a second, and the model is for {models}: a state does not go on across the "
+                "edge of a resampled signal; resample the signal as a whole first"
+            )
+        return models
+
+    @property
+    def _model_rate(self) -> int | None:
+        """In Hz. A rate that is only usual for a format obliges nobody, but is what can be resampled to."""
+        return self.model.sample_rate or (self.model.usual_rate if self.rate_policy == "resample" else None)
+
+    def _doubts(self, signal: Signal) -> list[str]:
+        usual = self.model.usual_rate
+        if self._model_rate is not None or self.rate_policy == "ignore" or signal.sample_rate in (None, usual):
+            return []
+        return [
+            f"it has {signal.sample_rate} samples a second; the model's file tells no rate, and such models are run at "
+            f"{usual}: --rate-policy resample does so, and ignore says that this is right"
+        ] * (usual is not None)
+
+    def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
+        assert isinstance(work, Played)
+        if self.state_out is not None:
+            write_states(self.state_out, work.core.states)
+        return super()._outcome(task, [*work.notes, *notes], output, samples, work)
+
+    def _told(self, network: Network, rate: int | None) -> str:
+        """How it was done, in a few words."""
+        layers = ", ".join(f"{type(layer).__name__}({layer.hidden_size})" for layer in network.recurrent)
+        resampled = f" at {rate} Hz" if rate else ""
+        steps = "the whole input at once, as a layer is bidirectional" if network.bidirectional else str(self.block)
+        return f"{self.model.format} model of {layers}{resampled}; engine {self.engine}; steps of {steps}"
