@@ -90,7 +90,7 @@ def test_blocks_and_readers_show_in_no_bit(amp: str, tmp_path: Path, convtool: C
     assert (tmp_path / "0.wav").read_bytes() == (tmp_path / "1.wav").read_bytes() == (tmp_path / "2.wav").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["s.npz", "s.safetensors", "s.pt"])
+@pytest.mark.parametrize("name", ["s.npz", "s.safetensors", "s.pt", "state"])
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 def test_two_halves_with_a_state_are_the_whole(
     kind: type[nn.LSTM], name: str, tmp_path: Path, convtool: Convtool
@@ -408,10 +408,10 @@ def test_what_can_not_be_compared(amp: str, tmp_path: Path, convtool: Convtool) 
         (["x.npy", "--condition", "1"], "--condition is for 1 more inputs; the model has no input but the signal"),
         (["x.npy", "--condition", "a"], "'a' is no list of numbers, such as 0.5,1"),
         (["x.npy", "--condition", "inf"], "'inf' is no list of numbers"),
-        (["x.npy", "--state-out", "s.txt"], "'s.txt': a state goes into .npz, .safetensors, .pt"),
+        (["x.npy", "--state-out", "s.txt"], "'s.txt' has the name of another kind of file; a state goes into .npz"),
         (["x.npy", "--state-in", "s.npz", "--prewarm", "1"], "--prewarm is for a model that begins"),
         (["x.npy", "x.npy", "--state-out", "s.npz"], "--state-out keeps the state after one input; 2 were given"),
-        (["x.npy", "-o", "old.npy", "--state-out", "old.npz"], "old.npz exists"),
+        (["x.npy", "-o", "old.npy", "--state-out", "old.npz"], "old.npz exists; give --overwrite or another name"),
         (["x.npy", "-o", "s.npz", "--state-out", "s.npz", "--format", "npy"], "s.npz"),
         (["x.npy", "-o", "amp.json", "--format", "npy", "--overwrite"], "amp.json"),
     ],
@@ -438,6 +438,7 @@ def test_wrong_usage_is_told_before_any_work(
         ),
         ({"layers.0.h": np.zeros(8), "layers.0.c": np.zeros(8)}, "'layers.0' is no state: expected finite numbers"),
         ({"layers.0.h": np.full((1, 8), np.nan)}, "'layers.0' is no state"),
+        ({"layers.0.h": np.full((1, 8), 1e300)}, "'layers.0' is no state"),
         ({"layers.0.h": np.zeros((1, 8), int)}, "'layers.0' is no state"),
         ({"batch": np.zeros((1, 8))}, "it holds 'batch'; expected what --state-out writes"),
         ({}, "it holds nothing"),

@@ -209,6 +209,7 @@ def test_vectors_in_any_shape(given: Any, expected: Any, tmp_path: Path) -> None
         ({"output_batch": X}, "'input_batch' is missing"),
         ({"input_batch": X, "output_batch": Y[:2]}, "'input_batch' has 3 samples, and 'output_batch' 2"),
         ({"input_batch": [], "output_batch": Y}, "'input_batch' has the shape (0,)"),
+        ({"input_batch": [1e39, 0], "output_batch": [0, 0]}, "'input_batch' has values that are NaN, infinite, or"),
         ({"input_batch": [X, X[:2]], "output_batch": Y}, "'input_batch' is ragged"),
         ({"input_batch": X, "output_batch": [None]}, "'output_batch' holds null"),
         ({"in_gain": "loud"}, "'in_gain' is the text 'loud'; expected a number"),
@@ -254,7 +255,11 @@ def edited(path: Path, document: Json, *keys: Any, value: Any) -> Path:
         ),
         (["layers", 1, "weights", 1], [0.5, 0.5], "'layers.1.bias' has the shape (2,); expected (1,)"),
         (["layers", 0, "weights", 0, 0, 3], "0.1", "'layers.0.kernel' holds the text '0.1'"),
-        (["layers", 0, "weights", 0, 0, 3], float("nan"), "has 1 values that are NaN or infinite"),
+        (
+            ["layers", 0, "weights", 0, 0, 3],
+            float("nan"),
+            "has 1 values that are NaN, infinite, or too large for float32",
+        ),
     ],
 )
 def test_wrong_rtneural_layers(keys: list[Any], value: Any, message: str, tmp_path: Path) -> None:
@@ -290,6 +295,9 @@ def test_a_gru_that_resets_before_the_product(tmp_path: Path) -> None:
         (["state_dict", "rec.bias_hh_l0"], [0.5] * 31, "'rec.bias_hh_l0' has the shape (31,); expected (32,)"),
         (["state_dict", "rec.bias_hh_l0"], 0.5, "'rec.bias_hh_l0'"),
         (["state_dict", "conv.weight"], [[[0.5]]], "tensor 'conv.weight', of the shape (1, 1, 1), is part of no LSTM"),
+        (["state_dict", "lin.weight"], [0.5] * 8, "tensor 'lin.weight' has the shape (8,); expected (8, 1)"),
+        (["state_dict", "rec.weight_hh_l0", 1], None, "'rec.weight_hh_l0' is ragged: null stands beside a list of 8"),
+        (["state_dict", "lin.bias"], [1e39], "tensor 'lin.bias' has 1 values that are NaN, infinite, or too large"),
         (["state_dict", "scale"], [0.5], "tensor 'scale', of the shape (1,), is part of no LSTM, GRU or dense layer"),
         (["state_dict", "rec.weight_ih_l0", 3], [True], "'rec.weight_ih_l0' holds true"),
         (["state_dict"], ..., "'state_dict' is missing"),
@@ -323,7 +331,7 @@ def test_a_head_without_a_bias(tmp_path: Path) -> None:
         (["config", "hidden_size"], 10**9, "an LSTM of input_size 1, hidden_size 1000000000"),
         (["config"], {"submodels": []}, "it is a container of models"),
         (["sample_rate"], "many", "'sample_rate' is the text 'many'"),
-        (["weights", 5], float("-inf"), "tensor 'layers.0.weight' has 1 values that are NaN or infinite"),
+        (["weights", 5], float("-inf"), "tensor 'layers.0.weight' has 1 values that are NaN, infinite"),
     ],
 )
 def test_wrong_nam_models(keys: list[Any], value: Any, message: str, tmp_path: Path) -> None:

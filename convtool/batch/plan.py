@@ -56,7 +56,8 @@ def plan(
         return tasks
     existing = [task for task in tasks if task.output is not None and _is_taken(task.output)]
     if not skip_existing:
-        refuse_existing([str(task.output) for task in existing] + list(also_written))
+        refuse_existing([str(task.output) for task in existing], skippable=True)
+        refuse_existing(also_written)
     skipped = {task.index for task in existing}
     return [Task(task.index, task.input, task.output, task.index in skipped) for task in tasks]
 
@@ -67,12 +68,13 @@ def refuse_collisions(written: Sequence[tuple[str, str]], read: Sequence[str]) -
     _refuse_inputs([path for path, _ in written], read)
 
 
-def refuse_existing(paths: Sequence[str]) -> None:
-    """Refuse to write where something stands."""
+def refuse_existing(paths: Sequence[str], *, skippable: bool = False) -> None:
+    """Refuse to write where something stands; with `skippable`, the command can leave it and go on."""
     clash = [path for path in paths if _is_taken(path)]
     if clash:
         more = f" (and {len(clash) - 1} more)" if len(clash) > 1 else ""
-        raise UsageError(f"{show(clash[0])} exists{more}; give --overwrite, --skip-existing or another -o")
+        ways = "--overwrite, --skip-existing or another -o" if skippable else "--overwrite or another name"
+        raise UsageError(f"{show(clash[0])} exists{more}; give {ways}")
 
 
 def _outputs(inputs: Sequence[Input], output: str, format: str | None) -> Iterator[tuple[Input, str]]:

@@ -63,5 +63,6 @@ def is_left(inputs: Sequence[Input], options: Mapping[str, Any], talk: Talk) -> 
         talk.note(f"{show(options['output'])} exists; left as it is")
         return True
     if not options["overwrite"]:
-        refuse_existing([place, *(path for path, _ in others)])
+        refuse_existing([place], skippable=True)
+        refuse_existing([path for path, _ in others])
     return False

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from convtool.weights.recurrent_models import RecurrentModel
 
 
-_STATES = ("npz", "safetensors", "pt")
 _WORK = {
     "INPUT": "inputs",
     "--input-list": "input_list",
@@ -51,11 +50,14 @@ def _condition(_: click.Context, param: click.Parameter, value: str) -> tuple[fl
 
 
 def _state_file(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    from convtool.files.formats import extension
+    from convtool.files.formats import extension, family
     from convtool.files.names import show
 
-    if value is not None and extension(value) not in _STATES:
-        raise click.BadParameter(f"'{show(value)}': a state goes into .{', .'.join(_STATES)}", param=param)
+    if value is not None and (family(extension(value)) or extension(value) == "json"):
+        raise click.BadParameter(
+            f"'{show(value)}' has the name of another kind of file; a state goes into .npz, .safetensors, .pt",
+            param=param,
+        )
     return value
 
 
@@ -101,7 +103,10 @@ def _state_file(_: click.Context, param: click.Parameter, value: str | None) -> 
 )
 @click.option("--state-in", callback=_state_file, metavar="FILE", help="Go on from what --state-out kept.")
 @click.option(
-    "--state-out", callback=_state_file, metavar="FILE", help="Keep the state after the last sample (.npz, .pt...)."
+    "--state-out",
+    callback=_state_file,
+    metavar="FILE",
+    help="Keep the state after the last sample: .npz, .safetensors, .pt.",
 )
 @click.option("--self-test", is_flag=True, help="Run the test vectors that MODEL carries, instead of an input.")
 @click.option("--compare", metavar="INPUT", help="Run both engines over INPUT; print their difference and times.")

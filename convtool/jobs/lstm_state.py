@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from convtool.errors import ConvtoolError, InputError
 from convtool.files.arrays import Array, create
+from convtool.files.arrays.npz import NpzFile
+from convtool.files.formats import extension
 from convtool.files.names import show
 from convtool.jobs.lstm_network import Place
 from convtool.weights import open_weights
+from convtool.weights.recurrent_layers import count_unfit
 
 if TYPE_CHECKING:
     from convtool.ops.recurrent import State
@@ -20,13 +21,14 @@ _PARTS = ("h", "c")
 
 
 def write_states(path: str, states: Sequence[State]) -> None:
-    """Write the state of each layer, whole or not at all."""
+    """Write the state of each layer, whole or not at all: as NPZ unless `path` names safetensors or torch."""
     arrays = {
         f"layers.{number}.{part}": values[0].cpu().numpy()
         for number, state in enumerate(states)
         for part, values in zip(_PARTS, state, strict=False)
     }
-    file = create(path, [Array(name, values.dtype.name, values.shape) for name, values in arrays.items()], {})
+    make = create if extension(path) in ("safetensors", "pt", "pth") else NpzFile
+    file = make(path, [Array(name, values.dtype.name, values.shape) for name, values in arrays.items()], {})
     try:
         for name, values in arrays.items():
             file.write(name, 0, values)
@@ -48,7 +50,7 @@ def read_states(path: str, place: Place) -> list[State]:
         raise InputError(f"--state-in {show(path)}: {error}") from error
     states: list[State] = []
     while parts := [found.pop(name) for part in _PARTS if (name := f"layers.{len(states)}.{part}") in found]:
-        if not all(part.dtype.kind == "f" and part.ndim == 2 and np.isfinite(part).all() for part in parts):
+        if not all(part.dtype.kind == "f" and part.ndim == 2 and not count_unfit(part) for part in parts):
             raise InputError(f"--state-in {show(path)}: 'layers.{len(states)}' is no state: expected finite numbers")
         states.append(tuple(place.tensor(part)[None] for part in parts))
     if found or not states:

@@ -104,9 +104,10 @@ def json_numbers(value: Any, name: str) -> tuple[tuple[int, ...], array[float]]:
         shape += (len(first),)
         if len(shape) > _DIMENSIONS:
             raise InputError(f"{name!r} has lists nested deeper than {_DIMENSIONS}")
-        odd = next((item for item in items if not isinstance(item, list) or len(item) != shape[-1]), None)
+        odd = next((index for index, item in enumerate(items) if not _is_list(item, shape[-1])), None)
         if odd is not None:
-            what = f"a list of {len(odd)}" if isinstance(odd, list) else json_kind(odd)
+            beside = items[odd]
+            what = f"a list of {len(beside)}" if isinstance(beside, list) else json_kind(beside)
             raise InputError(f"{name!r} is ragged: {what} stands beside a list of {shape[-1]}")
         items = list(chain.from_iterable(items))
         first = items[0] if items else None
@@ -117,3 +118,7 @@ def json_numbers(value: Any, name: str) -> tuple[tuple[int, ...], array[float]]:
         return shape, array("d", items)
     except OverflowError as error:
         raise InputError(f"{name!r} holds a whole number past what float64 holds") from error
+
+
+def _is_list(value: Any, length: int) -> bool:
+    return isinstance(value, list) and len(value) == length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -176,7 +177,7 @@ def _layers(part: _Part, file: WeightFile) -> Iterator[Layer]:
     config = next(iter(part.tensors.values())).config
     if part.kind == "dense":
         outputs = part.shape("weight")[0]
-        part.expect({"weight": (outputs, part.shape("weight")[1])})
+        part.expect({"weight": (outputs, math.prod(part.shape("weight")[1:]))})
         if "bias" in part.tensors:
             part.expect({"bias": (outputs,)})
         _check_units(name, config, outputs)
@@ -229,20 +230,26 @@ def _values(tensors: Mapping[str, TensorInfo], file: WeightFile) -> dict[str, ND
 
 
 def finite_values(file: WeightFile, tensor: TensorInfo) -> NDArray[Any]:
-    """The values of `tensor`, which must be real and finite.
+    """The values of `tensor`, which must be real, finite, and within what float32 holds.
 
     Raises:
         InputError: they are not, or can't be read.
     """
-    import numpy as np
 
     values = file.values(tensor)
     if values.dtype.kind != "f":
         raise InputError(f"tensor {tensor.name!r} is {tensor.dtype}; expected floating-point numbers")
-    bad = int(np.count_nonzero(~np.isfinite(values)))
+    bad = count_unfit(values)
     if bad:
-        raise InputError(f"tensor {tensor.name!r} has {bad} values that are NaN or infinite")
+        raise InputError(f"tensor {tensor.name!r} has {bad} values that are NaN, infinite, or too large for float32")
     return values
+
+
+def count_unfit(values: NDArray[Any]) -> int:
+    """How many of `values` a model in float32 can't be run with."""
+    import numpy as np
+
+    return int(np.count_nonzero(~(np.abs(values) <= np.finfo(np.float32).max)))
 
 
 def _known(activation: Any, name: str) -> str | None:

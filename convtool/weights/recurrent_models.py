@@ -33,6 +33,7 @@ from convtool.weights.recurrent_layers import (
     Layer,
     RecurrentLayer,
     chained,
+    count_unfit,
     finite_values,
     read_layers,
 )
@@ -225,6 +226,8 @@ def _vectors(document: Mapping[str, Any], model: RecurrentModel) -> tuple[NDArra
         if not numbers or len(numbers) % width:
             raise InputError(f"{key!r} has the shape {shape}; expected {width} numbers for each sample")
         found.append(np.array(numbers).reshape(-1, width))
+        if count_unfit(found[-1]):
+            raise InputError(f"{key!r} has values that are NaN, infinite, or too large for float32")
     if len(found[0]) != len(found[1]):
         raise InputError(f"'input_batch' has {len(found[0])} samples, and 'output_batch' {len(found[1])}")
     return found[0], found[1]
