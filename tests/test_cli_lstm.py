@@ -146,6 +146,8 @@ def test_a_folder_comes_out_as_each_file_alone(amp: str, tmp_path: Path, convtoo
 
 def test_an_amplifier_and_its_cabinet_in_one_pipe(amp: str, tmp_path: Path, program: Any) -> None:
     wav(tmp_path / "di.wav", noise(1, 50000))
+    for folder in ("takes", "takes/live"):
+        wav(tmp_path / folder / "di.wav", noise(1, 50000))
     wav(tmp_path / "cab.wav", noise(1, 300) / 20)
     piped = program("lstm", amp, tmp_path / "di.wav", "-o", "-", "--format", "wav")
     assert piped.code == 0
@@ -154,6 +156,9 @@ def test_an_amplifier_and_its_cabinet_in_one_pipe(amp: str, tmp_path: Path, prog
     assert program("lstm", amp, tmp_path / "di.wav", "-o", tmp_path / "amped.wav").code == 0
     run = program("convolve", tmp_path / "amped.wav", "-k", tmp_path / "cab.wav", "-o", tmp_path / "filed.wav")
     assert run.code == 0
+    assert program("lstm", amp, tmp_path / "takes", "-o", "amped/").code == 0
+    assert program("convolve", "amped/", "-k", tmp_path / "cab.wav", "-o", "out/").code == 0
+    np.testing.assert_array_equal(heard(tmp_path / "out" / "live" / "di.wav"), heard(tmp_path / "piped.wav"))
     assert heard(tmp_path / "piped.wav").shape == (1, 50299)
     np.testing.assert_array_equal(heard(tmp_path / "piped.wav"), heard(tmp_path / "filed.wav"))
 

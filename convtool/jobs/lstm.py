@@ -95,7 +95,7 @@ class LstmJob(SignalJob):
             full_scale=None,
             frames=None,
             flat=signal.flat and channels == 1,
-            names=signal.names if channels == signal.channels else None,
+            names=signal.names if network.inputs == network.outputs == 1 else None,
         )
         told, notes = self._told(network, rate), self._doubts(signal)
         return Played(operation=operation, ingest=ingest, result=result, method=lambda: told, core=core, notes=notes)
@@ -132,13 +132,14 @@ class LstmJob(SignalJob):
         return self.model.sample_rate or (self.model.usual_rate if self.rate_policy == "resample" else None)
 
     def _doubts(self, signal: Signal) -> list[str]:
+        """What a file that tells no rate leaves open."""
         usual = self.model.usual_rate
-        if self._model_rate is not None or self.rate_policy == "ignore" or signal.sample_rate in (None, usual):
+        if usual is None or self.rate_policy != "error" or signal.sample_rate in (None, usual):
             return []
         return [
             f"it has {signal.sample_rate} samples a second; the model's file tells no rate, and such models are run at "
             f"{usual}: --rate-policy resample does so, and ignore says that this is right"
-        ] * (usual is not None)
+        ]
 
     def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
         assert isinstance(work, Played)
