@@ -278,6 +278,13 @@ def test_groups_are_no_larger_than_what_keeps_a_process_busy(make: Any) -> None:
     assert ["shared" in outcome.remarks[0] for outcome in outcomes] == [True] * 32 + [False]
 
 
+def test_with_fail_fast_no_group_goes_on_behind_a_failure() -> None:
+    with local(1) as executor:
+        outcomes = run_all(ActTogether(), tasks_of("a", "refuse", "b"), executor, fail_fast=True)
+    assert [outcome.status for outcome in outcomes] == ["written", "failed"]
+    assert not any("shared" in remark for outcome in outcomes for remark in outcome.remarks)
+
+
 def test_of_a_group_only_the_one_that_kills_its_worker_fails() -> None:
     with local(2) as executor:
         outcomes = run_all(ActTogether(), tasks_of("a", "abort", "b", "c", "d", "refuse"), executor, workers=2)

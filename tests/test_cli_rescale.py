@@ -306,7 +306,10 @@ def test_a_bad_source_ends_all_before_anything_is_written(convtool: Convtool) ->
         ("x.npy --params p.json --fit x.npy", "--fit is for a range that is yet to be found, and --params brings one"),
         ("x.npy --params p.json --save q.json", "--save is for a range that is yet to be found"),
         ("x.npy --params clip.json --invert", "--invert can't undo clip"),
-        ("x.npy --range 0:1 --save p.json", "--save p.json exists; give --overwrite or another name"),
+        (
+            "x.npy --range 0:1 --save p.json",
+            "--save p.json exists; give --overwrite, or --params to go by what it keeps",
+        ),
         ("x.npy --range 0:1 --save x.npy --overwrite", "the output x.npy is the input x.npy; write elsewhere"),
         ("y.npy --range 0:1 --fit x.npy --save x.npy --overwrite", "the output x.npy is the input x.npy"),
         ("x.npy --range 0:1 --fit y.npy --save link.npy --overwrite", "the output link.npy is the input x.npy"),

@@ -92,10 +92,10 @@ def run_all(
 
     Without an executor the tasks run here, one by one; with one that has several workers, their inputs are shared out
     among these before any process gets several at a time. With `fail_fast` the tasks behind the first failure are left
-    out.
+    out, and each is handed out alone.
     """
     outcomes: list[Outcome] = []
-    for outcome in _results(job, tasks, executor, workers):
+    for outcome in _results(job, tasks, executor, len(tasks) if fail_fast else workers):
         outcomes.append(outcome)
         done(outcome)
         if fail_fast and outcome.status == "failed":

@@ -192,7 +192,7 @@ def _refuse_taken(save: str, io: Io, report: str | None, read: Sequence[str]) ->
     from convtool.files.names import show
 
     if os.path.lexists(save) and not is_special(save) and not io.overwrite:
-        raise UsageError(f"--save {show(save)} exists; give --overwrite or another name")
+        raise UsageError(f"--save {show(save)} exists; give --overwrite, or --params to go by what it keeps")
     written = [(save, "--save"), *([(report, "--report")] if report else [])]
     refuse_collisions(written, [*read, *(item.value for item in expand(io.inputs)[0])])
 
