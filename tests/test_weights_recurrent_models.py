@@ -126,6 +126,15 @@ def test_several_layers_of_amplifier_models(format: str, tmp_path: Path) -> None
     check(read_model(write(tmp_path / name, rnn, linear)), rnn, linear, summed=format == "nam")
 
 
+def test_the_weights_of_a_cell(tmp_path: Path) -> None:
+    rnn, linear = models.modules()
+    cell = {name.removesuffix("_l0"): value for name, value in models.state_dict(rnn, linear).items()}
+    torch.save(cell, tmp_path / "m.pt")
+    check(read_model(str(tmp_path / "m.pt")), rnn, linear)
+    torch.save({**cell, "rnn.bias_ih_l0": rnn.bias_ih_l0}, tmp_path / "both.pt")
+    assert refusal(tmp_path / "both.pt") == "tensors 'rnn.bias_ih' and 'rnn.bias_ih_l0' play the same part"
+
+
 def test_a_checkpoint_with_its_optimiser(tmp_path: Path) -> None:
     rnn, linear = models.modules()
     optimiser = {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": []}

@@ -167,7 +167,10 @@ def _parts(described: Sequence[Described]) -> list[_Part]:
             )
         if kind != "dense":
             name += f"_l{each.level}" + "_reverse" * each.reverse
-        parts.setdefault(each.prefix, _Part(each.prefix, kind)).tensors[name] = tensor
+        tensors = parts.setdefault(each.prefix, _Part(each.prefix, kind)).tensors
+        if name in tensors:
+            raise InputError(f"tensors {tensors[name].name!r} and {tensor.name!r} play the same part")
+        tensors[name] = tensor
     return list(parts.values())
 
 
