@@ -10,7 +10,7 @@ import pytest
 
 from convtool.batch.plan import plan
 from convtool.errors import UsageError
-from convtool.files.inputs import Input
+from convtool.signals.inputs import Input
 
 
 @pytest.fixture(autouse=True)

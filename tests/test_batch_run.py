@@ -20,7 +20,7 @@ from convtool.batch.outcome import Outcome
 from convtool.batch.plan import Task
 from convtool.batch.run import perform, run_all
 from convtool.errors import CheckFailed, InputError
-from convtool.files.inputs import Input
+from convtool.signals.inputs import Input
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from torch.nn import functional
 from convtool.cli.local_var import STATS, command
 from convtool.cli.main import cli
 from convtool.cli.options import LENGTH
-from convtool.files.signal import Block
+from convtool.signals.signal import Block
 from tests.reference_stats import grid_windows, of_window, padded, windows
 
 Convtool = Callable[..., Any]

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from convtool.cli.main import cli
 from convtool.cli.rescale import command
-from convtool.files.signal import Block
+from convtool.signals.signal import Block
 
 Convtool = Callable[..., Any]
 RATE = 8000

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
+from convtool.arrays.writing import Array, create
+from convtool.arrays.zip.crc import PieceCrc
 from convtool.errors import OutputError, UsageError
-from convtool.files.arrays import Array, create
-from convtool.files.arrays.crc import PieceCrc
 
 ARRAYS = [
     Array("batch", "float32", (3, 2, 5)),

@@ -20,11 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convtool.errors import InputError, OutputError, UsageError
-from convtool.files.audio import AudioWriter, choose_subtype, open_audio
-from convtool.files.pcm import Encoded, as_frames, quantise
-from convtool.files.signal import Reader, Signal, as_float
 from convtool.files.source import Source
-from convtool.files.wav import WavFile, is_unstated
+from convtool.signals.audio import AudioWriter, choose_subtype, open_audio
+from convtool.signals.pcm import Encoded, as_frames, quantise
+from convtool.signals.signal import Reader, Signal, as_float
+from convtool.signals.wav import WavFile, is_unstated
 
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "ALAC_16": 16}
 ALL_PCM = ["PCM_16", "PCM_24", "PCM_32"]

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convtool.errors import InputError
-from convtool.files.csv import CsvReader, CsvWriter
-from convtool.files.signal import Signal
 from convtool.files.source import Source
+from convtool.signals.signal import Signal
+from convtool.signals.text import CsvReader, CsvWriter
 
 
 def opened(text: str | bytes, **options: Any) -> CsvReader:
@@ -256,7 +256,7 @@ def test_a_column_that_was_not_chosen_may_hold_any_integer() -> None:
 
 
 def test_in_a_long_text_integers_stay_exact_or_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convtool.files.csv.CHUNK", 64)
+    monkeypatch.setattr("convtool.signals.text.CHUNK", 64)
     rows = "1\n" * 100
     assert read(f"{rows}9007199254740992\n-18014398509481988\n")[0][-2:] == [2**53, -(2**54) - 4]
     assert read(f"{rows}9007199254740993\n", exact=False)[0][-1] == 2.0**53
@@ -295,12 +295,12 @@ def outcome(text: str) -> tuple[Any, ...]:
 def test_any_chunk_size_reads_the_same(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = outcome(text)
     for chunk in range(1, len(text) + 3):
-        monkeypatch.setattr("convtool.files.csv.CHUNK", chunk)
+        monkeypatch.setattr("convtool.signals.text.CHUNK", chunk)
         assert outcome(text) == whole
 
 
 def test_chunks_of_a_long_text_hold_the_numbers_and_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convtool.files.csv.CHUNK", 1000)
+    monkeypatch.setattr("convtool.signals.text.CHUNK", 1000)
     numbers = np.arange(20_000).reshape(-1, 2) / 8
     text = "".join(f"{a},{b}\r\n" for a, b in numbers)
     np.testing.assert_array_equal(read(text), numbers.T)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from convtool.errors import UsageError
-from convtool.files.inputs import Input, expand, looks_like_numbers, read_list
+from convtool.signals.inputs import Input, expand, looks_like_numbers, read_list
 
 
 @pytest.fixture(autouse=True)

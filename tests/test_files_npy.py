@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from convtool.errors import InputError
-from convtool.files.npy import NpyReader, NpyWriter
-from convtool.files.signal import Signal
 from convtool.files.source import Source
+from convtool.signals.npy import NpyReader, NpyWriter
+from convtool.signals.signal import Signal
 
 SHAPES = [("NCT", (7,)), ("NCT", (3, 7)), ("NCT", (2, 3, 7)), ("NTC", (7,)), ("NTC", (7, 3)), ("NTC", (2, 7, 3))]
 REAL = ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"]
@@ -236,7 +236,7 @@ def write(path: Path, blocks: list[np.ndarray], **signal: Any) -> np.ndarray:
 def test_what_is_written_is_what_numpy_reads(
     tmp_path: Path, layout: str, shape: tuple[int, ...], dtype: str, samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convtool.files.npy.CHUNK", 20)
+    monkeypatch.setattr("convtool.signals.npy.CHUNK", 20)
     array = ramp(shape, dtype)
     whole = time_last(array, layout)
     blocks = [whole[..., at : at + samples] for at in range(0, 7, samples)]

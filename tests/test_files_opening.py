@@ -16,9 +16,9 @@ import pytest
 import soundfile
 
 from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
-from convtool.files.inputs import Input
-from convtool.files.opening import Output, ReadOptions, WriteOptions, check_format, open_reader
-from convtool.files.signal import Signal, as_float
+from convtool.signals.inputs import Input
+from convtool.signals.opening import Output, ReadOptions, WriteOptions, check_format, open_reader
+from convtool.signals.signal import Signal, as_float
 
 RAMP = np.arange(-4, 4) / 8
 SIGNAL = Signal("CSV", 1, "float64", flat=True)

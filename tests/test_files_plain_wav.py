@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from convtool.files.inputs import Input
-from convtool.files.opening import ReadOptions, open_reader
-from convtool.files.plain_wav import open_plain_wav
+from convtool.signals.inputs import Input
+from convtool.signals.opening import ReadOptions, open_reader
+from convtool.signals.plain_wav import open_plain_wav
 
 
 def chunk(name: bytes, data: bytes) -> bytes:

@@ -17,13 +17,16 @@ import convtool
 ROOT = Path(convtool.__file__).parent
 LIBRARIES = {"torch", "numpy", "soundfile", "rich", "matplotlib"}
 MAY_IMPORT = {
-    "cli": {"cli", "jobs", "batch", "files", "ops", "weights", "plots", "errors", ""},
-    "jobs": {"jobs", "batch", "files", "ops", "weights", "plots", "errors"},
-    "batch": {"batch", "files", "errors"},
-    "files": {"files", "errors"},
-    "ops": {"ops", "errors"},
-    "weights": {"weights", "errors"},
+    "cli": {"cli", "jobs", "batch", "models", "weights", "signals", "ops", "plots", "arrays", "files", "errors", ""},
+    "jobs": {"jobs", "batch", "models", "weights", "signals", "ops", "plots", "arrays", "files", "errors"},
+    "batch": {"batch", "signals", "files", "errors"},
+    "models": {"models", "weights", "arrays", "files", "errors"},
+    "weights": {"weights", "arrays", "files", "errors"},
+    "signals": {"signals", "files", "errors"},
     "plots": {"plots", "errors"},
+    "ops": {"ops", "errors"},
+    "arrays": {"arrays", "files", "errors"},
+    "files": {"files", "errors"},
     "errors": set(),
     "__main__": {"cli"},
     "__init__": set(),

@@ -19,14 +19,14 @@ import torch
 from convtool.batch.outcome import Outcome
 from convtool.batch.plan import Task
 from convtool.errors import CheckFailed, InputError, UsageError
-from convtool.files.inputs import Input
-from convtool.files.opening import Output, ReadOptions, WriteOptions
-from convtool.files.signal import Block, Reader, Signal
 from convtool.jobs import backend, record, signal_job, stream
 from convtool.jobs.convolve import ConvolveJob
 from convtool.jobs.kernel import Kernel, Shaping, load, path_of, shape
 from convtool.jobs.stream import Ingest, Stream, read_ahead
 from convtool.ops.convolution import Convolution
+from convtool.signals.inputs import Input
+from convtool.signals.opening import Output, ReadOptions, WriteOptions
+from convtool.signals.signal import Block, Reader, Signal
 
 MONO, STEREO = Signal("WAV", 1, "float32", 44100), Signal("WAV", 2, "float32", 44100)
 H = np.array([[3.0, -4.0, 0.5, 0.1]])

@@ -14,12 +14,12 @@ import soundfile
 from convtool import plots
 from convtool.batch.plan import Task
 from convtool.errors import InputError
-from convtool.files.inputs import Input
-from convtool.files.signal import Block, Signal
 from convtool.jobs import record
 from convtool.jobs.grid import GridIngest
-from convtool.jobs.length import Length
 from convtool.jobs.local_var import LocalVarJob
+from convtool.signals.inputs import Input
+from convtool.signals.length import Length
+from convtool.signals.signal import Block, Signal
 
 ONE = (Length.parse("1"),)
 TWO = (Length.parse("2"),)

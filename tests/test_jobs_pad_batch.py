@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from convtool.arrays.writing import ArrayFile
 from convtool.errors import InputError, OutputError
-from convtool.files.arrays import ArrayFile
-from convtool.files.inputs import Input
 from convtool.jobs import batch_rows, batch_store, pad_batch
 from convtool.jobs.batch_store import ShardFolder, SingleFile
 from convtool.jobs.batch_writing import Padding, keep_freed_memory
 from convtool.jobs.pad_batch import Grouping, PadBatch
 from convtool.jobs.side_by_side import side_by_side
+from convtool.signals.inputs import Input
 
 RATE = 8000
 
@@ -94,7 +94,7 @@ def test_what_an_interrupted_run_counted_is_recalled(tmp_path: Path, monkeypatch
 def test_a_lie_that_makes_a_row_unfit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = recordings(tmp_path / "takes", [5, 4])
     from convtool.jobs.batch_rows import RowOptions
-    from convtool.jobs.length import Length
+    from convtool.signals.length import Length
 
     job = PadBatch(rows=RowOptions(max_length=Length.parse("4")), grouping=Grouping(strategy="single"))
     lying(monkeypatch, "0.wav", 3)

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from convtool.batch.plan import Task
 from convtool.errors import CheckFailed, InputError, OutputError
-from convtool.files.inputs import Input, expand
-from convtool.files.opening import ReadOptions
 from convtool.jobs.params import Channel, Params, parse_range, range_text, read_params
 from convtool.jobs.range_fit import Fitting, fit_all
 from convtool.jobs.rescale import RescaleJob
+from convtool.signals.inputs import Input, expand
+from convtool.signals.opening import ReadOptions
 
 ASKED = Params("minmax", -1.0, 1.0)
 GOOD: dict[str, Any] = {

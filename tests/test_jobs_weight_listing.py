@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from convtool.arrays.description import TensorInfo
 from convtool.errors import InputError
 from convtool.jobs.weight_listing import list_weights, statistics
-from convtool.weights.description import TensorInfo
 from tests.weight_arrays import Arrays, info
 
 CONV = np.arange(-6, 18, dtype=np.float32).reshape(4, 2, 3)
@@ -102,7 +102,7 @@ def test_json_with_statistics_notes_and_metadata() -> None:
 
 
 def test_a_file_by_torch(tmp_path: Path) -> None:
-    from convtool.weights import open_weights
+    from convtool.arrays import open_weights
 
     module = torch.nn.Sequential(torch.nn.Conv1d(2, 4, 3), torch.nn.BatchNorm1d(4), torch.nn.LSTM(4, 5))
     torch.save({"state_dict": module.state_dict(), "epoch": 3}, tmp_path / "m.pt")

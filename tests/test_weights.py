@@ -15,9 +15,9 @@ import torch
 from onnx import helper, numpy_helper
 from safetensors.torch import save_file
 
+from convtool.arrays import TensorInfo, WeightFile, description, open_weights
 from convtool.errors import InputError
-from convtool.weights import TensorInfo, WeightFile, description, open_weights
-from convtool.weights.converted import ConvertedFile
+from convtool.weights.conversion.file import ConvertedFile
 from convtool.weights.layouts import describe
 
 ARRAY = np.arange(24, dtype=np.float32).reshape(4, 2, 3) - 3
@@ -84,7 +84,7 @@ def test_what_a_file_can_not_be_opened_as(tmp_path: Path, monkeypatch: pytest.Mo
     def lost(path: str) -> WeightFile:
         raise FileNotFoundError(2, "No such file or directory", path)
 
-    monkeypatch.setattr("convtool.weights.safetensors.ShardedSafetensors", lost)
+    monkeypatch.setattr("convtool.arrays.safetensors.reader.ShardedSafetensors", lost)
     with pytest.raises(InputError, match=r"^can't be read: No such file"):
         open_weights(str(tmp_path / "a.index.json"))
 
@@ -144,6 +144,6 @@ def test_a_converted_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (converted.layout, converted.format, tensor.name, tensor.shape) == ("torch", "npz", "dense.weight", (3, 2))
     assert [each.kind for each in converted.described] == ["dense"]
     np.testing.assert_array_equal(converted.values(tensor), [[1, 4], [2, 5], [3, 6]])
-    monkeypatch.setattr("convtool.weights.converted.PIECE_BYTES", 32)
+    monkeypatch.setattr("convtool.weights.conversion.file.PIECE_BYTES", 32)
     pieces = [piece.tolist() for piece in converted.pieces(tensor)]
     assert pieces == [[1, 4, 2, 5], [3, 6]]

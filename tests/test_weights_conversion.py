@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from convtool.weights.conversion import convert
-from convtool.weights.description import TensorInfo
+from convtool.arrays.description import TensorInfo
+from convtool.weights.conversion.tensors import convert
+from convtool.weights.filters import as_filters
 from convtool.weights.layouts import describe
-from convtool.weights.views import as_filters
 from tests import reference_layers as keras
 from tests import reference_onnx as onnx
 from tests.weight_arrays import Array, Arrays, arrays_of, info, model, rnn, signal, through, torch_output
@@ -439,8 +439,8 @@ def test_flags_and_narrow_types_are_kept() -> None:
 def test_headers_need_neither_numpy_nor_torch() -> None:
     script = (
         "import sys\n"
-        "from convtool.weights.conversion import convert\n"
-        "from convtool.weights.description import TensorInfo\n"
+        "from convtool.weights.conversion.tensors import convert\n"
+        "from convtool.arrays.description import TensorInfo\n"
         "from convtool.weights.layouts import describe\n"
         f"tensors = [TensorInfo(name, shape, 'float32', 4) for name, shape in {TORCH_LSTM}.items()]\n"
         "for to in 'keras', 'onnx': print([each.described.tensor.shape for each in convert(describe(tensors, "

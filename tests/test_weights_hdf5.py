@@ -19,10 +19,13 @@ from h5py import h5d, h5p, h5s, h5t, h5z
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convtool.arrays import open_weights
+from convtool.arrays.hdf5 import child as hdf5_child
+from convtool.arrays.hdf5 import process as hdf5_process
+from convtool.arrays.hdf5 import walk as hdf5_walk
+from convtool.arrays.hdf5.process import Hdf5Process, slabs
+from convtool.arrays.keras.hdf5_file import Hdf5File
 from convtool.errors import InputError, UsageError
-from convtool.weights import hdf5_child, hdf5_process, hdf5_walk, open_weights
-from convtool.weights.hdf5 import Hdf5File
-from convtool.weights.hdf5_process import Hdf5Process, slabs
 
 
 @pytest.fixture
@@ -90,8 +93,8 @@ LAYOUTS: list[dict[str, Any]] = [
 def test_pieces_of_every_layout_join_to_the_whole(
     path: Path, layout: dict[str, Any], piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convtool.weights.hdf5.PIECE_BYTES", piece)
-    monkeypatch.setattr("convtool.weights.hdf5_process.PIECE_BYTES", piece)
+    monkeypatch.setattr("convtool.arrays.keras.hdf5_file.PIECE_BYTES", piece)
+    monkeypatch.setattr("convtool.arrays.hdf5.process.PIECE_BYTES", piece)
     array = ramp((6, 7, 9), "i4")
     with h5py.File(path, "w") as file:
         file.create_dataset("a", data=array, **layout)
@@ -102,7 +105,7 @@ def test_pieces_of_every_layout_join_to_the_whole(
 
 
 def test_two_tensors_read_in_turns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convtool.weights.hdf5_process.PIECE_BYTES", 80)
+    monkeypatch.setattr("convtool.arrays.hdf5.process.PIECE_BYTES", 80)
     with h5py.File(path, "w") as file:
         file["a"], file["b"] = np.arange(100.0), -np.arange(100.0)
     with Hdf5File(str(path)) as opened:
@@ -364,9 +367,9 @@ def file() -> Any:
 @pytest.mark.parametrize(
     ("limit", "value", "message"),
     [
-        ("hdf5_walk._LINKS_LIMIT", 7, "it has more than 7 groups and datasets"),
-        ("hdf5_walk._TEXT_LIMIT", 40, "its names and attributes take more than 40 bytes"),
-        ("hdf5_child._LISTING_LIMIT", 100, "its listing takes more than 100 bytes"),
+        ("walk._LINKS_LIMIT", 7, "it has more than 7 groups and datasets"),
+        ("walk._TEXT_LIMIT", 40, "its names and attributes take more than 40 bytes"),
+        ("child._LISTING_LIMIT", 100, "its listing takes more than 100 bytes"),
     ],
 )
 def test_more_than_is_taken(
@@ -375,7 +378,7 @@ def test_more_than_is_taken(
     for index in range(4):
         file[f"group{index}/w"] = [1.0]
     assert len(listing(file)["datasets"]) == 4
-    monkeypatch.setattr(f"convtool.weights.{limit}", value)
+    monkeypatch.setattr(f"convtool.arrays.hdf5.{limit}", value)
     assert answer(file) == (b"E", message.encode())
 
 
@@ -508,7 +511,7 @@ def test_the_child_can_open_no_file_and_load_no_plug_in(child: Run, monkeypatch:
 
 REPORT = """
 import json, os
-from convtool.weights import hdf5_child
+from convtool.arrays.hdf5 import child as hdf5_child
 def answer(*_):
     try:
         number = os.open("/dev/null", os.O_RDONLY)
@@ -532,7 +535,7 @@ def test_listing_imports_neither_h5py_nor_numpy(path: Path, tmp_path: Path) -> N
     with h5py.File(path, "w") as file:
         file["w"] = [1.0]
     script = (
-        "import sys; from convtool.weights import open_weights\n"
+        "import sys; from convtool.arrays import open_weights\n"
         f"with open_weights({str(path)!r}) as file: print(file.tensors[0].name, {{'h5py', 'numpy'}} & {{*sys.modules}})"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)

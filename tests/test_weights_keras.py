@@ -16,12 +16,13 @@ import h5py
 import numpy as np
 import pytest
 
+from convtool.arrays import open_weights
+from convtool.arrays.keras import config as keras_config
+from convtool.arrays.keras.archive import KerasFile
+from convtool.arrays.keras.config import Layer, kind_of_key, lambdas, parse, snake_case
+from convtool.arrays.keras.hdf5_file import Hdf5File
+from convtool.arrays.keras.names import natural
 from convtool.errors import InputError
-from convtool.weights import keras_config, open_weights
-from convtool.weights.hdf5 import Hdf5File
-from convtool.weights.keras import KerasFile
-from convtool.weights.keras_config import Layer, kind_of_key, lambdas, parse, snake_case
-from convtool.weights.keras_names import natural
 
 SCRIPT = """
 import inspect, json, keras, numpy as np
@@ -550,7 +551,7 @@ def test_no_room_for_the_weights(archive: Callable[..., Path], monkeypatch: pyte
 def test_configurations_that_the_weights_are_read_without(
     archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convtool.weights.keras.CONFIG_LIMIT", 20)
+    monkeypatch.setattr("convtool.arrays.keras.archive.CONFIG_LIMIT", 20)
     path = archive({"config.json": b" " * 21, "metadata.json": b"[3]", "model.weights.h5": WEIGHTS})
     with KerasFile(str(path)) as file:
         assert file.notes == ["member 'config.json' unpacks to 21 bytes; the limit is 20"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from convtool.weights.description import TensorInfo
+from convtool.arrays.description import TensorInfo
 from convtool.weights.layouts import Described, describe
 from tests.weight_arrays import info
 

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from convtool.weights.narrow import NARROW, widen
+from convtool.arrays.narrow import NARROW, widen
 
 
 @pytest.mark.parametrize("dtype", sorted(NARROW))

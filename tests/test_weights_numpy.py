@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from convtool.arrays import open_weights, raw
+from convtool.arrays.description import TensorInfo
+from convtool.arrays.numpy import reader as numpy_files
+from convtool.arrays.numpy.reader import NpyFile, NpzFile
+from convtool.arrays.zip import archive as zips
 from convtool.errors import InputError
-from convtool.weights import numpy_files, open_weights, raw, zips
-from convtool.weights.description import TensorInfo
-from convtool.weights.numpy_files import NpyFile, NpzFile
 
 WIDE = ["f2", "f4", "f8", "i2", "i4", "i8", "u2", "u4", "u8", "c8", "c16"]
 DTYPES = [*(f"{order}{code}" for order in "<>" for code in WIDE), "i1", "u1", "?"]

@@ -18,12 +18,13 @@ import onnx
 import pytest
 from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
 
+from convtool.arrays import open_weights
+from convtool.arrays.description import PIECE_BYTES, TensorInfo
+from convtool.arrays.narrow import NARROW
+from convtool.arrays.onnx import protobuf
+from convtool.arrays.onnx.graph import TENSORS_LIMIT
+from convtool.arrays.onnx.reader import OnnxFile
 from convtool.errors import InputError
-from convtool.weights import open_weights, protobuf
-from convtool.weights.description import PIECE_BYTES, TensorInfo
-from convtool.weights.narrow import NARROW
-from convtool.weights.onnx import OnnxFile
-from convtool.weights.onnx_graph import TENSORS_LIMIT
 
 NAMES = [name for name in TensorProto.DataType.keys() if name not in ("UNDEFINED", "STRING")]  # noqa: SIM118
 SOME = [0, 1, 1, 0, 1, 1, 1]  # what each type holds, and an odd number of them
@@ -621,7 +622,7 @@ def test_listing_reads_the_headers_alone(path: Path, monkeypatch: pytest.MonkeyP
 def test_listing_loads_no_library(path: Path) -> None:
     saved(path, named("w")).close()
     script = (
-        "import sys; from convtool.weights import open_weights\n"
+        "import sys; from convtool.arrays import open_weights\n"
         f"with open_weights({str(path)!r}) as file: assert file.tensors[0].name == 'w'\n"
         "assert not {'numpy', 'onnx', 'google', 'torch'} & set(sys.modules)"
     )

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from convtool.arrays.torch import pickles
+from convtool.arrays.torch.pickle_values import Blob, Call, Pairs, Persistent
 from convtool.errors import InputError
-from convtool.weights import pickles
-from convtool.weights.pickle_values import Blob, Call, Pairs, Persistent
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 PLAIN_VALUES = [

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from convtool.arrays import raw
+from convtool.arrays.raw import RawFile, checked_count
 from convtool.errors import InputError
-from convtool.weights import raw
-from convtool.weights.raw import RawFile, checked_count
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from convtool.errors import InputError
-from convtool.weights.conversion import convert
+from convtool.weights.conversion.tensors import convert
 from convtool.weights.layouts import describe
 from tests import reference_layers as keras
 from tests import reference_onnx as onnx

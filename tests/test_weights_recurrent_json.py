@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from convtool.arrays import open_weights
+from convtool.arrays.description import PIECE_BYTES, TensorInfo
+from convtool.arrays.model_json import TENSORS_LIMIT, RecurrentJson
 from convtool.errors import InputError
-from convtool.weights import json_files, open_weights
-from convtool.weights.description import PIECE_BYTES, TensorInfo
-from convtool.weights.json_files import json_kind, json_numbers, read_json
-from convtool.weights.recurrent_json import TENSORS_LIMIT, RecurrentJson
+from convtool.files import json as json_files
+from convtool.files.json import json_kind, json_numbers, read_json
 
 HIDDEN, INPUTS, LAYERS = 3, 2, 2
 LSTM = torch.nn.LSTM(INPUTS, HIDDEN, LAYERS)

@@ -16,12 +16,12 @@ import pytest
 import torch
 from torch import nn
 
+from convtool.arrays.keras.config import Layer as KerasLayer
 from convtool.errors import InputError
-from convtool.weights import recurrent_layers
-from convtool.weights.keras_chain import check_chain_of_keras
-from convtool.weights.keras_config import Layer as KerasLayer
-from convtool.weights.recurrent_layers import Dense, RecurrentLayer
-from convtool.weights.recurrent_models import RecurrentModel, read_model
+from convtool.models import layers as recurrent_layers
+from convtool.models.keras_chain import check_chain_of_keras
+from convtool.models.layers import Dense, RecurrentLayer
+from convtool.models.recurrent import RecurrentModel, read_model
 from tests import models
 
 Json = dict[str, Any]

@@ -13,11 +13,11 @@ import safetensors
 import torch
 from safetensors.torch import save_file
 
+from convtool.arrays import description, open_weights, raw
+from convtool.arrays.description import TensorInfo
+from convtool.arrays.safetensors import reader as module
+from convtool.arrays.safetensors.reader import SafetensorsFile, ShardedSafetensors
 from convtool.errors import InputError
-from convtool.weights import description, open_weights, raw
-from convtool.weights import safetensors as module
-from convtool.weights.description import TensorInfo
-from convtool.weights.safetensors import SafetensorsFile, ShardedSafetensors
 
 PLAIN = [
     "float64",

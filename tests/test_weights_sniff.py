@@ -16,8 +16,8 @@ import pytest
 import torch
 from safetensors.numpy import save
 
+from convtool.arrays.sniff import kind_of
 from convtool.errors import InputError
-from convtool.weights.sniff import kind_of
 
 
 def written(write: Callable[[io.BytesIO], object]) -> bytes:

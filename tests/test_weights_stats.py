@@ -15,11 +15,12 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from convtool.arrays import open_weights, raw
+from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile
+from convtool.arrays.raw import SharedFile
 from convtool.errors import InputError
-from convtool.weights import open_weights, raw, stats
-from convtool.weights.description import PIECE_BYTES, TensorInfo, WeightFile
-from convtool.weights.raw import SharedFile
-from convtool.weights.stats import TensorStats, all_stats, tensor_stats
+from convtool.weights import statistics as stats
+from convtool.weights.statistics import TensorStats, all_stats, tensor_stats
 
 RANDOM = np.random.default_rng(5)
 EXACT = Context(prec=60, Emax=10**6, Emin=-(10**6))

@@ -20,11 +20,12 @@ import numpy as np
 import pytest
 import torch
 
+from convtool.arrays import open_weights
+from convtool.arrays.description import PIECE_BYTES
+from convtool.arrays.torch import values as torch_values
+from convtool.arrays.torch.names import unwrap
+from convtool.arrays.torch.values import TorchFile
 from convtool.errors import InputError
-from convtool.weights import open_weights, torch_values
-from convtool.weights.description import PIECE_BYTES
-from convtool.weights.torch_names import unwrap
-from convtool.weights.torch_values import TorchFile
 
 
 def save_zip(path: Path, value: Any) -> None:
@@ -273,7 +274,7 @@ def test_a_single_tensor(save: Callable[[Path, Any], None], path: Path) -> None:
 def test_listing_needs_neither_torch_nor_numpy(save: Callable[[Path, Any], None], path: Path) -> None:
     save(path, {"w": torch.ones(3)})
     script = (
-        "import sys\nfrom convtool.weights import open_weights\n"
+        "import sys\nfrom convtool.arrays import open_weights\n"
         f"assert open_weights({str(path)!r}).tensors[0].shape == (3,)\n"
         "print({'torch', 'numpy'} & set(sys.modules))"
     )

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from convtool.errors import InputError
+from convtool.weights.filters import as_filters, gate_axes, split_gates
 from convtool.weights.layouts import describe
-from convtool.weights.views import as_filters, gate_axes, split_gates
 from tests.weight_arrays import arrays_of, converted, info, model, rnn, signal
 
 LAYOUTS = ("torch", "keras", "onnx")

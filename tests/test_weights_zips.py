@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from convtool.arrays.zip import archive as zips
+from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError
-from convtool.weights import zips
-from convtool.weights.zips import Archive, Member
 
 DATA = bytes(range(256)) * 20
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]

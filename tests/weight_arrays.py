@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.errors import InputError
-from convtool.weights.conversion import convert
-from convtool.weights.description import TensorInfo, WeightFile
+from convtool.weights.conversion.tensors import convert
 from convtool.weights.layouts import Described, describe
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -11,8 +11,8 @@ from typing import Any
 from convtool.errors import UsageError
 from convtool.files.atomic import is_special
 from convtool.files.formats import NAMES, extension, family
-from convtool.files.inputs import Input
 from convtool.files.names import show
+from convtool.signals.inputs import Input
 
 
 @dataclass(frozen=True)

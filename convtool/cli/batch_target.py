@@ -10,7 +10,7 @@ from convtool.cli.options import Talk
 from convtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from convtool.files.inputs import Input
+    from convtool.signals.inputs import Input
 
 FILES = ("npz", "safetensors", "pt", "pth")
 """The extensions of batches in one file."""

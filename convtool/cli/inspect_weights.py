@@ -12,7 +12,7 @@ from convtool.errors import CheckFailed, ConvtoolError, InputError, UsageError
 
 if TYPE_CHECKING:
     from convtool.jobs.weight_listing import Listing
-    from convtool.weights.stats import TensorStats
+    from convtool.weights.statistics import TensorStats
 
 _VIEWS = ("filter_", "gates", "response", "output", "plot")
 _LISTINGS = ("stats", "check", "as_json")
@@ -177,8 +177,8 @@ def _check(paths: Sequence[str], options: dict[str, Any]) -> None:
 
 
 def _inspect(path: str, options: dict[str, Any], talk: Talk, *, many: bool) -> None:
+    from convtool.arrays import open_weights
     from convtool.jobs.weight_listing import list_weights
-    from convtool.weights import open_weights
 
     with open_weights(path) as file:
         listing = list_weights(path, file, to=options["to"])

@@ -21,8 +21,8 @@ from convtool.cli.options import (
 from convtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from convtool.jobs.length import Length
     from convtool.jobs.local_var import LocalVarJob
+    from convtool.signals.length import Length
 
 STATS = ("var", "std", "mean", "rms", "min", "max", "median", "count")
 

@@ -20,7 +20,7 @@ from convtool.errors import ConvtoolError, UsageError
 
 if TYPE_CHECKING:
     from convtool.jobs.lstm import LstmJob
-    from convtool.weights.recurrent_models import RecurrentModel
+    from convtool.models.recurrent import RecurrentModel
 
 
 _WORK = {
@@ -174,7 +174,7 @@ def _tried(options: dict[str, Any]) -> str | None:
 
 def _read(path: str) -> RecurrentModel:
     from convtool.files.names import show
-    from convtool.weights.recurrent_models import read_model
+    from convtool.models.recurrent import read_model
 
     try:
         return read_model(path)

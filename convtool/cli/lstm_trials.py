@@ -14,7 +14,7 @@ from convtool.errors import CheckFailed, ConvtoolError, UsageError
 
 if TYPE_CHECKING:
     from convtool.jobs.lstm_trials import Comparison
-    from convtool.weights.recurrent_models import RecurrentModel
+    from convtool.models.recurrent import RecurrentModel
 
 
 def show_self_test(path: str, model: RecurrentModel, options: Mapping[str, Any]) -> int:
@@ -38,8 +38,8 @@ def show_self_test(path: str, model: RecurrentModel, options: Mapping[str, Any])
 
 def show_comparison(model: RecurrentModel, io: Io, options: Mapping[str, Any]) -> int:
     """Print what the engines took, and how far their outputs lie apart."""
-    from convtool.files.inputs import expand
     from convtool.jobs.lstm_trials import compare
+    from convtool.signals.inputs import expand
 
     inputs, _ = expand([options["compare"]])
     if len(inputs) != 1:

@@ -13,9 +13,9 @@ import click
 from convtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from convtool.files.inputs import Input
-    from convtool.files.opening import ReadOptions, WriteOptions
-    from convtool.jobs.length import Length
+    from convtool.signals.inputs import Input
+    from convtool.signals.length import Length
+    from convtool.signals.opening import ReadOptions, WriteOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,7 +34,7 @@ class LengthType(click.ParamType):  # type: ignore[type-arg]  # generic from Cli
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Length, ...]:
         """The lengths that a word gives."""
         from convtool.files.names import show
-        from convtool.jobs.length import Length
+        from convtool.signals.length import Length
 
         parts = show(value).lower().split("x") if self._grid else [show(value)]
         try:
@@ -217,7 +217,7 @@ class Io:
 
     def find(self) -> tuple[list[Input], list[str]]:
         """The inputs that are meant, and the files of folders that were passed over."""
-        from convtool.files.inputs import expand, read_list
+        from convtool.signals.inputs import expand, read_list
 
         if self.null and self.input_list is None:
             raise UsageError("-0 says how --input-list is separated; give that too")
@@ -234,7 +234,7 @@ class Io:
     def reading(self) -> ReadOptions:
         """How the inputs are read."""
         from convtool.files.formats import NAMES, family
-        from convtool.files.opening import ReadOptions
+        from convtool.signals.opening import ReadOptions
 
         form = self.input_format and self.input_format.lower()
         if form is not None and family(form) is None:
@@ -243,7 +243,7 @@ class Io:
 
     def writing(self) -> WriteOptions:
         """How the outputs are written."""
-        from convtool.files.opening import WriteOptions, check_format
+        from convtool.signals.opening import WriteOptions, check_format
 
         form = self.format and self.format.lower()
         check_format(form)

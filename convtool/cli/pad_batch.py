@@ -22,9 +22,9 @@ from convtool.errors import UsageError
 
 if TYPE_CHECKING:
     from convtool.batch.outcome import Outcome
-    from convtool.files.inputs import Input
     from convtool.jobs.batch_store import BatchStore, Plan
     from convtool.jobs.pad_batch import Failure, PadBatch, Written
+    from convtool.signals.inputs import Input
 
 
 @click.command("pad-batch")

@@ -22,10 +22,10 @@ from convtool.cli.options import (
 from convtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from convtool.files.inputs import Input
     from convtool.jobs.params import Params
     from convtool.jobs.range_fit import Fitting
     from convtool.jobs.rescale import RescaleJob
+    from convtool.signals.inputs import Input
 
 
 def _range(_: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float] | None:
@@ -169,8 +169,8 @@ def _check(options: dict[str, Any], method: str) -> None:
 
 def _sources(options: dict[str, Any], io: Io) -> list[Input]:
     """The inputs that --fit names."""
-    from convtool.files.inputs import expand
     from convtool.files.names import show
+    from convtool.signals.inputs import expand
 
     if not options["fit"]:
         return []
@@ -188,8 +188,8 @@ def _refuse_taken(save: str, io: Io, report: str | None, read: Sequence[str]) ->
     """What --save names must not exist, nor be a file that is read or written as well."""
     from convtool.batch.plan import refuse_collisions
     from convtool.files.atomic import is_special
-    from convtool.files.inputs import expand
     from convtool.files.names import show
+    from convtool.signals.inputs import expand
 
     if os.path.lexists(save) and not is_special(save) and not io.overwrite:
         raise UsageError(f"--save {show(save)} exists; give --overwrite, or --params to go by what it keeps")

@@ -15,8 +15,8 @@ from convtool.errors import InputError
 if TYPE_CHECKING:
     from convtool.batch.outcome import Outcome
     from convtool.batch.plan import Task
-    from convtool.files.opening import WriteOptions
     from convtool.jobs.batch_reading import StoredBatch
+    from convtool.signals.opening import WriteOptions
 
 LOSSY = {"MP3", "OGG"}
 """Formats that do not give back the samples that were put in."""
@@ -50,8 +50,8 @@ def command(batch: str, **options: Any) -> int:
     """
     from convtool.batch.plan import plan
     from convtool.files.names import show
-    from convtool.files.opening import WriteOptions, check_format
     from convtool.jobs.batch_reading import read_batches
+    from convtool.signals.opening import WriteOptions, check_format
 
     form = options["format"] and options["format"].lower()
     check_format(form)

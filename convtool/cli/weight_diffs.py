@@ -41,9 +41,9 @@ def show_differences(listing: Listing, options: dict[str, Any], talk: Talk) -> N
 
 def _compared(listing: Listing, options: dict[str, Any]) -> tuple[list[Difference], str]:
     """The differences, and the layout of the other file."""
+    from convtool.arrays import open_weights
     from convtool.jobs.weight_diff import differences
     from convtool.jobs.weight_listing import list_weights
-    from convtool.weights import open_weights
 
     path = options["diff"]
     try:

@@ -13,7 +13,7 @@ from convtool.cli.render import fitting, human_bytes, human_count, table, termin
 
 if TYPE_CHECKING:
     from convtool.jobs.weight_listing import Listed, Listing
-    from convtool.weights.stats import TensorStats
+    from convtool.weights.statistics import TensorStats
 
 _NUMBER = re.compile(r"(?<![^./_])\d{1,9}(?![^./_])")
 _COLUMNS = ("name", "kind", "shape", "axes", "dtype", "parameters", "bytes")

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from convtool.errors import InputError
-from convtool.files.inputs import Input
 from convtool.files.names import show
 from convtool.jobs.batch_rows import Row
 from convtool.jobs.batch_writing import Padding
+from convtool.signals.inputs import Input
 
 Manifest = Mapping[str, Any]
 

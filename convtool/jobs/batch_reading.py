@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convtool.arrays import TensorInfo, WeightFile, open_weights
+from convtool.arrays.torch.archive import TorchZip
+from convtool.arrays.torch.pickle_values import Blob, Pairs
+from convtool.arrays.torch.pickles import load
+from convtool.arrays.zip.archive import Archive
 from convtool.errors import InputError
-from convtool.files.inputs import Input
 from convtool.files.names import show
-from convtool.files.signal import Signal
 from convtool.jobs.batch_manifest import ROWS_LIMIT, Manifest, parsed, shards_of
 from convtool.jobs.batch_store import MANIFEST
-from convtool.weights import TensorInfo, WeightFile, open_weights
-from convtool.weights.pickle_values import Blob, Pairs
-from convtool.weights.pickles import load
-from convtool.weights.torch_zip import TorchZip
-from convtool.weights.zips import Archive
+from convtool.signals.inputs import Input
+from convtool.signals.signal import Signal
 
 _MANIFEST_LIMIT = 1 << 28
 _SAMPLES = {

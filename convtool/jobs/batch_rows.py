@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convtool.errors import InputError
-from convtool.files.inputs import Input
-from convtool.files.opening import ReadOptions, open_reader
-from convtool.files.plain_wav import open_plain_wav
-from convtool.files.signal import BLOCK_SAMPLES, Reader, Signal
-from convtool.jobs.length import Length
 from convtool.jobs.signal_job import plain_errors
+from convtool.signals.inputs import Input
+from convtool.signals.length import Length
+from convtool.signals.opening import ReadOptions, open_reader
+from convtool.signals.plain_wav import open_plain_wav
+from convtool.signals.signal import BLOCK_SAMPLES, Reader, Signal
 
 Samples = NDArray[Any]
 

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from convtool.arrays.writing import Array, ArrayFile
 from convtool.batch.run import explain
 from convtool.errors import OutputError
-from convtool.files.arrays import Array, ArrayFile
-from convtool.files.signal import BLOCK_SAMPLES
 from convtool.jobs.batch_rows import Miscounted, Row, RowOptions, Samples, read_row
+from convtool.signals.signal import BLOCK_SAMPLES
 
 PaddingMode = Literal["constant", "reflect", "replicate", "circular"]
 NUMPY_MODES: dict[PaddingMode, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from convtool.errors import InputError
-from convtool.files.inputs import Input
 from convtool.files.names import show
-from convtool.files.signal import Block, Signal
 from convtool.jobs import kernel as kernels
 from convtool.jobs.kernel import Shaping
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import Ingest
+from convtool.signals.inputs import Input
+from convtool.signals.signal import Block, Signal
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convtool.errors import InputError
-from convtool.files.signal import Block
 from convtool.jobs.stream import Ingest
 from convtool.ops.blocks import Blockwise, Work
+from convtool.signals.signal import Block
 
 if TYPE_CHECKING:
     from torch import Tensor

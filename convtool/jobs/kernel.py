@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convtool.arrays import open_weights
+from convtool.arrays.description import some
 from convtool.errors import ConvtoolError, InputError
-from convtool.files.inputs import Input, looks_like_numbers
 from convtool.files.names import show
-from convtool.files.opening import ReadOptions, open_reader
-from convtool.files.signal import Signal, as_float
-from convtool.weights import open_weights
-from convtool.weights.description import some
+from convtool.signals.inputs import Input, looks_like_numbers
+from convtool.signals.opening import ReadOptions, open_reader
+from convtool.signals.signal import Signal, as_float
 
 if TYPE_CHECKING:
     from convtool.weights.layouts import Described
@@ -89,7 +89,7 @@ def _layer_taps(values: Taps, described: Described) -> Taps:
 
     With groups there are zeros between an output and the inputs of other groups.
     """
-    from convtool.weights.views import as_filters
+    from convtool.weights.filters import as_filters
 
     filters, groups = as_filters(values, described), described.groups
     outputs, inputs, taps = filters.shape

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from convtool.errors import InputError
-from convtool.files.inputs import Input
-from convtool.files.signal import Block, Signal
-from convtool.jobs.length import Length
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import working_dtype
+from convtool.signals.inputs import Input
+from convtool.signals.length import Length
+from convtool.signals.signal import Block, Signal
 
 if TYPE_CHECKING:
     from torch import Tensor

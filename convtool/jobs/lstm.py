@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from convtool.batch.outcome import Outcome
 from convtool.batch.plan import Task
 from convtool.errors import InputError
-from convtool.files.inputs import Input
-from convtool.files.opening import Output
-from convtool.files.signal import Signal
 from convtool.jobs.lstm_network import Place, build_network, initial_states
 from convtool.jobs.lstm_state import read_states, write_states
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import working_dtype
-from convtool.weights.recurrent_models import RecurrentModel
+from convtool.models.recurrent import RecurrentModel
+from convtool.signals.inputs import Input
+from convtool.signals.opening import Output
+from convtool.signals.signal import Signal
 
 if TYPE_CHECKING:
     from convtool.ops.recurrent import Network, Recurrent

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from convtool.weights.recurrent_layers import Dense, Layer, RecurrentLayer
-from convtool.weights.recurrent_models import RecurrentModel
+from convtool.models.layers import Dense, Layer, RecurrentLayer
+from convtool.models.recurrent import RecurrentModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from convtool.arrays import open_weights
+from convtool.arrays.numpy.writer import NpzFile
+from convtool.arrays.writing import Array, create
 from convtool.errors import ConvtoolError, InputError
-from convtool.files.arrays import Array, create
-from convtool.files.arrays.npz import NpzFile
 from convtool.files.formats import extension
 from convtool.files.names import show
 from convtool.jobs.lstm_network import Place
-from convtool.weights import open_weights
-from convtool.weights.recurrent_layers import count_unfit
+from convtool.models.layers import count_unfit
 
 if TYPE_CHECKING:
     from convtool.ops.recurrent import State

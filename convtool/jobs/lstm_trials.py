@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from convtool.errors import InputError
-from convtool.files.inputs import Input
-from convtool.files.opening import ReadOptions, open_reader
 from convtool.jobs.backend import choose_device, load_torch
 from convtool.jobs.lstm_network import Place, build_network, initial_states
 from convtool.jobs.signal_job import plain_errors
 from convtool.jobs.stream import Ingest, working_dtype
-from convtool.weights.recurrent_models import RecurrentModel
+from convtool.models.recurrent import RecurrentModel
+from convtool.signals.inputs import Input
+from convtool.signals.opening import ReadOptions, open_reader
 
 if TYPE_CHECKING:
     from torch import Tensor

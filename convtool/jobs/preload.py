@@ -6,7 +6,7 @@ from convtool.jobs.backend import load_torch
 
 load_torch()
 for name in (
-    *("files.audio", "files.csv", "files.npy", "jobs.convolve", "jobs.local_var", "jobs.lstm", "jobs.rescale"),
+    *("signals.audio", "signals.text", "signals.npy", "jobs.convolve", "jobs.local_var", "jobs.lstm", "jobs.rescale"),
     *("ops.convolution", "ops.local_stats", "ops.recurrent", "ops.resampling", "ops.scaling", "ops.shared_rows"),
 ):
     import_module(f"convtool.{name}")

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from convtool.errors import ConvtoolError, InputError
-from convtool.files.inputs import Input
 from convtool.files.names import show
-from convtool.files.opening import ReadOptions, open_reader
-from convtool.files.signal import BLOCK_SAMPLES
 from convtool.jobs.backend import load_torch
 from convtool.jobs.params import Channel, Params
 from convtool.jobs.signal_job import plain_errors
 from convtool.jobs.stream import Ingest, working_dtype
+from convtool.signals.inputs import Input
+from convtool.signals.opening import ReadOptions, open_reader
+from convtool.signals.signal import BLOCK_SAMPLES
 
 if TYPE_CHECKING:
     from convtool.ops import Scaling

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from convtool.files.signal import Block, Signal, as_float
+from convtool.signals.signal import Block, Signal, as_float
 
 KEPT = 1 << 24
 """Numbers kept of each signal; a picture of a longer one shows its beginning."""

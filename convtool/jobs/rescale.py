@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from convtool.batch.outcome import Outcome
 from convtool.batch.plan import Task
 from convtool.errors import InputError
-from convtool.files.inputs import Input
-from convtool.files.opening import Output
-from convtool.files.signal import Signal
 from convtool.jobs.params import Params
 from convtool.jobs.range_fit import Fitting, check_finite, check_order, kept_nan
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import working_dtype
+from convtool.signals.inputs import Input
+from convtool.signals.opening import Output
+from convtool.signals.signal import Signal
 
 if TYPE_CHECKING:
     from convtool.jobs.scaled_blocks import ScaledBlocks

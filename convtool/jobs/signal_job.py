@@ -17,13 +17,13 @@ from convtool.batch.outcome import Outcome
 from convtool.batch.plan import Task
 from convtool.errors import CheckFailed, InputError
 from convtool.files.atomic import write_file
-from convtool.files.inputs import Input
-from convtool.files.opening import Output, ReadOptions, WriteOptions, open_reader
-from convtool.files.signal import BLOCK_SAMPLES, Block, Signal
 from convtool.files.source import Source
 from convtool.jobs.backend import choose_device, load_torch
 from convtool.jobs.record import Record
 from convtool.jobs.stream import Ingest, Stream, read_ahead
+from convtool.signals.inputs import Input
+from convtool.signals.opening import Output, ReadOptions, WriteOptions, open_reader
+from convtool.signals.signal import BLOCK_SAMPLES, Block, Signal
 
 if TYPE_CHECKING:
     from convtool.ops.blocks import Blockwise

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convtool.errors import InputError
-from convtool.files.opening import Output
-from convtool.files.pcm import count_bad
-from convtool.files.signal import Block, Reader, Signal
+from convtool.signals.opening import Output
+from convtool.signals.pcm import count_bad
+from convtool.signals.signal import Block, Reader, Signal
 
 _AHEAD = 8
 """Blocks that are read before the first one is asked for."""

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convtool.arrays import WeightFile, open_weights
 from convtool.batch.outcome import Outcome
 from convtool.batch.plan import Task
 from convtool.batch.run import perform
 from convtool.errors import InputError
-from convtool.files.opening import Output, WriteOptions
-from convtool.files.signal import BLOCK_SAMPLES
 from convtool.jobs.batch_reading import StoredBatch, StoredRow
 from convtool.jobs.side_by_side import side_by_side
-from convtool.weights import WeightFile, open_weights
+from convtool.signals.opening import Output, WriteOptions
+from convtool.signals.signal import BLOCK_SAMPLES
 
 Samples = NDArray[Any]
 _Placed = tuple[Task, StoredRow, Samples | InputError]

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convtool.arrays.writing import Array, create
 from convtool.batch.plan import refuse_collisions, refuse_existing
 from convtool.errors import InputError, UsageError
-from convtool.files.arrays import Array, create
 from convtool.files.formats import extension, family
 from convtool.files.names import show
-from convtool.files.opening import Output, WriteOptions
-from convtool.files.signal import Signal
 from convtool.jobs.weight_views import View, has_responses
+from convtool.signals.opening import Output, WriteOptions
+from convtool.signals.signal import Signal
 
 
 def check_outputs(read: Sequence[str], output: str | None, plot: str | None, *, overwrite: bool) -> None:

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from convtool.arrays import WeightFile
 from convtool.errors import InputError
-from convtool.weights import WeightFile
 from convtool.weights.layouts import Described, describe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convtool.weights.stats import TensorStats
+    from convtool.weights.statistics import TensorStats
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def list_weights(path: str, file: WeightFile, *, to: str | None = None) -> Listi
     """What is in `file`, in its own layout or in that of `to`: ``torch``, ``keras`` or ``onnx``."""
     described = describe(file.tensors, layout=file.layout)
     if to is not None:
-        from convtool.weights.converted import ConvertedFile
+        from convtool.weights.conversion.file import ConvertedFile
 
         file = converted = ConvertedFile(file, described, to=to)
         described = converted.described
@@ -134,7 +134,7 @@ def list_weights(path: str, file: WeightFile, *, to: str | None = None) -> Listi
 
 def statistics(listing: Listing) -> tuple[dict[str, TensorStats], list[str]]:
     """What the values of each tensor are like, by name; and why those of the others can't be read."""
-    from convtool.weights.stats import all_stats
+    from convtool.weights.statistics import all_stats
 
     tensors = [listed.described.tensor for listed in listing.tensors]
     stats: dict[str, TensorStats] = {}

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convtool.arrays.description import some
 from convtool.errors import InputError, UsageError
 from convtool.files.names import show
 from convtool.jobs.weight_listing import Listed, Listing
-from convtool.weights.description import some
+from convtool.weights.filters import as_filters, gate_axes, split_gates
 from convtool.weights.layouts import Described
-from convtool.weights.views import as_filters, gate_axes, split_gates
 
 Values = NDArray[Any]
 _FILTER_AXES = ("filter", "in", "depth")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from convtool.weights.description import TensorInfo
+from convtool.arrays.description import TensorInfo
 from convtool.weights.naming import split
 
 Roles = Mapping[str, TensorInfo]

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convtool.weights.description import TensorInfo
+from convtool.arrays.description import TensorInfo
 from convtool.weights.kinds import RECURRENT, Layer, kinds_of_layers
 from convtool.weights.naming import Part, layer_parts, part_of
 

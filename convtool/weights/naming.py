@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from convtool.weights.description import TensorInfo
+from convtool.arrays.description import TensorInfo
 
 _TORCH = {
     "weight": "weight",

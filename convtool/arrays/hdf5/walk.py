@@ -1,0 +1,231 @@
+"""What is in an HDF5 file: its datasets and how far they can be trusted. For the child process alone."""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from h5py import File, h5a, h5d, h5g, h5l, h5o, h5s, h5z
+
+from convtool.arrays.description import VALUES_LIMIT
+
+_LINKS_LIMIT = 20_000
+"""Groups and datasets of a file, under all their names: two or three seconds."""
+_TEXT_LIMIT = 16 << 20
+"""Bytes that names and attributes may take."""
+_ATTRIBUTE_LIMIT = 8 << 20
+_SLAB_LIMIT = 64 << 20
+"""Bytes that have to be in memory at once to give the values of a chunked dataset in order."""
+_SPARSE = 1000
+"""More than this times the bytes stored: nothing that training leaves behind packs like it."""
+
+_ATTRIBUTES = ("name", "backend", "keras_version", "model_config")
+_SPLIT_ATTRIBUTES = ("layer_names", "weight_names")
+_KINDS = {"O": "text, references or lists of varying length", "S": "text", "V": "records or opaque bytes"}
+_LIBRARY = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError)
+"""What h5py makes of an error in the library."""
+
+
+class TooMuchError(Exception):
+    """The file holds more than is taken from one."""
+
+
+class Walk:
+    """Every object of `file`, each visited once however many hard links it has; no other link is followed.
+
+    `progress` is called for each.
+    """
+
+    def __init__(self, file: File, size: int, progress: Callable[[], object]) -> None:
+        self._progress = progress
+        self._size = size
+        self._root = file.id
+        self._groups: dict[str, dict[str, str | list[str]]] = {}
+        self._datasets: list[dict[str, Any]] = []
+        self._soft: dict[str, str] = {}
+        self._external: list[str] = []
+        self._damaged: list[str] = []
+        self._first = {h5o.get_info(file.id).addr: ""}
+        self._links_seen = 0
+        self._text = 0
+
+    def listing(self) -> dict[str, Any]:
+        """Datasets with shapes and flags, the groups' attributes that Keras writes, and what was not followed."""
+        todo = [("", self._root)]
+        while todo:
+            path, group = todo.pop()
+            try:
+                todo += self._enter(path, group)
+            except _LIBRARY:
+                if not path:
+                    raise
+                self._damaged.append(path)
+        there = self._groups.keys() | {entry["path"] for entry in self._datasets}
+        return {
+            "groups": self._groups,
+            "datasets": self._datasets,
+            "links": {
+                "links to other files, not followed": self._external,
+                "soft links, not followed": [path for path, to in self._soft.items() if to in there],
+                "soft links that lead nowhere": [path for path, to in self._soft.items() if to not in there],
+                "damaged objects, left out": self._damaged,
+            },
+        }
+
+    def _enter(self, path: str, group: h5g.GroupID) -> list[tuple[str, h5g.GroupID]]:
+        """Take note of what `group` holds; the groups in it are to be entered."""
+        self._groups[path] = self._attributes(group)
+        groups = []
+        for inner, name in self._links(path, group):
+            try:
+                groups += self._visit(inner, h5o.open(group, name))
+            except _LIBRARY:
+                self._damaged.append(inner)
+        return groups
+
+    def _links(self, path: str, group: h5g.GroupID) -> Iterator[tuple[str, bytes]]:
+        """The hard links of `group`, with the paths that they lead to; the others are noted."""
+        self._links_seen += group.get_num_objs()
+        if self._links_seen > _LINKS_LIMIT:
+            raise TooMuchError(f"it has more than {_LINKS_LIMIT} groups and datasets")
+        for name in sorted(group, reverse=True):
+            inner = f"{path}/{decoded(name)}".removeprefix("/")
+            self._spend(len(inner))
+            kind = group.links.get_info(name).type
+            if kind == h5l.TYPE_HARD:
+                yield inner, name
+            elif kind == h5l.TYPE_SOFT:
+                target = decoded(group.links.get_val(name))
+                self._spend(len(target))
+                self._soft[inner] = posixpath.normpath(posixpath.join("/", path, target)).strip("/")
+            else:
+                self._external.append(inner)
+
+    def _visit(self, path: str, found: h5g.GroupID | h5d.DatasetID) -> list[tuple[str, h5g.GroupID]]:
+        """Take note of an object; the list holds it if it is a group that was not seen before."""
+        self._progress()
+        first = self._first.setdefault(h5o.get_info(found).addr, path)
+        if isinstance(found, h5d.DatasetID):
+            entry = {"path": path, **described(found, self._size)}
+            self._datasets.append(entry | {"same_as": "" if first == path else first})
+        return [(path, found)] if isinstance(found, h5g.GroupID) and first == path else []
+
+    def _attributes(self, group: h5g.GroupID) -> dict[str, str | list[str]]:
+        """The attributes of `group` that Keras writes, as text; what is something else or too long is left out."""
+        found: dict[str, str | list[str]] = {}
+        if not h5a.get_num_attrs(group):
+            return found
+        for name in _ATTRIBUTES:
+            text = self._attribute(group, name)
+            if len(text) == 1:
+                found[name] = text[0]
+        for name in _SPLIT_ATTRIBUTES:
+            if h5a.exists(group, encoded(name)):
+                found[name] = self._attribute(group, name)
+            elif h5a.exists(group, encoded(f"{name}0")):
+                found[name] = list(self._pieces(group, name))
+        return found
+
+    def _pieces(self, group: h5g.GroupID, name: str) -> Iterator[str]:
+        """A list that was too long for one attribute: `name0`, `name1`..."""
+        for index in range(h5a.get_num_attrs(group)):
+            if not h5a.exists(group, encoded(f"{name}{index}")):
+                break
+            yield from self._attribute(group, f"{name}{index}")
+
+    def _attribute(self, group: h5g.GroupID, name: str) -> list[str]:
+        if not h5a.exists(group, encoded(name)):
+            return []
+        try:
+            attribute = h5a.open(group, encoded(name))
+            if attribute.get_storage_size() > _ATTRIBUTE_LIMIT or math.prod(attribute.shape) > _LINKS_LIMIT:
+                return []
+            values = np.empty(attribute.shape, attribute.dtype)
+            attribute.read(values)
+        except _LIBRARY:
+            return []
+        text = [decoded(value) for value in values.ravel().tolist() if isinstance(value, (bytes, str))]
+        self._spend(sum(map(sys.getsizeof, text)))
+        return text
+
+    def _spend(self, count: int) -> None:
+        self._text += count
+        if self._text > _TEXT_LIMIT:
+            raise TooMuchError(f"its names and attributes take more than {_TEXT_LIMIT} bytes")
+
+
+def described(dataset: h5d.DatasetID, size: int) -> dict[str, Any]:
+    """Shape, dtype and chunks of a dataset in a file of `size` bytes, and why it can't be read or trusted."""
+    shape = dataset.shape if dataset.get_space().get_simple_extent_type() != h5s.NULL else (0,)
+    dtype, itemsize, flag = _number(dataset)
+    nbytes = math.prod(shape) * itemsize
+    plist = dataset.get_create_plist()
+    chunks = plist.get_chunk() if plist.get_layout() == h5d.CHUNKED else None
+    flag = flag or _elsewhere(plist) or _unpackable(plist) or _unordered(shape, chunks, itemsize)
+    doubt = "" if flag else _sparse(dataset, nbytes, size)
+    return {
+        "shape": shape,
+        "dtype": dtype,
+        "nbytes": nbytes,
+        "chunks": chunks,
+        "flag": flag or doubt,
+        "readable": not flag and (not doubt or nbytes <= VALUES_LIMIT),
+    }
+
+
+def _number(dataset: h5d.DatasetID) -> tuple[str, int, str]:
+    """Name and size of the numbers, and why they are none that can be read."""
+    try:
+        dtype = dataset.dtype
+    except TypeError:
+        return "", 0, "its numbers are of a type that NumPy lacks"
+    if dtype.kind == "V" and dtype.names is None and dtype.subdtype is None and dtype.itemsize == 2:
+        return "bfloat16", 2, ""  # NumPy lacks it, so Keras hands over two opaque bytes
+    if dtype.kind in "biufc" and dtype.itemsize <= (16 if dtype.kind == "c" else 8):
+        return dtype.name, dtype.itemsize, ""
+    return dtype.name, dtype.itemsize, f"it holds {_KINDS.get(dtype.kind, dtype.name)}: not read"
+
+
+def _elsewhere(plist: Any) -> str:
+    if plist.get_layout() == h5d.VIRTUAL:
+        return "a virtual dataset, its values lie in others: not read"
+    if plist.get_external_count():
+        return f"its values lie in another file, {decoded(plist.get_external(0)[0])!r}: not read"
+    return ""
+
+
+def _unpackable(plist: Any) -> str:
+    for index in range(plist.get_nfilters()):
+        code, _, _, name = plist.get_filter(index)
+        if not h5z.filter_avail(code):
+            return f"packed by filter {code} ({decoded(name)!r}), which HDF5 lacks without plug-ins"
+    return ""
+
+
+def _unordered(shape: tuple[int, ...], chunks: tuple[int, ...] | None, itemsize: int) -> str:
+    if chunks is None:
+        return ""
+    axis = next((axis for axis, chunk in enumerate(chunks) if chunk > 1), len(chunks) - 1)
+    needed = max(math.prod(chunks), chunks[axis] * math.prod(shape[axis + 1 :])) * itemsize
+    if needed <= _SLAB_LIMIT:
+        return ""
+    return f"in chunks of {chunks}, it takes {needed} bytes to put them in order; the limit is {_SLAB_LIMIT}"
+
+
+def _sparse(dataset: h5d.DatasetID, nbytes: int, size: int) -> str:
+    stored = min(dataset.get_storage_size(), size)
+    return f"declares {nbytes} bytes, stores {stored}" if nbytes > _SPARSE * stored else ""
+
+
+def encoded(name: str) -> bytes:
+    """A name as HDF5 has it; the bytes of those that are no UTF-8 are kept."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def decoded(name: bytes | str) -> str:
+    """The inverse of `encoded`."""
+    return name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")

@@ -1,0 +1,78 @@
+"""Keras 3's `.keras`: a zip archive of ``config.json``, ``metadata.json`` and the weights as HDF5."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from typing import BinaryIO
+
+from convtool.arrays.description import PIECE_BYTES, some
+from convtool.arrays.keras.config import CONFIG_LIMIT, parse
+from convtool.arrays.keras.hdf5_file import Hdf5Weights, short
+from convtool.arrays.zip.archive import Archive
+from convtool.errors import InputError
+
+_WEIGHTS = "model.weights.h5"
+_PICKLED = "model.weights.npz"
+
+
+class KerasFile(Hdf5Weights):
+    """The `.keras` file at `path`: nothing of it is unpacked but the weights, into a temporary file without a name.
+
+    Raises:
+        InputError: it is damaged, holds no weights, or more than is read from a file.
+        UsageError: h5py is not installed.
+        OSError: it can't be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        notes: list[str] = []
+        with Archive(path) as archive:
+            config = _text(archive, "config.json", notes)
+            said = parse(_text(archive, "metadata.json", notes) or b"{}")
+            outside = [member.name for member in archive.members if member.outside]
+            doubled = archive.duplicates
+            weights = _unpacked(archive)
+        super().__init__(weights, config=config)
+        self.format, self.layout = "keras", "keras"
+        if isinstance(said, dict):
+            self.metadata = {**self.metadata, **short(said, "keras_version", "date_saved")}
+        if outside:
+            notes.append(f"members with names that lead out of the archive, left alone: {some(iter(outside))}")
+        if doubled:
+            notes.append(f"several members of one name, of which the last counts: {some(iter(doubled))}")
+        self.notes = [*notes, *self.notes]
+
+
+def _text(archive: Archive, name: str, notes: list[str]) -> bytes | None:
+    """The content of a member that the weights can be read without."""
+    member = archive.find(name)
+    if member is None:
+        return None
+    try:
+        return archive.read(member, limit=CONFIG_LIMIT)
+    except InputError as error:
+        notes.append(str(error))
+        return None
+
+
+def _unpacked(archive: Archive) -> BinaryIO:
+    member = archive.find(_WEIGHTS)
+    if member is None:
+        if archive.find(_PICKLED) is not None:
+            raise InputError(f"its weights are in {_PICKLED}, pickled objects, which are not run; save it as HDF5")
+        raise InputError(f"there is no {_WEIGHTS} in the archive")
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if member.size > free:
+        raise InputError(f"member {_WEIGHTS!r} unpacks to {member.size} bytes; {folder!r} has room for {free}")
+    stream = archive.open(member)
+    file = tempfile.TemporaryFile()
+    try:
+        while piece := stream.read(PIECE_BYTES):
+            file.write(piece)
+        file.flush()
+    except BaseException:
+        file.close()
+        raise
+    return file

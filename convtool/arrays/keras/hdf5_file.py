@@ -1,0 +1,115 @@
+"""HDF5: Keras's `.h5` and `.weights.h5`, and any other file of numeric datasets. Read in a child process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
+from convtool.arrays.hdf5.process import Hdf5Process, Listing
+from convtool.arrays.keras.config import Layer, lambdas, parse
+from convtool.arrays.keras.names import Named, is_keras, named
+from convtool.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SHORT = 100
+
+
+class Hdf5Weights(WeightFile):
+    """The tensors of the HDF5 file that is open as `file`, which is handed over and closed.
+
+    Args:
+        file: the file; its content alone matters, so it may be one without a name.
+        config: the model's configuration as JSON, where it stands beside the file and not in it.
+
+    Attributes:
+        model: the Keras model that the weights belong to, as far as the configuration tells.
+
+    Raises:
+        InputError: it is damaged, or holds more than is read from a file.
+        UsageError: h5py is not installed.
+    """
+
+    def __init__(self, file: BinaryIO, *, config: bytes | None = None) -> None:
+        self._process = Hdf5Process(file)
+        try:
+            self._describe(self._process.listing(), config)
+        except BaseException:
+            self.close()
+            raise
+
+    def _describe(self, listing: Listing, config: bytes | None) -> None:
+        text = listing.groups[""].get("model_config", config)
+        keras = is_keras(listing) or text is not None
+        self.format, self.layout = ("keras", "keras") if keras else ("hdf5", "")
+        self.notes = [f"{reason}: {some(iter(sorted(paths)))}" for reason, paths in listing.links.items() if paths]
+        said = listing.groups.get("model_weights", {}) | listing.groups[""]
+        self.metadata = short(said, "keras_version", "backend")
+        model = parse(text) if text is not None else {}
+        if model is None:
+            self.notes.append("the model's configuration can't be read; classes are told from names alone")
+        if unrun := lambdas(model):
+            self.notes.append(f"contains Lambda layer {some(iter(unrun))}; its code was not run")
+        self.model = Layer.of(model) or Layer()
+        weights = named(listing, self.model)
+        self._datasets = {weight.name: weight.dataset for weight in weights}
+        self.tensors = _tensors(weights)
+
+    def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        import numpy as np
+
+        if not tensor.readable:
+            raise InputError(f"tensor {tensor.name!r} can't be read: {tensor.flag}")
+        wide = tensor.dtype == "bfloat16"
+        stored, step = ("<u2", PIECE_BYTES // 2) if wide else (tensor.dtype, PIECE_BYTES)
+        for slab in self._slabs(tensor):
+            for start in range(0, len(slab), step):
+                piece = np.frombuffer(memoryview(slab)[start : start + step], stored)
+                yield (piece.astype(np.uint32) << 16).view(np.float32) if wide else piece
+
+    def _slabs(self, tensor: TensorInfo) -> Iterator[bytearray]:
+        try:
+            yield from self._process.slabs(self._datasets[tensor.name])
+        except InputError as error:
+            raise InputError(f"tensor {tensor.name!r} can't be read: {error}") from error
+
+    def close(self) -> None:
+        """End the child process, and with it the use of the file."""
+        self._process.close()
+
+
+class Hdf5File(Hdf5Weights):
+    """The HDF5 file at `path`.
+
+    Raises:
+        InputError, UsageError: as `Hdf5Weights`.
+        OSError: it can't be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(open(path, "rb"))
+
+
+def short(said: Mapping[str, Any], *keys: str) -> dict[str, str]:
+    """What a file says of itself under `keys`, cut to a length that can be shown."""
+    return {key: str(said[key])[:_SHORT] for key in keys if key in said}
+
+
+def _tensors(weights: Sequence[Named]) -> tuple[TensorInfo, ...]:
+    names = {weight.dataset.path: weight.name for weight in weights}
+    return tuple(
+        TensorInfo(
+            name=weight.name,
+            shape=weight.dataset.shape,
+            dtype=weight.dataset.dtype,
+            nbytes=0 if weight.dataset.same_as else weight.dataset.nbytes,
+            layer=weight.layer.role,
+            config=weight.layer.settings(),
+            tied_to=names.get(weight.dataset.same_as, ""),
+            flag=weight.dataset.flag,
+            readable=weight.dataset.readable,
+        )
+        for weight in weights
+    )

@@ -1,0 +1,262 @@
+"""Recurrent models of amplifiers as JSON: what GuitarML, RTNeural (AIDA-X) and NAM write, and bare state dicts.
+
+The numbers are decimal text, exported from float32; they are given as the float64 next to what the file says.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
+from convtool.errors import InputError
+from convtool.files.json import json_kind, json_numbers, read_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TENSORS_LIMIT = 10_000
+"""Tensors that such a model may have."""
+
+_ITEM = 8
+_Tensor = tuple[TensorInfo, "array[float]"]
+
+_LAYERS = {
+    "dense": ("Dense", ("kernel", "bias")),
+    "time-distributed-dense": ("Dense", ("kernel", "bias")),
+    "conv1d": ("Conv1D", ("kernel", "bias")),
+    "conv2d": ("Conv2D", ("kernel", "bias")),
+    "lstm": ("LSTM", ("kernel", "recurrent_kernel", "bias")),
+    "gru": ("GRU", ("kernel", "recurrent_kernel", "bias")),
+    "prelu": ("PReLU", ("alpha",)),
+    "batchnorm": ("BatchNormalization", ("gamma", "beta", "moving_mean", "moving_variance")),
+    "batchnorm2d": ("BatchNormalization", ("gamma", "beta", "moving_mean", "moving_variance")),
+}
+"""RTNeural's types of layers: Keras's class, and its variables in order."""
+
+_SETTINGS = ("groups", "dilation", "strides", "epsilon")
+_TOLD = (
+    *("architecture", "version", "model", "unit_type", "input_size", "hidden_size", "num_layers", "output_size"),
+    *("skip", "bias_fl", "in_skip", "in_gain", "out_gain", "sample_rate", "samplerate", "name", "author", "modeled_by"),
+)
+"""What these files say of themselves, and a listing shows."""
+
+
+class RecurrentJson(WeightFile):
+    """The weights of a recurrent model in a JSON file.
+
+    ==============  ===================================  ======  =====================================================
+    format          told by                              layout  names
+    ==============  ===================================  ======  =====================================================
+    ``guitarml``    ``model_data`` and ``state_dict``    torch   as in the state dict: ``rec.weight_ih_l0``
+    ``rtneural``    ``layers``, a list                   keras   ``layers.0.kernel``, ``layers.0.recurrent_kernel``...
+    ``nam``         ``architecture``                     torch   ``layers.0.weight`` [4H, I+H], input and recurrent
+                                                                 weights side by side, ``layers.0.bias`` [4H] (both
+                                                                 biases summed), ``layers.0.h0``, ``layers.0.c0``,
+                                                                 ``head.weight`` [H] and ``head.bias`` [1]; gates
+                                                                 i f g o. Other architectures: ``weights``, as they are
+    ``torch json``  tensors alone, some named a weight   torch   as in the state dict
+    ==============  ===================================  ======  =====================================================
+
+    Raises:
+        InputError: it is no JSON, none of these, or a tensor in it is damaged; the key is told.
+    """
+
+    def __init__(self, path: str) -> None:
+        document = read_json(path)
+        self.format, self.layout, read, told = _kind(document)
+        found = list(islice(read(document), TENSORS_LIMIT + 1))
+        if len(found) > TENSORS_LIMIT:
+            raise InputError(f"there are more than {TENSORS_LIMIT} tensors in it")
+        self.tensors = tuple(tensor for tensor, _ in found)
+        self._numbers = {tensor.name: numbers for tensor, numbers in found}
+        self.metadata = _metadata(*told)
+        self.notes = [
+            f"{tensor.name} is one flat list: the architecture {tensor.layer!r} is not taken apart"
+            for tensor in self.tensors
+            if self.format == "nam" and tensor.name.endswith("weights")
+        ]
+
+    def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        """The values of `tensor`, float64."""
+        import numpy as np
+
+        numbers = self._numbers[tensor.name]
+        step = PIECE_BYTES // _ITEM
+        for start in range(0, len(numbers), step):
+            yield np.array(numbers[start : start + step])
+
+
+_Read = Callable[[dict[str, Any]], Iterator[_Tensor]]
+
+
+def _kind(document: dict[str, Any]) -> tuple[str, str, _Read, tuple[Any, ...]]:
+    """Format, layout, what reads it, and the objects that say what it is, the last of one key winning."""
+    metadata = document.get("metadata")
+    if "architecture" in document:
+        return "nam", "torch", _nam, (metadata, document.get("config"), document)
+    if "model_data" in document:
+        return "guitarml", "torch", _guitarml, (metadata, document["model_data"])
+    if isinstance(document.get("layers"), list):
+        return "rtneural", "keras", _rtneural, (metadata, document)
+    if _is_state_dict(document.get("state_dict", document)):
+        return "torch json", "torch", _state_dict, ()
+    raise InputError(
+        f"the JSON has the keys {some(iter(document))}; expected a model of GuitarML ('model_data', 'state_dict'), "
+        "RTNeural or AIDA-X ('layers'), NAM ('architecture', 'weights'), or a state dict ('lstm.weight_ih_l0'...)"
+    )
+
+
+def _is_state_dict(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(isinstance(item, (list, int, float)) for item in value.values())
+        and any(name.rpartition(".")[2].startswith("weight") for name in value)
+    )
+
+
+def _guitarml(document: dict[str, Any]) -> Iterator[_Tensor]:
+    model, state = (_object(_entry(document, key), key) for key in ("model_data", "state_dict"))
+    unit = model.get("unit_type")
+    classes = {"rec": unit if isinstance(unit, str) else "", "lin": "Linear"}
+    for name, value in state.items():
+        yield _tensor(name, *json_numbers(value, name), layer=classes.get(name.partition(".")[0], ""))
+
+
+def _state_dict(document: dict[str, Any]) -> Iterator[_Tensor]:
+    for name, value in document.get("state_dict", document).items():
+        yield _tensor(name, *json_numbers(value, name))
+
+
+def _rtneural(document: dict[str, Any]) -> Iterator[_Tensor]:
+    for index, entry in enumerate(document["layers"]):
+        place = f"layers.{index}"
+        layer = _object(entry, place)
+        kind, weights = _entry(layer, "type", f"{place}."), layer.get("weights", [])
+        if not isinstance(kind, str) or not isinstance(weights, list):
+            raise InputError(
+                f"{place!r} has as 'type' {json_kind(kind)} and as 'weights' {json_kind(weights)}; "
+                "expected a text such as 'lstm', and a list"
+            )
+        name, variables = _LAYERS.get(kind, (kind, ()))
+        if name == "BatchNormalization" and len(weights) == 2:
+            variables = variables[2:]
+        if len(weights) > len(variables):
+            variables = tuple(f"weights.{number}" for number in range(min(len(weights), TENSORS_LIMIT + 1)))
+        names = [f"{place}.{variable}" for variable in variables]
+        found = {full: json_numbers(value, full) for full, value in zip(names, weights, strict=False)}  # or no bias
+        config = _settings(layer, name)
+        if name == "GRU" and f"{place}.bias" in found:
+            config["reset_after"] = len(found[f"{place}.bias"][0]) == 2
+        for full, (shape, numbers) in found.items():
+            yield _tensor(full, shape, numbers, layer=name, config=config)
+
+
+def _settings(layer: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What the reading of a layer's weights depends on, under Keras's names."""
+    activation, shape = layer.get("activation"), layer.get("shape")
+    config: dict[str, Any] = {"activation": activation} if isinstance(activation, str) else {}
+    if name in ("LSTM", "GRU"):  # RTNeural runs them with these two alone, and its files leave the text empty
+        config = {"activation": activation or "tanh", "recurrent_activation": "sigmoid"}
+    if isinstance(shape, list) and shape and type(shape[-1]) is int:
+        config["units"] = shape[-1]
+    for setting in _SETTINGS:
+        value = layer.get(setting)
+        value = value[-1] if isinstance(value, list) and value else value
+        if type(value) in (int, float):
+            config[setting] = value
+    return config
+
+
+def _nam(document: dict[str, Any]) -> Iterator[_Tensor]:
+    config = document.get("config")
+    submodels = config.get("submodels") if isinstance(config, dict) else None
+    if not isinstance(submodels, list):
+        yield from _nam_model(document, "")
+        return
+    for index, submodel in enumerate(submodels):
+        place = f"submodels.{index}"
+        model = _entry(_object(submodel, place), "model", f"{place}.")
+        yield from _nam_model(_object(model, f"{place}.model"), f"{place}.")
+
+
+def _nam_model(model: Mapping[str, Any], prefix: str) -> Iterator[_Tensor]:
+    architecture = _entry(model, "architecture", prefix)
+    if not isinstance(architecture, str):
+        raise InputError(f"'{prefix}architecture' is {json_kind(architecture)}; expected a text such as 'LSTM'")
+    shape, numbers = json_numbers(_entry(model, "weights", prefix), f"{prefix}weights")
+    if architecture == "LSTM":
+        yield from _nam_lstm(_object(_entry(model, "config", prefix), f"{prefix}config"), prefix, numbers)
+    else:
+        yield _tensor(f"{prefix}weights", shape, numbers, layer=architecture)
+
+
+def _nam_lstm(config: Mapping[str, Any], prefix: str, numbers: array[float]) -> Iterator[_Tensor]:
+    inputs, hidden, layers = (_size(config, key, prefix) for key in ("input_size", "hidden_size", "num_layers"))
+    of_all_layers = 4 * hidden * (inputs + hidden) + (layers - 1) * 8 * hidden * hidden + layers * 6 * hidden
+    needed = of_all_layers + hidden + 1
+    if len(numbers) != needed:
+        raise InputError(
+            f"'{prefix}weights' holds {len(numbers)} numbers; an LSTM of input_size {inputs}, hidden_size {hidden} and "
+            f"num_layers {layers} has {needed}"
+        )
+    at = 0
+    for name, shape, layer in _nam_parts(inputs, hidden, layers):
+        count = math.prod(shape)
+        size = {"input_size": shape[-1] - hidden, "hidden_size": hidden} if len(shape) == 2 else {"hidden_size": hidden}
+        yield _tensor(prefix + name, shape, numbers[at : at + count], layer=layer, config=size)
+        at += count
+
+
+def _nam_parts(inputs: int, hidden: int, layers: int) -> Iterator[tuple[str, tuple[int, ...], str]]:
+    for index in range(layers):
+        yield f"layers.{index}.weight", (4 * hidden, (hidden if index else inputs) + hidden), "LSTM"
+        yield f"layers.{index}.bias", (4 * hidden,), "LSTM"
+        yield f"layers.{index}.h0", (hidden,), "LSTM"
+        yield f"layers.{index}.c0", (hidden,), "LSTM"
+    yield "head.weight", (hidden,), "Linear"
+    yield "head.bias", (1,), "Linear"
+
+
+def _size(config: Mapping[str, Any], key: str, prefix: str) -> int:
+    value = _entry(config, key, f"{prefix}config.")
+    if type(value) is not int or value < 1:
+        raise InputError(f"'{prefix}config.{key}' is {json_kind(value)}; expected a whole number from 1 on")
+    return value
+
+
+def _entry(document: Mapping[str, Any], key: str, prefix: str = "") -> Any:
+    if key not in document:
+        raise InputError(f"'{prefix}{key}' is missing")
+    return document[key]
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{name!r} is {json_kind(value)}; expected an object with named entries")
+    return value
+
+
+def _tensor(
+    name: str,
+    shape: tuple[int, ...],
+    numbers: array[float],
+    *,
+    layer: str = "",
+    config: Mapping[str, Any] | None = None,
+) -> _Tensor:
+    return TensorInfo(name, shape, "float64", _ITEM * len(numbers), layer=layer, config=config or {}), numbers
+
+
+def _metadata(*told: Any) -> dict[str, str]:
+    """What the objects say under the known names, in a line each."""
+    said = {key: value for each in told if isinstance(each, dict) for key, value in each.items() if key in _TOLD}
+    return {
+        key: value[:200] if isinstance(value, str) else json.dumps(value)
+        for key, value in said.items()
+        if isinstance(value, (str, int, float))
+    }

@@ -1,0 +1,67 @@
+"""ONNX models: the initializers and constants of the graph, wherever their numbers lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from convtool.arrays.description import TensorInfo, WeightFile
+from convtool.arrays.onnx.graph import FoundTensor, Model
+from convtool.arrays.onnx.tensors import StoredTensor, described
+from convtool.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class OnnxFile(WeightFile):
+    """The tensors of the ONNX model at `path`: its initializers, then the tensors of its ``Constant`` nodes.
+
+    `TensorInfo.layer` is the operator of the first node that uses the tensor, seen through ``Identity`` and
+    ``DequantizeLinear``; `TensorInfo.config` has that node's name (``node``), which of its inputs the tensor is
+    (``input``, from 0) and, where the file has them, ``group``, ``transB``, ``hidden_size``, ``direction``,
+    ``linear_before_reset`` and the like. Tensors in the body of a loop or branch have the way there before their name.
+
+    Numbers in a file of their own are read from the model's folder and below only, no link followed out of it; the
+    listing does not open that file.
+
+    Raises:
+        InputError: it is no ONNX model, or is damaged.
+    """
+
+    format = "onnx"
+    layout = "onnx"
+
+    def __init__(self, path: str) -> None:
+        self._folder = os.path.dirname(os.path.abspath(path))
+        self._file = open(path, "rb", buffering=0)
+        try:
+            model = Model(self._file.fileno())
+        except BaseException:
+            self._file.close()
+            raise
+        self.metadata = model.metadata
+        self._stored: dict[str, StoredTensor] = {}
+        self.tensors = tuple(self._described(model.tensors))
+        self.notes = []
+        if model.functions:
+            self.notes.append(f"functions of its own, not searched for tensors: {model.functions}")
+        if len(self.tensors) < len(model.tensors):
+            self.notes.append(f"tensors left out for the name of one before: {len(model.tensors) - len(self.tensors)}")
+
+    def _described(self, tensors: list[FoundTensor]) -> Iterator[TensorInfo]:
+        for found in tensors:
+            if self._stored.setdefault(found.name, found.stored) is found.stored:
+                yield described(found.stored, found.name, layer=found.layer, config=found.config)
+
+    def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        from convtool.arrays.onnx.values import numbers
+
+        if not tensor.readable:
+            raise InputError(f"tensor {tensor.name!r} can't be read: {tensor.flag}")
+        return numbers(self._stored[tensor.name], self._file.fileno(), self._folder)
+
+    def close(self) -> None:
+        """Close the file; values can't be read any more."""
+        self._file.close()

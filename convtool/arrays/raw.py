@@ -1,0 +1,174 @@
+"""Plain numbers in a file, one behind the other: read by position, never mapped (a map dies with the file)."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile
+from convtool.arrays.narrow import NARROW, widen
+from convtool.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_AXES = 64
+"""That many NumPy has."""
+
+_COUNT_LIMIT = 1 << 59
+"""Numbers of 16 bytes whose positions a 64-bit integer still holds."""
+
+_SHARE_BYTES = 32 << 20
+_SHARE_LONGER = 2
+"""Threads that take turns at Python between pieces stand less in each other's way the longer these are."""
+
+
+class SharedFile(WeightFile):
+    """A weight file whose values several threads may read at once."""
+
+    @abstractmethod
+    def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
+        """The values of `tensor` in any order, in streams of pieces as those of `pieces`, or twice as long.
+
+        Each stream is for one thread; different threads may read different ones.
+
+        Raises:
+            InputError: as `pieces` does, from this iterator or from the streams.
+        """
+
+
+class RawFile:
+    """The file at `path`, which is open only while it is read: a model can have hundreds.
+
+    Raises:
+        InputError: it can't be opened, or is no regular file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with self._opened() as descriptor:
+            status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError("it is no regular file")
+        self.size = status.st_size
+        self._version = _version(status)
+
+    def read(self, start: int, count: int) -> bytes:
+        """`count` bytes from `start` on, fewer at the end of the file.
+
+        Raises:
+            InputError: they can't be read.
+        """
+        with self._opened() as descriptor:
+            return os.pread(descriptor, count, start)
+
+    def pieces(
+        self, dtype: str, *, start: int, count: int, order: str = "<", longer: int = 1
+    ) -> Iterator[NDArray[Any]]:
+        """`count` numbers of type `dtype` from byte `start` on, in pieces as `WeightFile.pieces` gives them.
+
+        Args:
+            dtype: NumPy's or torch's name.
+            start: position of the first byte.
+            count: how many numbers; none are given as one empty piece.
+            order: ``<`` for little-endian numbers, ``>`` for big-endian ones.
+            longer: how many times longer than there a piece may be.
+
+        Raises:
+            InputError: they can't be read, or are no more what was there when the file was opened first.
+        """
+        import numpy as np
+
+        stored = stored_type(dtype, order)
+        buffer = np.empty(min(count, longer * piece_length(dtype)) or 1, stored)
+        room = memoryview(buffer.data).cast("B")
+        with self._opened() as descriptor:
+            if _version(os.fstat(descriptor)) != self._version:
+                raise InputError("the file has changed since it was listed")
+            for first in range(0, count or 1, len(buffer)):
+                part = room[: min(len(buffer), count - first) * stored.itemsize]
+                _fill(part, descriptor, start + first * stored.itemsize)
+                yield as_numbers(buffer[: min(len(buffer), count - first)], dtype)
+
+    def shares(self, dtype: str, *, start: int, count: int, order: str = "<") -> Iterator[Iterator[NDArray[Any]]]:
+        """The same numbers as `SharedFile.shares` gives them."""
+        size = stored_type(dtype, order).itemsize
+        length = _SHARE_BYTES // size
+        for first in range(0, count, length):
+            here, there = start + first * size, min(length, count - first)
+            yield self.pieces(dtype, start=here, count=there, order=order, longer=_SHARE_LONGER)
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
+        except (OSError, ValueError) as error:  # the latter for names that no file can have
+            raise InputError(f"can't be read: {getattr(error, 'strerror', error)}") from error
+        try:
+            yield descriptor
+        except OSError as error:
+            raise InputError(f"can't be read: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _fill(room: memoryview, descriptor: int, start: int) -> None:
+    while room:
+        count = os.preadv(descriptor, [room], start)
+        if not count:
+            raise InputError("the file shrank while it was read")
+        room, start = room[count:], start + count
+
+
+def checked_count(shape: Sequence[Any]) -> int:
+    """How many numbers an array has whose file says that this is its shape.
+
+    Raises:
+        InputError: a size is no whole number from 0 on, there are more than 64 of them, or the array would be larger
+            than any memory (even where one size is 0: NumPy has no such array).
+
+    >>> checked_count([2, 3]), checked_count([])
+    (6, 1)
+    """
+    if len(shape) > _AXES:
+        raise InputError(f"it declares {len(shape)} axes; the limit is {_AXES}")
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise InputError(f"it declares the shape {tuple(shape)!r:.200}; expected whole numbers from 0 on")
+    if math.prod(size or 1 for size in shape) > _COUNT_LIMIT:
+        raise InputError(f"it declares the shape {tuple(shape)!r:.200}, which is larger than any memory")
+    return math.prod(shape)
+
+
+def piece_length(dtype: str) -> int:
+    """How many numbers of type `dtype` a piece holds at the most."""
+    import numpy as np
+
+    return PIECE_BYTES // np.dtype("float32" if dtype in NARROW else dtype).itemsize
+
+
+def stored_type(dtype: str, order: str) -> np.dtype[Any]:
+    """What the bytes of `dtype` are taken for before `as_numbers`; `order` as in `RawFile.pieces`."""
+    import numpy as np
+
+    if dtype in NARROW or dtype == "bool":
+        return np.dtype(f"{order}u2" if dtype == "bfloat16" else "u1")
+    return np.dtype(dtype).newbyteorder(order)  # type: ignore[arg-type]  # one of its letters
+
+
+def as_numbers(stored: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """The numbers of type `dtype` in native byte order, float32 for a type that NumPy lacks; a view where that does."""
+    if dtype in NARROW:
+        return widen(stored, dtype)
+    if dtype == "bool":
+        return stored.astype(bool)
+    return stored.astype(dtype, copy=False)

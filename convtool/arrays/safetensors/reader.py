@@ -1,0 +1,220 @@
+"""safetensors: a length, a JSON header, then the numbers. https://github.com/huggingface/safetensors, "Format"."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from convtool.arrays.description import TensorInfo, some
+from convtool.arrays.raw import RawFile, SharedFile, checked_count
+from convtool.errors import InputError
+from convtool.files.json import read_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LENGTH = 8
+_HEADER_LIMIT = 12 << 20
+"""Bytes of header that are read: a hundred thousand tensors. The format allows 100 MB, which would take gigabytes."""
+
+_TENSORS_LIMIT = 1 << 17
+_DTYPES = {
+    "F64": ("float64", 64),
+    "F32": ("float32", 32),
+    "F16": ("float16", 16),
+    "BF16": ("bfloat16", 16),
+    "I64": ("int64", 64),
+    "I32": ("int32", 32),
+    "I16": ("int16", 16),
+    "I8": ("int8", 8),
+    "U64": ("uint64", 64),
+    "U32": ("uint32", 32),
+    "U16": ("uint16", 16),
+    "U8": ("uint8", 8),
+    "BOOL": ("bool", 8),
+    "C64": ("complex64", 64),
+    "F8_E5M2": ("float8_e5m2", 8),
+    "F8_E4M3": ("float8_e4m3fn", 8),
+    "F8_E5M2FNUZ": ("float8_e5m2fnuz", 8),
+    "F8_E4M3FNUZ": ("float8_e4m3fnuz", 8),
+    "F8_E8M0": ("float8_e8m0fnu", 8),
+    "F6_E2M3": ("float6_e2m3fn", 6),
+    "F6_E3M2": ("float6_e3m2fn", 6),
+    "F4": ("float4_e2m1fn", 4),
+}
+"""NumPy's, torch's or ml_dtypes' name, and bits."""
+
+
+class SafetensorsFile(SharedFile):
+    """The safetensors file at `path`, in the order of its header.
+
+    It is held to what the reference implementation demands, but for a header of no more than 12 MiB and 131072
+    tensors. As the numbers must cover the file without gaps, an entry that lies makes the whole file suspect.
+
+    Raises:
+        InputError: it can't be read, or breaks the format.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.format, self.layout, self.notes = "safetensors", "", []
+        self._file = RawFile(path)
+        header, self._data = _header(self._file)
+        self.metadata = _metadata(header.pop("__metadata__", None) or {})
+        if self.metadata.get("format") == "pt":
+            self.layout = "torch"
+        self._spans = {name: _span(name, entry) for name, entry in header.items()}
+        _check_cover(self._spans, self._file.size - self._data)
+        self.named = {name: _described(name, entry, self._spans[name]) for name, entry in header.items()}
+        self.tensors = tuple(self.named.values())
+
+    def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        yield from self._file.pieces(tensor.dtype, start=self._start(tensor), count=checked_count(tensor.shape))
+
+    def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
+        yield from self._file.shares(tensor.dtype, start=self._start(tensor), count=checked_count(tensor.shape))
+
+    def _start(self, tensor: TensorInfo) -> int:
+        """The byte where the values begin."""
+        if not tensor.readable:
+            raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
+        return self._data + self._spans[tensor.name][0]
+
+
+class ShardedSafetensors(SharedFile):
+    """A model in several safetensors files beside the index at `path`, in the index's order.
+
+    A tensor that its shard lacks is listed with a flag, in shape ``(0,)``.
+
+    Raises:
+        InputError: the index can't be read, or maps something else than names of tensors to names of files.
+        OSError: the index can't be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.format, self.layout = "safetensors", ""
+        index = read_json(path)
+        weights, metadata = index.get("weight_map"), index.get("metadata")
+        if not isinstance(weights, dict) or not all(isinstance(shard, str) for shard in weights.values()):
+            raise InputError("the index has no 'weight_map' from names of tensors to names of files")
+        self.metadata = {key: str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
+        self._shards = {shard: _shard(shard, os.path.dirname(path)) for shard in dict.fromkeys(weights.values())}
+        self._homes = weights
+        there = {
+            (name, shard): tensor
+            for shard, file in self._shards.items()
+            if isinstance(file, SafetensorsFile)
+            for name, tensor in file.named.items()
+        }
+        self.tensors = tuple(there.pop(home) if home in there else self._missing(*home) for home in weights.items())
+        self.notes = [f"not in the index, left out: {some(name for name, _ in there)}"] if there else []
+        if {getattr(file, "layout", "") for file in self._shards.values()} == {"torch"}:
+            self.layout = "torch"
+
+    def _missing(self, name: str, shard: str) -> TensorInfo:
+        file = self._shards[shard]
+        reason = str(file) if isinstance(file, InputError) else "it has no such tensor"
+        return TensorInfo(name, (0,), "unknown", 0, flag=f"shard {shard!r:.200}: {reason}", readable=False)
+
+    def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        yield from self._home(tensor).pieces(tensor)
+
+    def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
+        yield from self._home(tensor).shares(tensor)
+
+    def _home(self, tensor: TensorInfo) -> SafetensorsFile:
+        file = self._shards[self._homes[tensor.name]]
+        if isinstance(file, InputError) or tensor.name not in file.named:
+            raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
+        return file
+
+
+def _shard(name: str, folder: str) -> SafetensorsFile | InputError:
+    """The file `name` in `folder`, or why there is none that can be read."""
+    if os.path.basename(name) != name or name in ("", ".", ".."):
+        return InputError("it lies outside of the index's folder; not read")
+    try:
+        return SafetensorsFile(os.path.join(folder, name))
+    except InputError as error:
+        return error
+
+
+def _header(file: RawFile) -> tuple[dict[str, Any], int]:
+    """The header, and where the numbers begin."""
+    start = file.read(0, _LENGTH + 1)
+    if len(start) < _LENGTH:
+        raise InputError(f"the file has {file.size} bytes; a safetensors header takes more than {_LENGTH}")
+    length = int.from_bytes(start[:_LENGTH], "little")
+    if length > file.size - _LENGTH:
+        raise InputError(f"the safetensors header declares {length} bytes; the file has {file.size}")
+    if start[_LENGTH:] != b"{":
+        raise InputError("the safetensors header is no JSON: it does not begin with '{'")
+    if length > _HEADER_LIMIT:
+        raise InputError(f"the safetensors header has {length} bytes; the limit is {_HEADER_LIMIT}")
+    return _parsed(file.read(_LENGTH, length)), _LENGTH + length
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    if text.count(b"{") + text.count(b"[") > 3 * _TENSORS_LIMIT:  # each would take far more memory than text
+        raise InputError(f"the safetensors header has more entries than {_TENSORS_LIMIT} tensors need, the limit")
+    try:
+        header: dict[str, Any] = json.loads(text.decode(), object_pairs_hook=_distinct)
+    except (ValueError, RecursionError) as error:
+        raise InputError("the safetensors header is no JSON") from error
+    return header
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InputError(f"the safetensors header names {key!r:.200} twice")
+        found[key] = value
+    return found
+
+
+def _metadata(found: Any) -> Mapping[str, str]:
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise InputError("the safetensors header has a '__metadata__' that is not texts by name")
+    return found
+
+
+def _span(name: str, entry: Any) -> tuple[int, int]:
+    """The bytes from which to before which the entry's numbers lie, counted from the end of the header."""
+    match entry:
+        case {"dtype": str() as code, "shape": list() as shape, "data_offsets": [begin, end]} if (
+            type(begin) is type(end) is int
+        ):
+            pass
+        case _:
+            raise InputError(f"tensor {name!r:.200} has no dtype, shape and data_offsets as safetensors has them")
+    try:
+        count = checked_count(shape)
+    except InputError as error:
+        raise InputError(f"tensor {name!r:.200}: {error}") from error
+    bits = _DTYPES.get(code, ("", 0))[1]
+    if not 0 <= begin <= end or (bits and count * bits != 8 * (end - begin)):
+        raise InputError(
+            f"tensor {name!r:.200} declares {count} numbers of type {code!r:.40} in bytes {begin} to {end}; "
+            f"these hold another number of them"
+        )
+    return begin, end
+
+
+def _check_cover(spans: Mapping[str, tuple[int, int]], size: int) -> None:
+    """Refuse numbers that do not lie side by side from the first byte to the last."""
+    at = 0
+    for name, (begin, end) in sorted(spans.items(), key=lambda item: item[1]):
+        if begin != at:
+            raise InputError(f"tensor {name!r:.200} begins at byte {begin}; the one before ends at {at}")
+        at = end
+    if at != size:
+        raise InputError(f"the tensors take {at} bytes; the file has {size} for them")
+
+
+def _described(name: str, entry: Mapping[str, Any], span: tuple[int, int]) -> TensorInfo:
+    code = entry["dtype"]
+    dtype, bits = _DTYPES.get(code, (code, 0))
+    flag = "" if bits >= 8 else f"{bits} bits a number; its values are not read" if bits else "its dtype is unknown"
+    return TensorInfo(name, tuple(entry["shape"]), dtype, span[1] - span[0], flag=flag, readable=not flag)

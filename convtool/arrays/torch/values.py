@@ -1,0 +1,151 @@
+"""What torch checkpoints of every container share: the description of their tensors, and their values.
+
+Values are read from the storages as they lie in the file, so torch is not needed, nor anything that torch would have
+to call: not even ``weights_only=True`` runs here.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, TensorInfo
+from convtool.arrays.raw import SharedFile
+from convtool.arrays.torch.dtypes import ITEM_BYTES, numbers, value_bytes
+from convtool.arrays.torch.names import unwrap
+from convtool.arrays.torch.notes import of_overlaps, of_tree
+from convtool.arrays.torch.tree import Found, Tree
+from convtool.arrays.torch.views import Storage, View
+from convtool.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ENTRIES_SHOWN = 32
+
+
+class Stream(Protocol):
+    """The bytes of a storage."""
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes; raises InputError where they are damaged or missing."""
+
+    def skip(self, count: int) -> None:
+        """Leave out the next `count` bytes."""
+
+
+class TorchFile(SharedFile):
+    """A checkpoint, whose container knows where the storages are."""
+
+    format = "torch"
+    layout = "torch"
+    _order = "<"
+    """Byte order of the numbers, as NumPy writes it."""
+
+    @abstractmethod
+    def _storage_size(self, storage: Storage) -> int:
+        """Bytes that the file has of `storage`, or less than 0 where that is not in it."""
+
+    @abstractmethod
+    def _storage_flag(self, storage: Storage) -> str:
+        """Why `storage`, which is there, can't be read, or nothing."""
+
+    @abstractmethod
+    def _open(self, storage: Storage) -> Stream:
+        """The bytes of `storage` from its first one on."""
+
+    def _describe(self, tree: Tree) -> None:
+        """Set what a listing shows, from what was found in the stream.
+
+        Raises:
+            InputError: a storage is missing, or shorter than declared.
+        """
+        names, left_out = unwrap([found.path for found in tree.found])
+        self._views = dict(zip(names, (found.view for found in tree.found), strict=True))
+        self._check_storages()
+        first: dict[str, str] = {}
+        self.tensors = tuple(self._info(name, found, first) for name, found in zip(names, tree.found, strict=True))
+        entries = sorted(tree.entries, key=lambda entry: len(entry[0]))[:_ENTRIES_SHOWN]
+        self.metadata = {".".join(path): text for path, text in entries if path}
+        if left_out:
+            self.metadata = {"prefix": left_out, **self.metadata}
+        untied = {info.name: self._views[info.name] for info in self.tensors if info.readable and not info.tied_to}
+        self.notes = [*of_tree(tree, entries_shown=_ENTRIES_SHOWN), *of_overlaps(untied)]
+
+    def _check_storages(self) -> None:
+        for name, view in self._views.items():
+            if view.storage is None:
+                continue
+            key, declared, there = view.storage.key, view.storage.nbytes, self._storage_size(view.storage)
+            if there < declared:
+                has = "is not in the file" if there < 0 else f"has {there} bytes"
+                raise InputError(f"storage {key!r} {has}; tensor {name!r} needs one of {declared} bytes")
+
+    def _info(self, name: str, found: Found, first: dict[str, str]) -> TensorInfo:
+        view, held = found.view, found.view.storage
+        owner = first.setdefault(view.identity, name) if held and view.nbytes else name
+        flag = view.flag or (self._trouble(view, held) if held else "")
+        return TensorInfo(
+            name=name,
+            shape=view.shape,
+            dtype=view.dtype,
+            nbytes=view.nbytes if owner == name else 0,
+            layer=found.layer.kind,
+            config=found.layer.config,
+            tied_to="" if owner == name else owner,
+            flag=flag,
+            readable=not flag,
+        )
+
+    def _trouble(self, view: View, held: Storage) -> str:
+        """Why the values of `view` can't be read, or nothing."""
+        start, end = view.stretch
+        if end > held.start + held.size:
+            return f"it looks at bytes up to {end - held.start} of a storage of {held.size}"
+        if not view.in_order and max(view.nbytes, end - start) > VALUES_LIMIT:
+            return f"its values are not stored in order and take or span more than {VALUES_LIMIT} bytes, the limit"
+        return self._storage_flag(held)
+
+    def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        view = self._views[tensor.name]
+        if not tensor.readable or view.storage is None:
+            raise InputError(f"tensor {tensor.name!r} can't be read: {tensor.flag}")
+        stream = self._open(view.storage)
+        stream.skip(view.stretch[0])
+        for stored in (_in_order if view.in_order else _gathered)(stream, view):
+            values = numbers(stored, view.dtype, order=self._order)
+            values = values.conj() if view.conjugate else values
+            yield -values if view.negative else values
+
+    def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
+        yield self.pieces(tensor)  # one stream a tensor: in another order no checksum could be told
+
+
+def _in_order(stream: Stream, view: View) -> Iterator[NDArray[Any]]:
+    """The bytes of a tensor that lies in C order, in pieces."""
+    import numpy as np
+
+    piece, left = PIECE_BYTES // value_bytes(view.dtype) * ITEM_BYTES[view.dtype], view.nbytes
+    while True:
+        yield np.frombuffer(stream.read(min(piece, left)), np.uint8)
+        left -= piece
+        if left <= 0:
+            return
+
+
+def _gathered(stream: Stream, view: View) -> Iterator[NDArray[Any]]:
+    """The bytes of a tensor that lies in any other way, in C order and in pieces."""
+    import numpy as np
+
+    item = ITEM_BYTES[view.dtype]
+    start, end = view.stretch
+    stored = np.empty(end - start, np.uint8)
+    for at in range(0, len(stored), PIECE_BYTES):
+        stored[at : at + PIECE_BYTES] = np.frombuffer(stream.read(min(PIECE_BYTES, len(stored) - at)), np.uint8)
+    axes = [(size, stride * item) for size, stride in zip(view.shape, view.strides, strict=True) if size != 1]
+    shape, strides = zip(*axes, strict=True)
+    items = np.lib.stride_tricks.as_strided(stored.view(f"V{item}"), shape, strides, writeable=False).flat
+    step = PIECE_BYTES // value_bytes(view.dtype)
+    for first in range(0, len(items), step):
+        yield items[first : first + step].view(np.uint8)

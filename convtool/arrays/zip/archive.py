@@ -1,0 +1,250 @@
+"""Zip archives of weights: what is in them, and their members' bytes, within limits and checked.
+
+    with Archive(path) as archive:              # InputError where the directory is damaged, or lies
+        for member in archive.members:          # files alone; of several of one name, the last
+            archive.read(member, limit=4096)    # all of it: InputError beyond the limit, or where it is damaged
+            stream = archive.open(member)       # or piece by piece, from several threads if need be
+            stream.read(80)
+
+The standard library reads the directory; the members are read here, by position: NumPy, torch and Keras store or
+deflate them and nothing else, which leaves little to read and keeps the memory flat whatever a member declares.
+Format: APPNOTE.TXT 6.3.10, 4.3 (PKWARE).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT
+from convtool.errors import InputError
+
+MEMBERS_LIMIT = 1 << 16
+"""Members that an archive may have."""
+
+_DIRECTORY_LIMIT = 16 << 20
+"""Bytes that the directory may have: the standard library takes 20 times as many for it."""
+
+_LOCAL_HEADER = 30
+_DEFLATE_RATIO = 1032
+"""No deflated byte gives more: 258 bytes cost at least two bits."""
+
+_BOMB_RATIO = 100
+"""Beyond it hardly anything but constant numbers is packed; weights are random and stay under 10."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive, as the directory declares it."""
+
+    name: str
+    size: int
+    """Bytes when unpacked."""
+    packed: int
+    """Bytes in the archive."""
+    deflated: bool
+    crc: int
+    """Checksum; 0 where the writer left it out, as torch can be told to."""
+    offset: int
+    """Where its local header begins."""
+    flag: str
+    """Why it can't be opened, or nothing."""
+
+    @property
+    def outside(self) -> bool:
+        """Whether it has a name that would lead out of the folder that the archive were unpacked into."""
+        return self.name.startswith(("/", "\\")) or ".." in self.name.replace("\\", "/").split("/")
+
+
+class Archive:
+    """The zip archive at `path`.
+
+    Raises:
+        InputError: the directory is damaged, has more than `MEMBERS_LIMIT` members or members that overlap.
+        OSError: the file can't be opened.
+    """
+
+    members: tuple[Member, ...]
+    """In the directory's order, without folders."""
+    duplicates: tuple[str, ...]
+    """The names that several members have; the last of these is the one in `members`."""
+
+    def __init__(self, path: str) -> None:
+        self._file = _Bounded(path)
+        try:
+            entries = [entry for entry in _directory(self._file) if not entry.is_dir()]
+        except BaseException:
+            self._file.close()
+            raise
+        counts = Counter(entry.filename for entry in entries)
+        self.duplicates = tuple(name for name, count in counts.items() if count > 1)
+        last = {entry.filename: entry for entry in entries}
+        self.members = _described(list(last.values()), os.fstat(self._file.fileno()).st_size)
+        self._names = {member.name: member for member in self.members}
+
+    def find(self, name: str) -> Member | None:
+        """The member called `name`, or None."""
+        return self._names.get(name)
+
+    def open(self, member: Member) -> MemberStream:
+        """The bytes of `member` from its first one on.
+
+        Raises:
+            InputError: it has a flag, or its local header is damaged.
+        """
+        if member.flag:
+            raise InputError(f"member {member.name!r} {member.flag}")
+        return MemberStream(self._file.fileno(), member)
+
+    def read(self, member: Member, *, limit: int) -> bytes:
+        """All bytes of `member`.
+
+        Raises:
+            InputError: it unpacks to more than `limit` bytes, or is damaged.
+        """
+        if member.size > limit:
+            raise InputError(f"member {member.name!r} unpacks to {member.size} bytes; the limit is {limit}")
+        return self.open(member).read(member.size)
+
+    def close(self) -> None:
+        """Close the file; streams of its members can't be read any more."""
+        self._file.close()
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class MemberStream:
+    """The bytes of one member in order. Streams of one archive may be read by different threads."""
+
+    def __init__(self, descriptor: int, member: Member) -> None:
+        self._descriptor, self._member = descriptor, member
+        self._at, self._left, self._crc = self._data_offset(), member.size, 0
+        self._packed_left = member.packed
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if member.deflated else None
+        self._checked = member.crc != 0
+
+    def _data_offset(self) -> int:
+        head = self._at_position(_LOCAL_HEADER, self._member.offset)
+        if len(head) < _LOCAL_HEADER or not head.startswith(b"PK\3\4"):
+            raise InputError(f"member {self._member.name!r} has no header where the directory says")
+        name, extra = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
+        return self._member.offset + _LOCAL_HEADER + name + extra
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes, fewer only at the member's end.
+
+        Raises:
+            InputError: the member is damaged, or the file shrank. Once the last byte is read, so is the checksum.
+        """
+        parts = []
+        while count and self._left:
+            part = self._next(min(count, self._left, PIECE_BYTES))
+            if not part:
+                raise InputError(f"member {self._member.name!r} is truncated: {self._left} bytes are missing")
+            parts.append(part)
+            count -= len(part)
+            self._left -= len(part)
+            if self._checked:
+                self._crc = zlib.crc32(part, self._crc)
+        if self._checked and not self._left and self._crc != self._member.crc:
+            raise InputError(f"member {self._member.name!r} is damaged: its checksum (CRC) does not match")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def skip(self, count: int) -> None:
+        """Leave out the next `count` bytes; the checksum of a stored member can't be told any more."""
+        count = min(count, self._left)
+        if self._inflate is None:
+            self._at, self._left, self._packed_left = self._at + count, self._left - count, self._packed_left - count
+            self._checked = self._checked and not count
+            return
+        for start in range(0, count, PIECE_BYTES):
+            self.read(min(PIECE_BYTES, count - start))
+
+    def _next(self, count: int) -> bytes:
+        """Some bytes, at most `count`; none at the end of what is there."""
+        if self._inflate is None:
+            return self._packed(count)
+        try:
+            while True:
+                packed = self._inflate.unconsumed_tail or self._packed(64 << 10)
+                part = self._inflate.decompress(packed, count)
+                if part or not packed or self._inflate.eof:
+                    return part
+        except zlib.error as error:
+            raise InputError(f"member {self._member.name!r} is damaged: it can't be unpacked") from error
+
+    def _packed(self, count: int) -> bytes:
+        packed = self._at_position(min(count, self._packed_left), self._at)
+        self._at += len(packed)
+        self._packed_left -= len(packed)
+        return packed
+
+    def _at_position(self, count: int, start: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, count, start)
+        except OSError as error:
+            raise InputError(f"member {self._member.name!r} can't be read: {error.strerror}") from error
+
+
+class _Bounded(io.FileIO):
+    """A file of which no more is read at once than a directory may have, whatever size it declares."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _DIRECTORY_LIMIT:
+            raise InputError(f"the zip directory declares {size} bytes; the limit is {_DIRECTORY_LIMIT}")
+        return super().read(size)
+
+
+def _directory(file: _Bounded) -> list[zipfile.ZipInfo]:
+    try:
+        entries = zipfile.ZipFile(file).infolist()
+    except InputError:
+        raise
+    except Exception as error:  # zipfile raises half a dozen kinds on damage
+        raise InputError("the zip archive is damaged: its directory can't be read") from error
+    if len(entries) > MEMBERS_LIMIT:
+        raise InputError(f"the zip archive has {len(entries)} members; the limit is {MEMBERS_LIMIT}")
+    for first, second in pairwise(sorted(entries, key=lambda entry: entry.header_offset)):
+        if first.header_offset + _LOCAL_HEADER + first.compress_size > second.header_offset:
+            raise InputError(f"members {first.filename!r} and {second.filename!r} of the zip archive overlap")
+    return entries
+
+
+def _described(entries: list[zipfile.ZipInfo], file_size: int) -> tuple[Member, ...]:
+    dense = sum(entry.file_size for entry in entries if entry.file_size > _BOMB_RATIO * entry.compress_size)
+    return tuple(
+        Member(
+            name=entry.filename,
+            size=entry.file_size,
+            packed=entry.compress_size,
+            deflated=entry.compress_type == zipfile.ZIP_DEFLATED,
+            crc=entry.CRC,
+            offset=entry.header_offset,
+            flag=_flag(entry, file_size=file_size, dense=dense),
+        )
+        for entry in entries
+    )
+
+
+def _flag(entry: zipfile.ZipInfo, *, file_size: int, dense: int) -> str:
+    size, packed = entry.file_size, entry.compress_size
+    if entry.flag_bits & 1:
+        return "is encrypted"
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"is packed by method {entry.compress_type}; expected stored (0) or deflated (8)"
+    if not 0 <= entry.header_offset <= file_size - _LOCAL_HEADER - packed:
+        return f"declares {packed} bytes from {entry.header_offset} on; the file has {file_size}"
+    if size > packed * _DEFLATE_RATIO or (entry.compress_type == zipfile.ZIP_STORED and size != packed):
+        return f"declares {size} bytes, which its {packed} packed ones can't give"
+    if size > _BOMB_RATIO * packed and dense > VALUES_LIMIT:
+        return f"unpacks, with others packed over {_BOMB_RATIO} times, to {dense} bytes; the limit is {VALUES_LIMIT}"
+    return ""

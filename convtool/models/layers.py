@@ -1,0 +1,263 @@
+"""The layers of a recurrent model, told from the names and shapes of a file's tensors, in torch's layout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+from convtool.arrays.description import TensorInfo, WeightFile
+from convtool.errors import InputError
+from convtool.weights.conversion.file import ConvertedFile
+from convtool.weights.kinds import RECURRENT
+from convtool.weights.layouts import Described, describe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MODEL_LIMIT = 1 << 28
+"""Bytes that the tensors of a model may take: no processor steps through more in time."""
+
+ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "elu", "softmax")
+
+_PARAMETERS = {
+    "input": "weight_ih",
+    "recurrent": "weight_hh",
+    "input_bias": "bias_ih",
+    "recurrent_bias": "bias_hh",
+    "projection": "weight_hr",
+}
+
+
+@dataclass(frozen=True)
+class RecurrentLayer:
+    """What an `nn.LSTM` or `nn.GRU` of one layer holds, for one direction or both."""
+
+    name: str
+    kind: Literal["lstm", "gru"]
+    weights: Mapping[str, NDArray[Any]]
+    """By the names of torch's parameters: `weight_ih_l0`, `weight_hh_l0_reverse`..."""
+    state: tuple[NDArray[Any], ...] = ()
+    """What it begins from: h, and of an LSTM c, each `(units,)`; nothing for zeros."""
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that it takes in a step."""
+        return int(self.weights["weight_ih_l0"].shape[1])
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether it reads its input backwards too."""
+        return "weight_ih_l0_reverse" in self.weights
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that it gives in a step."""
+        return int(self.weights["weight_hh_l0"].shape[1]) * (1 + self.bidirectional)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A linear layer and its activation."""
+
+    name: str
+    weights: Mapping[str, NDArray[Any]]
+    """`weight` `(out, in)` and, where it has one, `bias` `(out,)`."""
+    activation: str | None = None
+    """One of `ACTIVATIONS`; nothing where the file does not tell."""
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that it takes in a step."""
+        return int(self.weights["weight"].shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that it gives in a step."""
+        return int(self.weights["weight"].shape[0])
+
+
+Layer = RecurrentLayer | Dense
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The tensors of one layer, by what torch calls them within it."""
+
+    prefix: str
+    kind: str
+    tensors: dict[str, TensorInfo] = field(default_factory=dict)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor that must be there."""
+        if name not in self.tensors:
+            raise InputError(f"tensor {self.prefix + name!r} is missing")
+        return self.tensors[name].shape
+
+    def expect(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Refuse what differs from `shapes`, in torch's layout."""
+        for name, shape in shapes.items():
+            if self.shape(name) != shape:
+                raise InputError(
+                    f"tensor {self.tensors[name].name!r} has the shape {self.shape(name)}; expected {shape}"
+                )
+
+
+def read_layers(file: WeightFile) -> list[Layer]:
+    """The layers of the model in `file`, in the order of its tensors. What belongs to an optimiser is left out.
+
+    Raises:
+        InputError: a tensor is missing, belongs to no layer that can be run, has a shape that does not fit the others,
+            holds a NaN or infinity, or all take more than `MODEL_LIMIT`.
+    """
+    tensors = [tensor for tensor in file.tensors if not tensor.name.startswith("optimizer")]
+    total = sum(tensor.nbytes for tensor in tensors)
+    if total > MODEL_LIMIT:
+        raise InputError(f"its tensors take {total} bytes; a model that is run may take {MODEL_LIMIT}")
+    described = describe(tensors, layout=file.layout)
+    backwards = [each for each in described if each.tensor.config.get("go_backwards") and not each.reverse]
+    if backwards:
+        raise InputError(f"the layer of {backwards[0].tensor.name!r} runs backwards in time (go_backwards)")
+    converted = ConvertedFile(file, described, to="torch")
+    return [layer for part in _parts(converted.described) for layer in _layers(part, converted)]
+
+
+def chained(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """`layers`, if they can follow each other.
+
+    Raises:
+        InputError: none is recurrent, one takes another number of inputs than the one before gives, or a dense layer
+            whose activation is not known stands before another.
+    """
+    if not any(isinstance(layer, RecurrentLayer) for layer in layers):
+        names = ", ".join(repr(layer.name) for layer in layers) or "none"
+        raise InputError(f"there is no LSTM or GRU among its layers; there is {names}")
+    for before, after in pairwise(layers):
+        if before.outputs != after.inputs:
+            raise InputError(
+                f"layer {after.name!r} takes {after.inputs} numbers, but {before.name!r} before it gives "
+                f"{before.outputs}"
+            )
+        if isinstance(before, Dense) and before.activation is None:
+            raise InputError(
+                f"the file does not tell the activation of {before.name!r}, which {after.name!r} follows; "
+                "one dense layer at the end can be run"
+            )
+    return tuple(layers)
+
+
+def _parts(described: Sequence[Described]) -> list[_Part]:
+    parts: dict[str, _Part] = {}
+    kinds = {each.prefix: each.kind for each in described if each.kind in ("lstm", "gru", "dense")}
+    for each in described:
+        tensor, kind = each.tensor, kinds.get(each.prefix)
+        name = each.role if kind == "dense" else _PARAMETERS.get(each.role)
+        if not tensor.readable:
+            raise InputError(f"tensor {tensor.name!r}: {tensor.flag}")
+        if 0 in tensor.shape:
+            raise InputError(f"tensor {tensor.name!r} is empty, of the shape {tensor.shape}")
+        if kind is None and each.kind == "bias":
+            raise InputError(f"tensor {each.prefix + 'weight'!r} is missing, which {tensor.name!r} belongs to")
+        if kind is None or not name or each.kind not in (kind, "bias"):
+            of_class = f" of a {tensor.layer}" * bool(tensor.layer)
+            raise InputError(
+                f"tensor {tensor.name!r}{of_class}, of the shape {tensor.shape}, is part of no LSTM, GRU or dense layer"
+            )
+        if kind != "dense":
+            name += f"_l{each.level}" + "_reverse" * each.reverse
+        tensors = parts.setdefault(each.prefix, _Part(each.prefix, kind)).tensors
+        if name in tensors:
+            raise InputError(f"tensors {tensors[name].name!r} and {tensor.name!r} play the same part")
+        tensors[name] = tensor
+    return list(parts.values())
+
+
+def _layers(part: _Part, file: WeightFile) -> Iterator[Layer]:
+    """A layer for each level that a recurrent part stacks."""
+    name = part.prefix.rstrip("./")
+    config = next(iter(part.tensors.values())).config
+    if part.kind == "dense":
+        outputs = part.shape("weight")[0]
+        part.expect({"weight": (outputs, math.prod(part.shape("weight")[1:]))})
+        if "bias" in part.tensors:
+            part.expect({"bias": (outputs,)})
+        _check_units(name, config, outputs)
+        yield Dense(name, _values(part.tensors, file), _known(config.get("activation"), name))
+        return
+    part.expect(_shapes(part))
+    _check_units(name, config, part.shape("weight_ih_l0")[0] // RECURRENT[part.kind])
+    levels: dict[str, dict[str, TensorInfo]] = {}
+    for full, tensor in part.tensors.items():
+        word, level, reverse = _split(full)
+        levels.setdefault(level, {})[f"{word}_l0{reverse}"] = tensor
+    for level, tensors in sorted(levels.items(), key=lambda item: int(item[0])):
+        called = f"{name}, level {level}" if len(levels) > 1 else name
+        yield RecurrentLayer(called, "lstm" if part.kind == "lstm" else "gru", _values(tensors, file))
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """`weight_ih_l0_reverse` as its word, level, and direction."""
+    word, _, end = name.rpartition("_l")
+    return word, end.removesuffix("_reverse"), "_reverse" * end.endswith("_reverse")
+
+
+def _check_units(name: str, config: Mapping[str, Any], units: int) -> None:
+    if config.get("units", units) != units:
+        raise InputError(f"layer {name!r} is declared to have {config['units']} units; its tensors have {units}")
+
+
+def _shapes(part: _Part) -> dict[str, tuple[int, ...]]:
+    """The shapes that the parameters of a recurrent layer have, by the first of them and by which others there are."""
+    rows, inputs = part.shape("weight_ih_l0")
+    hidden = rows // RECURRENT[part.kind]
+    projected = any(name.startswith("weight_hr") for name in part.tensors)
+    given = part.shape("weight_hr_l0")[0] if projected else hidden
+    ways = ["", "_reverse"] if any(name.endswith("_reverse") for name in part.tensors) else [""]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for level in range(1 + max(int(_split(name)[1]) for name in part.tensors)):
+        taken = given * len(ways) if level else inputs
+        for end in (f"_l{level}{way}" for way in ways):
+            shapes |= {f"weight_ih{end}": (RECURRENT[part.kind] * hidden, taken)}
+            shapes |= {f"weight_hh{end}": (RECURRENT[part.kind] * hidden, given)}
+            if any(name.startswith("bias") for name in part.tensors):
+                shapes |= {f"bias_{which}{end}": (RECURRENT[part.kind] * hidden,) for which in ("ih", "hh")}
+            if projected:
+                shapes |= {f"weight_hr{end}": (given, hidden)}
+    return shapes
+
+
+def _values(tensors: Mapping[str, TensorInfo], file: WeightFile) -> dict[str, NDArray[Any]]:
+    return {name: finite_values(file, tensor) for name, tensor in tensors.items()}
+
+
+def finite_values(file: WeightFile, tensor: TensorInfo) -> NDArray[Any]:
+    """The values of `tensor`, which must be real, finite, and within what float32 holds.
+
+    Raises:
+        InputError: they are not, or can't be read.
+    """
+
+    values = file.values(tensor)
+    if values.dtype.kind != "f":
+        raise InputError(f"tensor {tensor.name!r} is {tensor.dtype}; expected floating-point numbers")
+    bad = count_unfit(values)
+    if bad:
+        raise InputError(f"tensor {tensor.name!r} has {bad} values that are NaN, infinite, or too large for float32")
+    return values
+
+
+def count_unfit(values: NDArray[Any]) -> int:
+    """How many of `values` a model in float32 can't be run with."""
+    import numpy as np
+
+    return int(np.count_nonzero(~(np.abs(values) <= np.finfo(np.float32).max)))
+
+
+def _known(activation: Any, name: str) -> str | None:
+    if activation is None:
+        return None
+    if activation not in ("", *ACTIVATIONS):
+        raise InputError(f"layer {name!r} has the activation {activation!r}; convtool runs {', '.join(ACTIVATIONS)}")
+    return activation or "linear"

@@ -1,0 +1,186 @@
+"""The one place that knows which reader and writer serves which format."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
+from convtool.files.atomic import AtomicFile, write_error
+from convtool.files.formats import NAMES, TEXT, extension, family
+from convtool.files.sniff import sniff
+from convtool.files.source import CHUNK, Source
+from convtool.signals.inputs import Input
+from convtool.signals.signal import Block, Reader, Signal, Writer
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How inputs are read where they leave a choice."""
+
+    input_format: str | None = None
+    columns: str | None = None
+    decimal: str = "."
+    layout: str = "NCT"
+    exact: bool = True
+    """Integers are worked as such, unless a dtype was asked for."""
+    sample_rate: int | None = None
+    """Of signals that have none of their own."""
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How outputs are written where the input leaves a choice."""
+
+    format: str | None = None
+    subtype: str | None = None
+
+
+def open_reader(item: Input, options: ReadOptions) -> Reader:
+    """A reader of `item`, whatever its format; an error says what was found instead."""
+    source = _open_source(item)
+    try:
+        reader = _reader(source, item, options)
+    except ConvtoolError:
+        source.close()
+        raise
+    if reader.signal.sample_rate is None and options.sample_rate is not None:
+        reader.signal = replace(reader.signal, sample_rate=options.sample_rate)
+    return reader
+
+
+def _open_source(item: Input) -> Source:
+    if item.kind == "numbers":
+        return Source.of_text(item.value)
+    return Source.of_stdin() if item.kind == "stdin" else Source.of_path(item.value)
+
+
+def _reader(source: Source, item: Input, options: ReadOptions) -> Reader:
+    named = family(extension(item.value)) if item.kind == "file" else None
+    if options.input_format is not None:
+        kind: str | None = family(options.input_format)
+    else:
+        kind = "CSV" if item.kind == "numbers" else sniff(source.head)
+    reader = _reader_of(source, kind, named, options)
+    container = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF"}
+    if named and kind and container.get(kind, kind) != container.get(named, named):
+        reader.notes.append(f"named .{extension(item.value)}, but its content is {kind}; read as that")
+    return reader
+
+
+def _reader_of(source: Source, kind: str | None, named: str | None, options: ReadOptions) -> Reader:
+    if kind == "NPY":
+        from convtool.signals.npy import NpyReader
+
+        return NpyReader(source, layout=options.layout, exact=options.exact)
+    if kind == "CSV":
+        from convtool.signals.text import CsvReader
+
+        try:
+            return CsvReader(source, columns=options.columns, decimal=options.decimal, exact=options.exact)
+        except InputError as error:
+            if named in (None, "CSV"):
+                raise
+            raise InputError(f"the content is no {named}, and as text {error}") from error
+    if kind is None and named in ("CSV", "NPY"):
+        raise InputError(f"the content is binary and no {named}; expected CSV, NPY or audio")
+    from convtool.signals.audio import open_audio
+
+    return open_audio(source, kind or named or "audio")
+
+
+class Output:
+    """Where a job's result goes: a file that appears whole or not at all, or standard output.
+
+    `path` None is standard output, where text and WAV stream and the other formats, whose headers are
+    completed at the end, are put together in a temporary file first.
+    """
+
+    def __init__(self, path: str | None, signal: Signal, options: WriteOptions) -> None:
+        self.path = path
+        self.signal = signal
+        named = options.format or (extension(path) if path else "csv")
+        kind = family(named) or signal.format
+        self._file: AtomicFile | None = None
+        self._spool: BinaryIO | None = None
+        self.format, self.subtype = kind, _subtype(kind, named, signal, options)
+        if path is not None:
+            self._file = AtomicFile(path)
+            file = self._file.file
+        elif kind in ("CSV", "WAV"):
+            file = os.fdopen(1, "wb", buffering=0, closefd=False)
+        else:
+            file = self._spool = tempfile.TemporaryFile(buffering=0)
+        try:
+            self.writer = self._writer(file, signal, named)
+        except ConvtoolError:
+            self.discard()
+            raise
+
+    def _writer(self, file: BinaryIO, signal: Signal, named: str) -> Writer:
+        if self.format == "CSV":
+            from convtool.signals.text import CsvWriter
+
+            return CsvWriter(file, signal, TEXT.get(named, ","))
+        if self.format == "NPY":
+            from convtool.signals.npy import NpyWriter
+
+            return NpyWriter(file, signal, signal.dtype)
+        from convtool.signals.audio import AudioWriter
+
+        return AudioWriter(file, signal, self.format, self.subtype or "")
+
+    def encode(self, block: Block) -> Any:
+        """A block in the numbers of the file; any thread may call it."""
+        return self.writer.encode(block)
+
+    def write(self, encoded: Any) -> None:
+        """Append the next block."""
+        try:
+            self.writer.write(encoded)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise write_error(self.path or "standard output", error) from error
+
+    def commit(self) -> None:
+        """Complete the file and give it its name."""
+        try:
+            self.writer.close()
+            if self._spool is not None:
+                self._spool.seek(0)
+                with os.fdopen(1, "wb", buffering=CHUNK, closefd=False) as stdout:
+                    shutil.copyfileobj(self._spool, stdout, CHUNK)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise write_error(self.path or "standard output", error) from error
+        if self._file is not None:
+            self._file.commit()
+
+    def discard(self) -> None:
+        """Leave nothing of an output that did not become complete."""
+        if self._file is not None:
+            self._file.discard()
+        if self._spool is not None:
+            self._spool.close()
+
+
+def _subtype(kind: str, named: str, signal: Signal, options: WriteOptions) -> str | None:
+    if kind in ("CSV", "NPY"):
+        return None
+    from convtool.signals import audio
+
+    if kind not in audio.formats():
+        raise OutputError(f"{kind} can be read but not written; choose another with --format")
+    wanted = options.subtype or ("OPUS" if named == "opus" else None)
+    return audio.choose_subtype(kind, wanted, signal)
+
+
+def check_format(name: str | None) -> None:
+    """Refuse a format name that nothing can write."""
+    if name is not None and family(name) is None:
+        raise UsageError(f"'{name}' is no format convtool writes; it writes {', '.join(NAMES)}")

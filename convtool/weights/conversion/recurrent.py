@@ -1,0 +1,288 @@
+"""Recurrent layers from one layout to another.
+
+With a direction's weights W of its input and U of its state, a row for each gate and unit, its biases b and d, and
+sigmoid gates, all three layouts compute ::
+
+    LSTM   i, f, o, g from W x + b + U h + d        c' = f c + i tanh(g)      h' = o tanh(c')
+    GRU    r, z from W x + b + U h + d              h' = (1 - z) n + z h
+           n = tanh(W x + b + r (U h + d))          reset after the product: torch; Keras's reset_after
+           n = tanh(W x + b + U (r h) + d)          reset before it: ONNX unless linear_before_reset
+
+and differ in how they keep the numbers. Where b and d only occur as their sum, Keras keeps the sum: converting to Keras
+adds them, rounded once, and from Keras the second is zero.
+
+Sources: the documentation of torch.nn.LSTM and nn.GRU; Keras's LSTMCell and GRUCell; ONNX's Operators.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from convtool.errors import InputError
+from convtool.weights.conversion.deferred import Deferred, add, concatenate, of_tensor, stack
+from convtool.weights.kinds import RECURRENT
+from convtool.weights.layouts import GATES, Described
+from convtool.weights.naming import in_habit
+
+_SAME_GATE = {"g": "c", "n": "h"}
+_BEFORE_CANDIDATE = {"lstm": ["sigmoid", "tanh"], "gru": ["sigmoid"], "rnn": []}
+"""Activations as ONNX lists them: of the gates, of the LSTM's candidate, and then the one that makes the state."""
+
+_KERAS_CLASSES = {"lstm": "lstm", "gru": "gru", "rnn": "simple_rnn"}
+_Tensors = Mapping[str, Described]
+"""The tensors of one direction by their roles; in ONNX those of both."""
+
+
+@dataclass(frozen=True)
+class _Direction:
+    """The weights of one direction in torch's shapes, whatever the order of their gates."""
+
+    weight: Deferred
+    recurrent: Deferred
+    biases: tuple[Deferred, Deferred] | None
+
+    def in_order(self, order: Sequence[int]) -> _Direction:
+        """With its gates in that order."""
+        biases = (self.biases[0].blocks(order), self.biases[1].blocks(order)) if self.biases else None
+        return _Direction(self.weight.blocks(order), self.recurrent.blocks(order), biases)
+
+    def fits(self, gates: int) -> bool:
+        """Whether the shapes are those of one direction with so many gates."""
+        hidden = self.recurrent.shape[-1]
+        rows = (self.weight.shape[0], *(bias.shape[0] for bias in self.biases or ()))
+        return self.recurrent.shape == (gates * hidden, hidden) and set(rows) == {gates * hidden}
+
+
+@dataclass(frozen=True)
+class RecurrentTensor:
+    """One tensor of a recurrent layer in its new layout."""
+
+    name: str
+    role: str
+    array: Deferred
+    reverse: bool = False
+
+
+@dataclass(frozen=True)
+class RecurrentLayer:
+    """A recurrent layer in its new layout."""
+
+    prefix: str
+    tensors: list[RecurrentTensor]
+    config: dict[str, Any]
+    """What the layer must be told to use them."""
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What a layer's configuration tells beside its weights."""
+
+    reset_after: bool
+    backwards: bool
+
+
+def convert_recurrent(tensors: Sequence[Described], *, to: str, stacked: bool) -> RecurrentLayer:
+    """A recurrent layer in the layout `to`.
+
+    Args:
+        tensors: all of the layer's, in another layout.
+        to: `torch`, `keras` or `onnx`.
+        stacked: whether it is one of several in one `nn.LSTM`, which the others keep as layers with names of their own.
+
+    Raises:
+        InputError: the layout has no layer that computes the same, or the tensors are no whole layer.
+    """
+    _refuse_settings(tensors, to)
+    kind, layout = tensors[0].kind, tensors[0].layout
+    forward, backward = ({each.role: each for each in tensors if each.reverse is way} for way in (False, True))
+    if len(forward) + len(backward) < len(tensors):
+        raise InputError("several of its tensors play the same part")
+    directions = [*_READ[layout](forward), *(_READ[layout](backward) if backward else ())]
+    if not all(direction.fits(RECURRENT[kind]) for direction in directions):
+        raise _misfit()
+    if (kind, to) in GATES:
+        order = _order(GATES[kind, layout], GATES[kind, to])
+        directions = [direction.in_order(order) for direction in directions]
+    prefix = _prefix(tensors[0], to, stacked=stacked)
+    settings = _Settings(_resets_after(forward), _runs_backwards(forward, directions))
+    return _WRITE[to](prefix, kind, directions, settings)
+
+
+def _refuse_settings(tensors: Sequence[Described], to: str) -> None:
+    for role in ("projection", "peephole"):
+        if any(each.role == role for each in tensors):
+            raise InputError(f"it has a {role}, which {to}'s layer does not have")
+    for each in tensors:
+        _refuse_activations(each.kind, each.tensor.config, to)
+        if each.tensor.config.get("input_forget"):
+            raise InputError(f"its input and forget gates are coupled (input_forget), which {to}'s layer can't do")
+
+
+def _refuse_activations(kind: str, config: Mapping[str, Any], to: str) -> None:
+    """Keras names one for the gates and one for the rest; ONNX lists them for each direction."""
+    states = ["tanh", "relu"] if kind == "rnn" else ["tanh"]
+    for setting, known in (("activation", states), ("recurrent_activation", ["sigmoid"])):
+        value = config.get(setting)
+        if value not in (None, "", *known):
+            raise InputError(f"its {setting} is {value!r}; {to}'s layer has {' or '.join(known)}")
+    listed = [str(name).lower() for name in config.get("activations") or ()]
+    usual = [[*_BEFORE_CANDIDATE[kind], state] for state in states]
+    if listed and not any(listed in (one, 2 * one) for one in usual):
+        raise InputError(f"its activations are {', '.join(listed)}; {to}'s layer has {', '.join(usual[0])}")
+
+
+# Reading: each direction of a layer
+
+
+def _need(tensors: _Tensors, role: str) -> Deferred:
+    if role not in tensors:
+        raise InputError(f"its tensor of the part {role!r} is missing")
+    return of_tensor(tensors[role].tensor)
+
+
+def _misfit() -> InputError:
+    return InputError("the shapes of its tensors do not fit each other")
+
+
+def _from_torch(tensors: _Tensors) -> list[_Direction]:
+    biases = None
+    if "bias" in tensors:
+        bias = _need(tensors, "bias")
+        biases = bias, bias.zeros()
+    elif "input_bias" in tensors or "recurrent_bias" in tensors:
+        biases = _need(tensors, "input_bias"), _need(tensors, "recurrent_bias")
+    if "joined" not in tensors:
+        return [_Direction(_need(tensors, "input"), _need(tensors, "recurrent"), biases)]
+    joined = _need(tensors, "joined")
+    rows, columns = joined.shape
+    inputs = max(0, columns - rows // RECURRENT[tensors["joined"].kind])
+    return [_Direction(joined.columns(0, inputs), joined.columns(inputs, columns), biases)]
+
+
+def _from_keras(tensors: _Tensors) -> list[_Direction]:
+    biases = None
+    if "bias" in tensors:
+        bias = _need(tensors, "bias")
+        if len(bias.shape) == 1:
+            biases = bias, bias.zeros()
+        elif bias.shape[0] == 2:
+            biases = bias.item(0), bias.item(1)
+        else:
+            raise _misfit()
+    return [
+        _Direction(_need(tensors, "input").transpose((1, 0)), _need(tensors, "recurrent").transpose((1, 0)), biases)
+    ]
+
+
+def _from_onnx(tensors: _Tensors) -> list[_Direction]:
+    weight, recurrent = _need(tensors, "input"), _need(tensors, "recurrent")
+    count, rows, _ = weight.shape
+    both = None
+    if "bias" in tensors:
+        bias = _need(tensors, "bias")
+        if bias.shape != (count, 2 * rows):
+            raise _misfit()
+        both = bias.reshape((count, 2, rows))
+    if recurrent.shape[0] != count or count not in (1, 2):
+        raise _misfit()
+    return [
+        _Direction(
+            weight.item(index),
+            recurrent.item(index),
+            (both.item(index).item(0), both.item(index).item(1)) if both else None,
+        )
+        for index in range(count)
+    ]
+
+
+_READ = {"torch": _from_torch, "keras": _from_keras, "onnx": _from_onnx}
+
+
+def _resets_after(forward: _Tensors) -> bool:
+    """Of a GRU: whether it applies its reset gate after the product with the recurrent weights."""
+    first = next(iter(forward.values()))
+    if first.layout == "keras":
+        told = bool(first.tensor.config.get("reset_after", True))
+        return len(forward["bias"].axes) == 2 if "bias" in forward else told
+    return first.layout == "torch" or bool(first.tensor.config.get("linear_before_reset"))
+
+
+def _runs_backwards(forward: _Tensors, directions: Sequence[_Direction]) -> bool:
+    """Whether the layer has one direction, and that against time."""
+    config = next(iter(forward.values())).tensor.config
+    backwards = bool(config.get("go_backwards")) or config.get("direction") == "reverse"
+    if backwards and len(directions) > 1:
+        raise InputError("its forward direction runs backwards")
+    return backwards
+
+
+def _order(source: Sequence[str], target: Sequence[str]) -> list[int]:
+    """Where in `source` each gate of `target` is."""
+    source, target = ([_SAME_GATE.get(gate, gate) for gate in gates] for gates in (source, target))
+    return [source.index(gate) for gate in target]
+
+
+# Writing
+
+
+def _prefix(tensor: Described, to: str, *, stacked: bool) -> str:
+    stem = in_habit(tensor.prefix, to).rstrip("./")
+    if stacked and to != "torch":
+        stem = f"{stem}_l{tensor.level}".lstrip("_")
+    return stem and stem + ("/" if to == "keras" else ".")
+
+
+def _to_torch(prefix: str, kind: str, directions: Sequence[_Direction], settings: _Settings) -> RecurrentLayer:
+    if settings.backwards:
+        raise InputError("it runs against time alone; torch's layer runs forward, or in both directions")
+    if kind == "gru" and not settings.reset_after:
+        raise InputError("it applies the reset gate before the recurrent product; torch's nn.GRU applies it after")
+    tensors = []
+    for direction, reverse in zip(directions, (False, True), strict=False):
+        end = "_l0_reverse" if reverse else "_l0"
+        tensors.append(RecurrentTensor(f"{prefix}weight_ih{end}", "input", direction.weight, reverse))
+        tensors.append(RecurrentTensor(f"{prefix}weight_hh{end}", "recurrent", direction.recurrent, reverse))
+        if direction.biases:
+            tensors.append(RecurrentTensor(f"{prefix}bias_ih{end}", "input_bias", direction.biases[0], reverse))
+            tensors.append(RecurrentTensor(f"{prefix}bias_hh{end}", "recurrent_bias", direction.biases[1], reverse))
+    return RecurrentLayer(prefix, tensors, {"bidirectional": len(directions) > 1})
+
+
+def _to_keras(prefix: str, kind: str, directions: Sequence[_Direction], settings: _Settings) -> RecurrentLayer:
+    apart = kind == "gru" and settings.reset_after
+    tensors = []
+    for direction, way in zip(directions, ("forward", "backward"), strict=False):
+        place = f"{prefix}{way}_{_KERAS_CLASSES[kind]}/" if len(directions) > 1 else prefix
+        reverse = way == "backward"
+        tensors.append(RecurrentTensor(f"{place}kernel", "input", direction.weight.transpose((1, 0)), reverse))
+        recurrent = direction.recurrent.transpose((1, 0))
+        tensors.append(RecurrentTensor(f"{place}recurrent_kernel", "recurrent", recurrent, reverse))
+        if direction.biases:
+            bias = stack(direction.biases) if apart else add(*direction.biases)
+            tensors.append(RecurrentTensor(f"{place}bias", "bias", bias, reverse))
+    config: dict[str, Any] = {"go_backwards": settings.backwards}
+    if kind == "gru":
+        config["reset_after"] = settings.reset_after
+    return RecurrentLayer(prefix, tensors, config)
+
+
+def _to_onnx(prefix: str, kind: str, directions: Sequence[_Direction], settings: _Settings) -> RecurrentLayer:
+    tensors = [
+        RecurrentTensor(f"{prefix}W", "input", stack([direction.weight for direction in directions])),
+        RecurrentTensor(f"{prefix}R", "recurrent", stack([direction.recurrent for direction in directions])),
+    ]
+    biases = [concatenate(direction.biases) for direction in directions if direction.biases]
+    if len(biases) == len(directions):
+        tensors.append(RecurrentTensor(f"{prefix}B", "bias", stack(biases)))
+    elif biases:
+        raise InputError("one of its directions has biases and the other has none")
+    way = "reverse" if settings.backwards else "bidirectional" if len(directions) > 1 else "forward"
+    config: dict[str, Any] = {"direction": way}
+    if kind == "gru":
+        config["linear_before_reset"] = int(settings.reset_after)
+    return RecurrentLayer(prefix, tensors, config)
+
+
+_WRITE = {"torch": _to_torch, "keras": _to_keras, "onnx": _to_onnx}
