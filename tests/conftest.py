@@ -38,7 +38,7 @@ def convtool(
 ) -> Iterator[Callable[..., Run]]:
     """`convtool ARGUMENTS...` in this process, where torch is imported once for all tests."""
     from convtool.cli import main, options
-    from convtool.jobs import kernel
+    from convtool.jobs.convolve import kernel
 
     monkeypatch.setattr(options, "quiet_libraries", lambda: None)
     kernel.load.cache_clear()

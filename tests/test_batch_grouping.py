@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convtool.batch.grouping import Batch, Bin, Waste, group, histogram, waste
 from convtool.errors import UsageError
+from convtool.jobs.padding.grouping import Batch, Bin, Waste, group, histogram, waste
 
 STRATEGIES = ("pad", "group", "bucket", "single")
 LENGTHS = st.lists(st.integers(0, 60), max_size=40)

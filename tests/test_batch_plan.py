@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from convtool.batch.plan import plan
 from convtool.errors import UsageError
+from convtool.runs.plan import plan
 from convtool.signals.inputs import Input
 
 

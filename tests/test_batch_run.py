@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from convtool.batch.local import LocalExecutor, WorkerDied, cores
-from convtool.batch.outcome import Outcome
-from convtool.batch.plan import Task
-from convtool.batch.run import perform, run_all
 from convtool.errors import CheckFailed, InputError
+from convtool.runs.local import LocalExecutor, WorkerDied, cores
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
+from convtool.runs.run import perform, run_all
 from convtool.signals.inputs import Input
 
 

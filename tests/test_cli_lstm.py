@@ -13,7 +13,7 @@ import soundfile
 import torch
 from torch import nn
 
-from convtool.jobs import lstm_trials
+from convtool.jobs.models import trials as lstm_trials
 from tests import models
 from tests.conftest import Run
 from tests.test_weights_recurrent_models import WRITERS

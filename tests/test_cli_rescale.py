@@ -207,7 +207,7 @@ def test_blocks_and_threads_do_not_show_in_the_bytes(convtool: Convtool, monkeyp
         made = []
         for samples, threads in ((1 << 19, 1), (1 << 19, 2), (30_011, 2)):
             monkeypatch.setattr("convtool.jobs.signal_job.BLOCK_SAMPLES", samples)
-            monkeypatch.setattr("convtool.jobs.range_fit.BLOCK_SAMPLES", samples)
+            monkeypatch.setattr("convtool.jobs.rescale.range_fit.BLOCK_SAMPLES", samples)
             options = ["--range", "-20:30", "--method", *method, "--threads", threads, "-o", "y.npy", "--overwrite"]
             assert convtool("rescale", "x.wav", *options).code == 0
             made.append(Path("y.npy").read_bytes())

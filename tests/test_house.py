@@ -17,9 +17,9 @@ import convtool
 ROOT = Path(convtool.__file__).parent
 LIBRARIES = {"torch", "numpy", "soundfile", "rich", "matplotlib"}
 MAY_IMPORT = {
-    "cli": {"cli", "jobs", "batch", "models", "weights", "signals", "ops", "plots", "arrays", "files", "errors", ""},
-    "jobs": {"jobs", "batch", "models", "weights", "signals", "ops", "plots", "arrays", "files", "errors"},
-    "batch": {"batch", "signals", "files", "errors"},
+    "cli": {"cli", "jobs", "runs", "models", "weights", "signals", "ops", "plots", "arrays", "files", "errors", ""},
+    "jobs": {"jobs", "runs", "models", "weights", "signals", "ops", "plots", "arrays", "files", "errors"},
+    "runs": {"runs", "signals", "files", "errors"},
     "models": {"models", "weights", "arrays", "files", "errors"},
     "weights": {"weights", "arrays", "files", "errors"},
     "signals": {"signals", "files", "errors"},
@@ -68,7 +68,7 @@ def test_who_uses_which_library(module: Path) -> None:
         assert "torch" not in used
     if package(module) != "plots":
         assert "matplotlib" not in used
-    if package(module) in ("cli", "batch"):
+    if package(module) in ("cli", "runs"):
         assert {name for name, now in used.items() if now} & LIBRARIES == set()
     if package(module) != "ops":
         assert not used.get("torch", False)

@@ -16,14 +16,14 @@ import scipy.signal
 import soundfile
 import torch
 
-from convtool.batch.outcome import Outcome
-from convtool.batch.plan import Task
 from convtool.errors import CheckFailed, InputError, UsageError
 from convtool.jobs import backend, record, signal_job, stream
-from convtool.jobs.convolve import ConvolveJob
-from convtool.jobs.kernel import Kernel, Shaping, load, path_of, shape
+from convtool.jobs.convolve.job import ConvolveJob
+from convtool.jobs.convolve.kernel import Kernel, Shaping, load, path_of, shape
 from convtool.jobs.stream import Ingest, Stream, read_ahead
 from convtool.ops.convolution import Convolution
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
 from convtool.signals.opening import Output, ReadOptions, WriteOptions
 from convtool.signals.signal import Block, Reader, Signal

@@ -12,11 +12,11 @@ import pytest
 import soundfile
 
 from convtool import plots
-from convtool.batch.plan import Task
 from convtool.errors import InputError
 from convtool.jobs import record
-from convtool.jobs.grid import GridIngest
-from convtool.jobs.local_var import LocalVarJob
+from convtool.jobs.windows.grid import GridIngest
+from convtool.jobs.windows.job import LocalVarJob
+from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
 from convtool.signals.length import Length
 from convtool.signals.signal import Block, Signal

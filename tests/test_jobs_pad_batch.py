@@ -14,10 +14,12 @@ import soundfile
 
 from convtool.arrays.writing import ArrayFile
 from convtool.errors import InputError, OutputError
-from convtool.jobs import batch_rows, batch_store, pad_batch
-from convtool.jobs.batch_store import ShardFolder, SingleFile
-from convtool.jobs.batch_writing import Padding, keep_freed_memory
-from convtool.jobs.pad_batch import Grouping, PadBatch
+from convtool.jobs.padding import pad as pad_batch
+from convtool.jobs.padding import rows as batch_rows
+from convtool.jobs.padding import store as batch_store
+from convtool.jobs.padding.pad import Grouping, PadBatch
+from convtool.jobs.padding.store import ShardFolder, SingleFile
+from convtool.jobs.padding.writing import Padding, keep_freed_memory
 from convtool.jobs.side_by_side import side_by_side
 from convtool.signals.inputs import Input
 
@@ -93,7 +95,7 @@ def test_what_an_interrupted_run_counted_is_recalled(tmp_path: Path, monkeypatch
 
 def test_a_lie_that_makes_a_row_unfit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = recordings(tmp_path / "takes", [5, 4])
-    from convtool.jobs.batch_rows import RowOptions
+    from convtool.jobs.padding.rows import RowOptions
     from convtool.signals.length import Length
 
     job = PadBatch(rows=RowOptions(max_length=Length.parse("4")), grouping=Grouping(strategy="single"))
@@ -133,7 +135,7 @@ def test_a_file_that_never_stays_the_same(tmp_path: Path, monkeypatch: pytest.Mo
             raise batch_rows.Miscounted(next(counts))
         return whole(row, dtype, options, notes)
 
-    monkeypatch.setattr("convtool.jobs.batch_writing.read_row", changing)
+    monkeypatch.setattr("convtool.jobs.padding.writing.read_row", changing)
     with pytest.raises(InputError, match=r"0\.wav changes while it is read; 1 inputs do"):
         job.run(rows, SingleFile(str(tmp_path / "b.npz"), job.padding), threads=1)
     assert os.listdir(tmp_path) == ["takes"]
@@ -158,7 +160,7 @@ def test_errors_of_any_kind_are_of_one_row(tmp_path: Path, monkeypatch: pytest.M
         notes.append("told")
         return whole(row, dtype, options, notes)
 
-    monkeypatch.setattr("convtool.jobs.batch_writing.read_row", broken)
+    monkeypatch.setattr("convtool.jobs.padding.writing.read_row", broken)
     written = job.run(rows, SingleFile(str(tmp_path / "b.npz"), job.padding), threads=1)
     assert [failure.error[:28] for failure in written.failures] == ["unexpected ZeroDivisionError"]
     assert [result.notes for result in written.results] == [["told"]]

@@ -16,11 +16,11 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convtool.batch.plan import Task
 from convtool.errors import CheckFailed, InputError, OutputError
-from convtool.jobs.params import Channel, Params, parse_range, range_text, read_params
-from convtool.jobs.range_fit import Fitting, fit_all
-from convtool.jobs.rescale import RescaleJob
+from convtool.jobs.rescale.job import RescaleJob
+from convtool.jobs.rescale.params import Channel, Params, parse_range, range_text, read_params
+from convtool.jobs.rescale.range_fit import Fitting, fit_all
+from convtool.runs.plan import Task
 from convtool.signals.inputs import Input, expand
 from convtool.signals.opening import ReadOptions
 
@@ -196,7 +196,7 @@ def test_a_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
         read_params("no\x1b.json")
     with pytest.raises(InputError, match=r"^\.: can't be read: Is a directory"):
         read_params(".")
-    monkeypatch.setattr("convtool.jobs.params._LARGEST", 10)
+    monkeypatch.setattr("convtool.jobs.rescale.params._LARGEST", 10)
     Path("p.json").write_text("{" + " " * 20 + "}")
     with pytest.raises(InputError, match=r"^p.json: is longer than 10 bytes; expected parameters"):
         read_params("p.json")
@@ -214,7 +214,7 @@ def fitted(sources: Sequence[Input], **how: Any) -> Params:
 
 
 def test_one_range_over_formats_and_folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convtool.jobs.range_fit.BLOCK_SAMPLES", 16)
+    monkeypatch.setattr("convtool.jobs.rescale.range_fit.BLOCK_SAMPLES", 16)
     rng = np.random.default_rng(0)
     Path("takes/live").mkdir(parents=True)
     stereo, mono = rng.uniform(-0.5, 0.5, (100, 2)), rng.uniform(-0.7, 0.2, 50)

@@ -10,8 +10,8 @@ import pytest
 
 from convtool.arrays.description import TensorInfo
 from convtool.errors import InputError
-from convtool.jobs.weight_diff import Difference, differences
-from convtool.jobs.weight_listing import Listed, list_weights
+from convtool.jobs.inspection.diff import Difference, differences
+from convtool.jobs.inspection.listing import Listed, list_weights
 from tests.weight_arrays import Arrays
 
 Array = np.ndarray[Any, np.dtype[Any]]

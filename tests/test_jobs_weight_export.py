@@ -15,11 +15,11 @@ from onnx import helper, numpy_helper
 from torch.nn import functional
 
 from convtool.errors import InputError, OutputError, UsageError
-from convtool.jobs import kernel
-from convtool.jobs.kernel import load
-from convtool.jobs.weight_export import check_outputs, export, export_view, kernel_options
-from convtool.jobs.weight_listing import Listed, list_weights
-from convtool.jobs.weight_views import filter_view, gate_view, tensor_view
+from convtool.jobs.convolve import kernel
+from convtool.jobs.convolve.kernel import load
+from convtool.jobs.inspection.export import check_outputs, export, export_view, kernel_options
+from convtool.jobs.inspection.listing import Listed, list_weights
+from convtool.jobs.inspection.views import filter_view, gate_view, tensor_view
 from convtool.ops import convolve
 from tests.weight_arrays import Arrays
 

@@ -11,7 +11,7 @@ import torch
 
 from convtool.arrays.description import TensorInfo
 from convtool.errors import InputError
-from convtool.jobs.weight_listing import list_weights, statistics
+from convtool.jobs.inspection.listing import list_weights, statistics
 from tests.weight_arrays import Arrays, info
 
 CONV = np.arange(-6, 18, dtype=np.float32).reshape(4, 2, 3)

@@ -10,8 +10,8 @@ import scipy.signal
 from torch import nn
 
 from convtool.errors import InputError, UsageError
-from convtool.jobs.weight_listing import Listed, Listing, list_weights
-from convtool.jobs.weight_views import (
+from convtool.jobs.inspection.listing import Listed, Listing, list_weights
+from convtool.jobs.inspection.views import (
     View,
     choose,
     filter_view,

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     import rich.progress
 
-    from convtool.batch.outcome import Outcome
-    from convtool.batch.plan import Task
-    from convtool.batch.run import Job
+    from convtool.runs.outcome import Outcome
+    from convtool.runs.plan import Task
+    from convtool.runs.run import Job
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def run_batch(
 
     `single` says why there can be but one input; `also_read` and `also_written` are further files of the command.
     """
-    from convtool.batch.local import cores
-    from convtool.batch.plan import plan
+    from convtool.runs.local import cores
+    from convtool.runs.plan import plan
 
     talk = Talk.of(click.get_current_context())
     batch = Batch.of(options)
@@ -89,7 +89,7 @@ def run_batch(
 
 def dry_run(tasks: Sequence[Task], batch: Batch) -> list[Outcome]:
     """Print what would be read and written."""
-    from convtool.batch.outcome import Outcome
+    from convtool.runs.outcome import Outcome
 
     outcomes = [Outcome.of(task, "skipped" if task.skip else "planned") for task in tasks]
     if not batch.as_json:
@@ -121,7 +121,7 @@ def conclude(outcomes: Sequence[Outcome], batch: Batch) -> int:
 
 
 def _run(job: Job, tasks: Sequence[Task], jobs: int, batch: Batch, talk: Talk) -> list[Outcome]:
-    from convtool.batch.run import run_all
+    from convtool.runs.run import run_all
 
     with _executor(tasks, jobs) as executor, progress(len(tasks), batch, talk) as advance:
 
@@ -166,8 +166,8 @@ def _executor(tasks: Sequence[Task], jobs: int) -> Iterator[Executor | None]:
         quiet_libraries()
         yield None
         return
-    from convtool.batch.local import LocalExecutor
     from convtool.jobs.backend import prepare_worker
+    from convtool.runs.local import LocalExecutor
 
     executor = LocalExecutor(jobs, preload=["convtool.jobs.preload"], setup=prepare_worker)
     finished = False

@@ -9,7 +9,7 @@ import click
 from convtool.cli.render import human_bytes, table, terminal_width
 
 if TYPE_CHECKING:
-    from convtool.jobs.batch_store import Plan
+    from convtool.jobs.padding.store import Plan
 
 _BINS = 10
 _BAR = 40
@@ -18,7 +18,7 @@ _BAR = 40
 
 def show_plan(plan: Plan) -> None:
     """Print the batches, the padding in percent and bytes, and a histogram of lengths."""
-    from convtool.batch.grouping import histogram, waste
+    from convtool.jobs.padding.grouping import histogram, waste
 
     lengths = [row.length for row in plan.rows]
     item = plan.rows[0].channels * (4 if plan.dtype == "float32" else 8)

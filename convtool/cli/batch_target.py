@@ -37,7 +37,7 @@ def is_folder(path: str) -> bool:
 def without_own(inputs: Sequence[Input], output: str) -> tuple[list[Input], list[str]]:
     """The inputs but for the shards that an earlier run wrote below a folder that is an input; and those."""
     from convtool.files.names import show
-    from convtool.jobs.batch_store import is_shard
+    from convtool.jobs.padding.store import is_shard
 
     if not is_folder(output):
         return list(inputs), []
@@ -51,9 +51,9 @@ def without_own(inputs: Sequence[Input], output: str) -> tuple[list[Input], list
 
 def is_left(inputs: Sequence[Input], options: Mapping[str, Any], talk: Talk) -> bool:
     """Refuse collisions; whether there is a batch that is to be left."""
-    from convtool.batch.plan import refuse_collisions, refuse_existing
     from convtool.files.names import show
-    from convtool.jobs.batch_store import MANIFEST
+    from convtool.jobs.padding.store import MANIFEST
+    from convtool.runs.plan import refuse_collisions, refuse_existing
 
     folder = is_folder(options["output"])
     place = os.path.join(options["output"], MANIFEST) if folder else options["output"]

@@ -117,8 +117,8 @@ def command(**options: Any) -> int:
       convtool convolve takes/ -k hall.wav --mix 0.3 -o wet/
       cat x.csv | convtool convolve -k 0.25,0.5,0.25 --mode same
     """
-    from convtool.jobs.convolve import ConvolveJob
-    from convtool.jobs.kernel import Shaping, load, path_of
+    from convtool.jobs.convolve.job import ConvolveJob
+    from convtool.jobs.convolve.kernel import Shaping, load, path_of
 
     io = Io.of(options)
     if options["padding_mode"] != "zeros" and options["mode"] != "same":

@@ -11,7 +11,7 @@ from convtool.cli.options import Talk, talk_options
 from convtool.errors import CheckFailed, ConvtoolError, InputError, UsageError
 
 if TYPE_CHECKING:
-    from convtool.jobs.weight_listing import Listing
+    from convtool.jobs.inspection.listing import Listing
     from convtool.weights.statistics import TensorStats
 
 _VIEWS = ("filter_", "gates", "response", "output", "plot")
@@ -119,8 +119,8 @@ def command(files: Sequence[str], **options: Any) -> int:
 
 def _tell_failure(path: str, error: Exception, talk: Talk) -> int:
     """Say why the file at `path` failed, so that the others go on; gives the exit code."""
-    from convtool.batch.run import explain
     from convtool.files.names import show
+    from convtool.runs.run import explain
 
     if talk.debug:
         import traceback
@@ -171,14 +171,14 @@ def _check(paths: Sequence[str], options: dict[str, Any]) -> None:
     if options["overwrite"] and not (options["output"] or options["plot"]):
         raise UsageError("--overwrite needs -o or --plot")
     if options["output"] or options["plot"]:
-        from convtool.jobs.weight_export import check_outputs
+        from convtool.jobs.inspection.export import check_outputs
 
         check_outputs(paths, options["output"], options["plot"], overwrite=options["overwrite"])
 
 
 def _inspect(path: str, options: dict[str, Any], talk: Talk, *, many: bool) -> None:
     from convtool.arrays import open_weights
-    from convtool.jobs.weight_listing import list_weights
+    from convtool.jobs.inspection.listing import list_weights
 
     with open_weights(path) as file:
         listing = list_weights(path, file, to=options["to"])
@@ -203,7 +203,7 @@ def _list(listing: Listing, options: dict[str, Any], talk: Talk, *, many: bool) 
     damage: list[str] = []
     stats: dict[str, TensorStats] = {}
     if options["stats"] or options["check"]:
-        from convtool.jobs.weight_listing import statistics
+        from convtool.jobs.inspection.listing import statistics
 
         stats, damage = statistics(listing)
     if options["as_json"]:

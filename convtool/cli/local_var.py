@@ -21,7 +21,7 @@ from convtool.cli.options import (
 from convtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from convtool.jobs.local_var import LocalVarJob
+    from convtool.jobs.windows.job import LocalVarJob
     from convtool.signals.length import Length
 
 STATS = ("var", "std", "mean", "rms", "min", "max", "median", "count")
@@ -128,7 +128,7 @@ def command(**options: Any) -> int:
     _check(options, window)
 
     def job(threads: int) -> LocalVarJob:
-        from convtool.jobs.local_var import LocalVarJob
+        from convtool.jobs.windows.job import LocalVarJob
 
         own = {name: options[name] for name in ("ddof", "mode", "min_count")}
         own["padding_mode"] = options["padding_mode"] or "reflect"

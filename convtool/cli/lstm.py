@@ -19,7 +19,7 @@ from convtool.cli.options import (
 from convtool.errors import ConvtoolError, UsageError
 
 if TYPE_CHECKING:
-    from convtool.jobs.lstm import LstmJob
+    from convtool.jobs.models.lstm import LstmJob
     from convtool.models.recurrent import RecurrentModel
 
 
@@ -145,7 +145,7 @@ def command(model: str, **options: Any) -> int:
         return show_self_test(model, read, options) if tried == "--self-test" else show_comparison(read, io, options)
 
     def job(threads: int) -> LstmJob:
-        from convtool.jobs.lstm import LstmJob
+        from convtool.jobs.models.lstm import LstmJob
 
         names = ("engine", "block", "prewarm", "condition", "rate_policy", "state_in", "state_out")
         return LstmJob(read, **{name: options[name] for name in names}, **settings(options, io, threads))

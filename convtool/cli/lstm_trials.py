@@ -13,14 +13,14 @@ from convtool.cli.options import Io
 from convtool.errors import CheckFailed, ConvtoolError, UsageError
 
 if TYPE_CHECKING:
-    from convtool.jobs.lstm_trials import Comparison
+    from convtool.jobs.models.trials import Comparison
     from convtool.models.recurrent import RecurrentModel
 
 
 def show_self_test(path: str, model: RecurrentModel, options: Mapping[str, Any]) -> int:
     """Print how well the model gives back the vectors that its file carries; exit 3 where it does not."""
     from convtool.files.names import show
-    from convtool.jobs.lstm_trials import self_test
+    from convtool.jobs.models.trials import self_test
 
     try:
         test = self_test(model, engine=options["engine"], dtype=options["dtype"] or "float32")
@@ -38,7 +38,7 @@ def show_self_test(path: str, model: RecurrentModel, options: Mapping[str, Any])
 
 def show_comparison(model: RecurrentModel, io: Io, options: Mapping[str, Any]) -> int:
     """Print what the engines took, and how far their outputs lie apart."""
-    from convtool.jobs.lstm_trials import compare
+    from convtool.jobs.models.trials import compare
     from convtool.signals.inputs import expand
 
     inputs, _ = expand([options["compare"]])

@@ -113,7 +113,7 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return 128 + signal.SIGINT
     except Exception as error:
-        from convtool.batch.run import explain
+        from convtool.runs.run import explain
 
         click.echo(f"Error: {explain(error)}", err=True)
         return error.exit_code if isinstance(error, ConvtoolError) else 1

@@ -258,7 +258,7 @@ def settings(options: Mapping[str, Any], io: Io, threads: int) -> dict[str, Any]
 
 def share_threads(threads: int | None, jobs: int) -> int:
     """Threads for one input: what was asked for, else an equal share of the cores."""
-    from convtool.batch.local import cores
+    from convtool.runs.local import cores
 
     return threads or max(1, cores() // jobs)
 

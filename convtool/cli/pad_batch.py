@@ -21,9 +21,9 @@ from convtool.cli.options import (
 from convtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from convtool.batch.outcome import Outcome
-    from convtool.jobs.batch_store import BatchStore, Plan
-    from convtool.jobs.pad_batch import Failure, PadBatch, Written
+    from convtool.jobs.padding.pad import Failure, PadBatch, Written
+    from convtool.jobs.padding.store import BatchStore, Plan
+    from convtool.runs.outcome import Outcome
     from convtool.signals.inputs import Input
 
 
@@ -164,9 +164,9 @@ def _copies(inputs: Sequence[Input], stack: ExitStack) -> dict[int, Input]:
 
 
 def _job(options: dict[str, Any], io: Io) -> PadBatch:
-    from convtool.jobs.batch_rows import RowOptions
-    from convtool.jobs.batch_writing import Padding
-    from convtool.jobs.pad_batch import Grouping, PadBatch
+    from convtool.jobs.padding.pad import Grouping, PadBatch
+    from convtool.jobs.padding.rows import RowOptions
+    from convtool.jobs.padding.writing import Padding
 
     def chosen(*names: str) -> dict[str, Any]:
         return {name: options[name] for name in names}
@@ -182,7 +182,7 @@ def _job(options: dict[str, Any], io: Io) -> PadBatch:
 
 def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, options: dict[str, Any], talk: Talk) -> int:
     """Measure, plan, and write or only tell; the exit code."""
-    from convtool.batch.local import cores
+    from convtool.runs.local import cores
 
     batch = Batch.of(options)
     rows, failures = job.measure(inputs, copies, fail_fast=batch.fail_fast)
@@ -210,7 +210,7 @@ def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, optio
 
 
 def _store(job: PadBatch, options: dict[str, Any]) -> BatchStore:
-    from convtool.jobs.batch_store import ShardFolder, SingleFile
+    from convtool.jobs.padding.store import ShardFolder, SingleFile
 
     if not is_folder(options["output"]):
         return SingleFile(options["output"], job.padding)
@@ -234,9 +234,9 @@ def _outcomes(
     written: Written | None,
 ) -> list[Outcome]:
     """What became of each input; without a store, what would."""
-    from convtool.batch.outcome import Outcome
-    from convtool.batch.plan import Task
-    from convtool.batch.run import failure
+    from convtool.runs.outcome import Outcome
+    from convtool.runs.plan import Task
+    from convtool.runs.run import failure
 
     failed = {id(each.input): each for each in failures}
     placed = {} if plan is None else {id(row.input): (number, row) for number, _, row in plan.placed()}

@@ -22,14 +22,14 @@ from convtool.cli.options import (
 from convtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from convtool.jobs.params import Params
-    from convtool.jobs.range_fit import Fitting
-    from convtool.jobs.rescale import RescaleJob
+    from convtool.jobs.rescale.job import RescaleJob
+    from convtool.jobs.rescale.params import Params
+    from convtool.jobs.rescale.range_fit import Fitting
     from convtool.signals.inputs import Input
 
 
 def _range(_: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float] | None:
-    from convtool.jobs.params import parse_range
+    from convtool.jobs.rescale.params import parse_range
 
     try:
         return None if value is None else parse_range(value)
@@ -99,7 +99,7 @@ def command(**options: Any) -> int:
       convtool rescale scaled/ --params params.json --invert -o back/
       convtool rescale outputs.csv --method sigmoid --range -20:30
     """
-    from convtool.jobs.range_fit import Fitting
+    from convtool.jobs.rescale.range_fit import Fitting
 
     io, save = Io.of(options), options["save"]
     params = _params(options)
@@ -118,7 +118,7 @@ def command(**options: Any) -> int:
         return made
 
     def job(threads: int) -> RescaleJob:
-        from convtool.jobs.rescale import RescaleJob
+        from convtool.jobs.rescale.job import RescaleJob
 
         own = {name: options[name] for name in ("per_channel", "invert", "eps")}
         shared = settings(options, io, threads)
@@ -133,7 +133,7 @@ def command(**options: Any) -> int:
 def _params(options: dict[str, Any]) -> Params:
     """What is to be done: as the options say, or as --params does, which they must not contradict."""
     from convtool.files.names import show
-    from convtool.jobs.params import Params, range_text, read_params
+    from convtool.jobs.rescale.params import Params, range_text, read_params
 
     asked, method, path = options["range"], options["method"], options["params"]
     if path is None:
@@ -186,9 +186,9 @@ def _sources(options: dict[str, Any], io: Io) -> list[Input]:
 
 def _refuse_taken(save: str, io: Io, report: str | None, read: Sequence[str]) -> None:
     """What --save names must not exist, nor be a file that is read or written as well."""
-    from convtool.batch.plan import refuse_collisions
     from convtool.files.atomic import is_special
     from convtool.files.names import show
+    from convtool.runs.plan import refuse_collisions
     from convtool.signals.inputs import expand
 
     if os.path.lexists(save) and not is_special(save) and not io.overwrite:
@@ -204,7 +204,7 @@ def _only_fits(options: dict[str, Any], io: Io) -> bool:
 
 def _fit(fitting: Fitting, params: Params, sources: Sequence[Input]) -> Params:
     """`params` with the range of `sources`."""
-    from convtool.jobs.range_fit import fit_all
+    from convtool.jobs.rescale.range_fit import fit_all
 
     talk = Talk.of(click.get_current_context())
     fitted, notes = fit_all(fitting, params, sources)

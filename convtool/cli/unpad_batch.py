@@ -13,9 +13,9 @@ from convtool.cli.options import Talk, batch_options, talk_options
 from convtool.errors import InputError
 
 if TYPE_CHECKING:
-    from convtool.batch.outcome import Outcome
-    from convtool.batch.plan import Task
-    from convtool.jobs.batch_reading import StoredBatch
+    from convtool.jobs.padding.reading import StoredBatch
+    from convtool.runs.outcome import Outcome
+    from convtool.runs.plan import Task
     from convtool.signals.opening import WriteOptions
 
 LOSSY = {"MP3", "OGG"}
@@ -48,9 +48,9 @@ def command(batch: str, **options: Any) -> int:
       convtool unpad-batch batch.npz -o signals/
       convtool unpad-batch shards/ -o signals/ --format wav --subtype FLOAT
     """
-    from convtool.batch.plan import plan
     from convtool.files.names import show
-    from convtool.jobs.batch_reading import read_batches
+    from convtool.jobs.padding.reading import read_batches
+    from convtool.runs.plan import plan
     from convtool.signals.opening import WriteOptions, check_format
 
     form = options["format"] and options["format"].lower()
@@ -79,8 +79,8 @@ def _unpad(
     batches: Sequence[StoredBatch], tasks: Sequence[Task], write: WriteOptions, settings: Batch
 ) -> list[Outcome]:
     """Write all rows, and say what became of them."""
-    from convtool.batch.local import cores
-    from convtool.jobs.unpad_batch import unpad
+    from convtool.jobs.padding.unpad import unpad
+    from convtool.runs.local import cores
 
     talk = Talk.of(click.get_current_context())
     from convtool.cli.options import quiet_libraries

@@ -12,8 +12,8 @@ from convtool.cli.weight_tables import counted, shown
 from convtool.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
-    from convtool.jobs.weight_diff import Difference
-    from convtool.jobs.weight_listing import Listing
+    from convtool.jobs.inspection.diff import Difference
+    from convtool.jobs.inspection.listing import Listing
 
 
 def show_differences(listing: Listing, options: dict[str, Any], talk: Talk) -> None:
@@ -42,8 +42,8 @@ def show_differences(listing: Listing, options: dict[str, Any], talk: Talk) -> N
 def _compared(listing: Listing, options: dict[str, Any]) -> tuple[list[Difference], str]:
     """The differences, and the layout of the other file."""
     from convtool.arrays import open_weights
-    from convtool.jobs.weight_diff import differences
-    from convtool.jobs.weight_listing import list_weights
+    from convtool.jobs.inspection.diff import differences
+    from convtool.jobs.inspection.listing import list_weights
 
     path = options["diff"]
     try:

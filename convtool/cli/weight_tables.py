@@ -12,7 +12,7 @@ from convtool.cli.options import Talk
 from convtool.cli.render import fitting, human_bytes, human_count, table, terminal_width
 
 if TYPE_CHECKING:
-    from convtool.jobs.weight_listing import Listed, Listing
+    from convtool.jobs.inspection.listing import Listed, Listing
     from convtool.weights.statistics import TensorStats
 
 _NUMBER = re.compile(r"(?<![^./_])\d{1,9}(?![^./_])")

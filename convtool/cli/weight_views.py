@@ -15,8 +15,8 @@ from convtool.cli.render import coloured, matrix, terminal_width
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convtool.jobs.weight_listing import Listing
-    from convtool.jobs.weight_views import View
+    from convtool.jobs.inspection.listing import Listing
+    from convtool.jobs.inspection.views import View
 
 _SHOWN = 64  # matrices, or curves, that a terminal is shown; a pipe or a file takes them all
 _COLUMNS = 1024  # of a matrix on a terminal
@@ -33,7 +33,7 @@ def look(listing: Listing, options: dict[str, Any], talk: Talk) -> None:
         return
     found = _view(listing, options)
     if options["output"]:
-        from convtool.jobs.weight_export import export_view
+        from convtool.jobs.inspection.export import export_view
 
         export_view(options["output"], found)
         _tell_use(listing.path, found, options, talk)
@@ -48,7 +48,7 @@ def look(listing: Listing, options: dict[str, Any], talk: Talk) -> None:
 
 def _view(listing: Listing, options: dict[str, Any]) -> View:
     """What the options ask to look at; a picture, or the text of a convolution, is of its filters."""
-    from convtool.jobs import weight_views as views
+    from convtool.jobs.inspection import views as views
 
     name, place, output = options["tensor"], options["filter_"], options["output"]
     if options["gates"]:
@@ -58,7 +58,7 @@ def _view(listing: Listing, options: dict[str, Any]) -> View:
     listed = views.choose(listing, name, lambda _: True, "values")
     by_filter = views.has_filters(listed.described)
     if output and by_filter:
-        from convtool.jobs.weight_export import is_text
+        from convtool.jobs.inspection.export import is_text
 
         by_filter = is_text(output) and views.has_responses(listed.described)
     return views.filter_view(listed) if by_filter else views.tensor_view(listed)
@@ -88,7 +88,7 @@ def _print(found: View, talk: Talk) -> None:
 
 def _tell_use(source: str, found: View, options: dict[str, Any], talk: Talk) -> None:
     """How `convolve` does what the layer does: layers correlate."""
-    from convtool.jobs.weight_export import kernel_options
+    from convtool.jobs.inspection.export import kernel_options
 
     if found.listed.described.kind not in ("conv1d", "depthwise_conv1d"):
         return
@@ -109,7 +109,7 @@ def _tell_use(source: str, found: View, options: dict[str, Any], talk: Talk) -> 
 
 def _look_at_responses(listing: Listing, options: dict[str, Any], talk: Talk) -> None:
     """As columns of numbers, a picture, or curves where a person is looking."""
-    from convtool.jobs import weight_views as views
+    from convtool.jobs.inspection import views as views
 
     listed = views.choose(listing, options["tensor"], views.has_responses, "1-D filters")
     found = views.signal_filter_view(listed, options["filter_"] or ())
@@ -125,7 +125,7 @@ def _look_at_responses(listing: Listing, options: dict[str, Any], talk: Talk) ->
     if options["output"] or (width is None and not options["plot"]):
         import numpy as np
 
-        from convtool.jobs.weight_export import export
+        from convtool.jobs.inspection.export import export
 
         export(options["output"], np.vstack([frequency, magnitude]).T, ["frequency", *names])
     elif width is not None and not options["plot"]:

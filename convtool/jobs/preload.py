@@ -6,7 +6,15 @@ from convtool.jobs.backend import load_torch
 
 load_torch()
 for name in (
-    *("signals.audio", "signals.text", "signals.npy", "jobs.convolve", "jobs.local_var", "jobs.lstm", "jobs.rescale"),
+    *(
+        "signals.audio",
+        "signals.text",
+        "signals.npy",
+        "jobs.convolve.job",
+        "jobs.windows.job",
+        "jobs.models.lstm",
+        "jobs.rescale.job",
+    ),
     *("ops.convolution", "ops.local_stats", "ops.recurrent", "ops.resampling", "ops.scaling", "ops.shared_rows"),
 ):
     import_module(f"convtool.{name}")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from convtool.batch.outcome import Outcome
-from convtool.batch.plan import Task
 from convtool.errors import CheckFailed, InputError
 from convtool.files.atomic import write_file
 from convtool.files.source import Source
 from convtool.jobs.backend import choose_device, load_torch
 from convtool.jobs.record import Record
 from convtool.jobs.stream import Ingest, Stream, read_ahead
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
 from convtool.signals.opening import Output, ReadOptions, WriteOptions, open_reader
 from convtool.signals.signal import BLOCK_SAMPLES, Block, Signal

@@ -16,7 +16,7 @@ import tempfile
 import numpy as np
 import soundfile
 
-from convtool.batch.grouping import group, waste
+from convtool.jobs.padding.grouping import group, waste
 from tests.bench.commands import Command, compare, peak_memory, processor, ratio, torch_version
 
 FILES, RATE, ROUNDS = 2000, 16000, 9

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convtool.arrays import WeightFile, open_weights
-from convtool.batch.outcome import Outcome
-from convtool.batch.plan import Task
-from convtool.batch.run import perform
 from convtool.errors import InputError
-from convtool.jobs.batch_reading import StoredBatch, StoredRow
+from convtool.jobs.padding.reading import StoredBatch, StoredRow
 from convtool.jobs.side_by_side import side_by_side
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
+from convtool.runs.run import perform
 from convtool.signals.opening import Output, WriteOptions
 from convtool.signals.signal import BLOCK_SAMPLES
 

@@ -59,7 +59,7 @@ class LocalVarJob(SignalJob):
         working = working_dtype(self.dtype, signal)
         ingest = self.ingest(signal, working)
         if self._grid:
-            from convtool.jobs.grid import GridIngest
+            from convtool.jobs.windows.grid import GridIngest
 
             ingest = GridIngest(signal, working, ingest.device)
             result = self._grid_result(signal, window, stride)
@@ -72,7 +72,7 @@ class LocalVarJob(SignalJob):
         return Work(operation, ingest, replace(result, dtype=working), lambda: told, picture)
 
     def _operation(self, window: Sizes, stride: Sizes, ingest: Ingest, item: Input) -> Blockwise:
-        from convtool.jobs.grid import StatRows
+        from convtool.jobs.windows.grid import StatRows
         from convtool.ops import GridStats, LocalStats
 
         before: Tensor | None = None

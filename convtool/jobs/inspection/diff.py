@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convtool.errors import InputError
-from convtool.jobs.weight_listing import Listed
+from convtool.jobs.inspection.listing import Listed
 
 Values = NDArray[Any]
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from convtool.errors import InputError
 from convtool.files.names import show
-from convtool.jobs import kernel as kernels
-from convtool.jobs.kernel import Shaping
+from convtool.jobs.convolve import kernel as kernels
+from convtool.jobs.convolve.kernel import Shaping
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import Ingest
 from convtool.signals.inputs import Input

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from convtool.arrays.writing import ArrayFile, create
-from convtool.batch.grouping import Batch
 from convtool.errors import InputError, UsageError
 from convtool.files.atomic import write_error, write_file
 from convtool.files.names import show
-from convtool.jobs.batch_manifest import common, json_text, row_entry, row_name
-from convtool.jobs.batch_rows import Row
-from convtool.jobs.batch_writing import Padding, Shape
+from convtool.jobs.padding.grouping import Batch
+from convtool.jobs.padding.manifest import common, json_text, row_entry, row_name
+from convtool.jobs.padding.rows import Row
+from convtool.jobs.padding.writing import Padding, Shape
 from convtool.jobs.side_by_side import side_by_side
 from convtool.signals.inputs import Input
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from convtool.batch.outcome import Outcome
-from convtool.batch.plan import Task
 from convtool.errors import InputError
-from convtool.jobs.params import Params
-from convtool.jobs.range_fit import Fitting, check_finite, check_order, kept_nan
+from convtool.jobs.rescale.params import Params
+from convtool.jobs.rescale.range_fit import Fitting, check_finite, check_order, kept_nan
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import working_dtype
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
 from convtool.signals.opening import Output
 from convtool.signals.signal import Signal
 
 if TYPE_CHECKING:
-    from convtool.jobs.scaled_blocks import ScaledBlocks
+    from convtool.jobs.rescale.scaled_blocks import ScaledBlocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class RescaleJob(SignalJob):
 
     def prepare(self, item: Input, signal: Signal) -> Scaled:
         """The scaling of `signal`, to its own range where no other is known."""
-        from convtool.jobs.scaled_blocks import ScaledBlocks
+        from convtool.jobs.rescale.scaled_blocks import ScaledBlocks
 
         working = working_dtype(self.dtype, signal)
         ingest = self.ingest(signal, working)

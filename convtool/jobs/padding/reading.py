@@ -21,8 +21,8 @@ from convtool.arrays.torch.pickles import load
 from convtool.arrays.zip.archive import Archive
 from convtool.errors import InputError
 from convtool.files.names import show
-from convtool.jobs.batch_manifest import ROWS_LIMIT, Manifest, parsed, shards_of
-from convtool.jobs.batch_store import MANIFEST
+from convtool.jobs.padding.manifest import ROWS_LIMIT, Manifest, parsed, shards_of
+from convtool.jobs.padding.store import MANIFEST
 from convtool.signals.inputs import Input
 from convtool.signals.signal import Signal
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
 
-from convtool.batch.outcome import Outcome
-from convtool.batch.plan import Task
 from convtool.errors import ConvtoolError
 from convtool.files.names import show
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
 
 _ROUNDS = 4
 """Times over that a group fills the places of a process: while some inputs end, others take theirs."""

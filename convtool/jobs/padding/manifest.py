@@ -10,8 +10,8 @@ from typing import Any
 
 from convtool.errors import InputError
 from convtool.files.names import show
-from convtool.jobs.batch_rows import Row
-from convtool.jobs.batch_writing import Padding
+from convtool.jobs.padding.rows import Row
+from convtool.jobs.padding.writing import Padding
 from convtool.signals.inputs import Input
 
 Manifest = Mapping[str, Any]

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from convtool.batch.outcome import Outcome
-from convtool.batch.plan import Task
 from convtool.errors import InputError
-from convtool.jobs.lstm_network import Place, build_network, initial_states
-from convtool.jobs.lstm_state import read_states, write_states
+from convtool.jobs.models.network import Place, build_network, initial_states
+from convtool.jobs.models.state import read_states, write_states
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import working_dtype
 from convtool.models.recurrent import RecurrentModel
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
 from convtool.signals.opening import Output
 from convtool.signals.signal import Signal

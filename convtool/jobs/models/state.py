@@ -11,7 +11,7 @@ from convtool.arrays.writing import Array, create
 from convtool.errors import ConvtoolError, InputError
 from convtool.files.formats import extension
 from convtool.files.names import show
-from convtool.jobs.lstm_network import Place
+from convtool.jobs.models.network import Place
 from convtool.models.layers import count_unfit
 
 if TYPE_CHECKING:

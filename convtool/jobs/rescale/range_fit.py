@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from convtool.errors import ConvtoolError, InputError
 from convtool.files.names import show
 from convtool.jobs.backend import load_torch
-from convtool.jobs.params import Channel, Params
+from convtool.jobs.rescale.params import Channel, Params
 from convtool.jobs.signal_job import plain_errors
 from convtool.jobs.stream import Ingest, working_dtype
 from convtool.signals.inputs import Input

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convtool.arrays.description import some
 from convtool.errors import InputError, UsageError
 from convtool.files.names import show
-from convtool.jobs.weight_listing import Listed, Listing
+from convtool.jobs.inspection.listing import Listed, Listing
 from convtool.weights.filters import as_filters, gate_axes, split_gates
 from convtool.weights.layouts import Described
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from convtool.batch.grouping import Sort, Strategy, group
-from convtool.batch.run import explain
 from convtool.errors import InputError, UsageError
 from convtool.jobs.backend import load_torch
-from convtool.jobs.batch_manifest import row_name
-from convtool.jobs.batch_rows import Row, RowOptions, measure, recounted
-from convtool.jobs.batch_store import BatchStore, Plan
-from convtool.jobs.batch_writing import BatchWriting, Padding, RowResult, keep_freed_memory
+from convtool.jobs.padding.grouping import Sort, Strategy, group
+from convtool.jobs.padding.manifest import row_name
+from convtool.jobs.padding.rows import Row, RowOptions, measure, recounted
+from convtool.jobs.padding.store import BatchStore, Plan
+from convtool.jobs.padding.writing import BatchWriting, Padding, RowResult, keep_freed_memory
 from convtool.jobs.side_by_side import side_by_side
+from convtool.runs.run import explain
 from convtool.signals.inputs import Input
 
 _ATTEMPTS = 3

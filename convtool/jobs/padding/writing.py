@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from convtool.arrays.writing import Array, ArrayFile
-from convtool.batch.run import explain
 from convtool.errors import OutputError
-from convtool.jobs.batch_rows import Miscounted, Row, RowOptions, Samples, read_row
+from convtool.jobs.padding.rows import Miscounted, Row, RowOptions, Samples, read_row
+from convtool.runs.run import explain
 from convtool.signals.signal import BLOCK_SAMPLES
 
 PaddingMode = Literal["constant", "reflect", "replicate", "circular"]

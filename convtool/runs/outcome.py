@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from convtool.batch.plan import Task
+from convtool.runs.plan import Task
 
 
 @dataclass

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convtool.arrays.writing import Array, create
-from convtool.batch.plan import refuse_collisions, refuse_existing
 from convtool.errors import InputError, UsageError
 from convtool.files.formats import extension, family
 from convtool.files.names import show
-from convtool.jobs.weight_views import View, has_responses
+from convtool.jobs.inspection.views import View, has_responses
+from convtool.runs.plan import refuse_collisions, refuse_existing
 from convtool.signals.opening import Output, WriteOptions
 from convtool.signals.signal import Signal
 
