@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from convtool.errors import InputError
-from convtool.ops import _overlap_save, _parallel
-from convtool.ops.convolution import Convolution, convolve
+from convtool.ops import parallel
+from convtool.ops.convolution import overlap_save
+from convtool.ops.convolution.convolve import Convolution, convolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ def random(*shape: int, dtype: torch.dtype = F64, seed: int = 0) -> Tensor:
 def small_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """FFT rows short enough for a test; gives a kernel length that they suit."""
     size, partitions = request.param
-    monkeypatch.setattr(_overlap_save, "row_size", lambda _: (size, partitions))
+    monkeypatch.setattr(overlap_save, "row_size", lambda _: (size, partitions))
     return 20 if partitions == 1 else partitions * size // 2 - 3
 
 
@@ -506,16 +507,16 @@ def test_gradients(shape: tuple[tuple[int, ...], tuple[int, ...]], method: str) 
 
 
 def test_gradients_through_partitions_and_repairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_overlap_save, "row_size", lambda _: (16, 3))
+    monkeypatch.setattr(overlap_save, "row_size", lambda _: (16, 3))
     signal, kernel = random(40), random(20, seed=1)
     signal[5:30] = 0
     for shape in ((20,), (2, 1, 10)):
         inputs = (signal.clone().requires_grad_(), kernel.reshape(shape).clone().requires_grad_())
         assert torch.autograd.gradcheck(lambda x, h: convolve(x, h, method="fft"), inputs)
     loud = (random(25).requires_grad_(), random(2, seed=1).requires_grad_())  # 24 outputs: two full rows
-    monkeypatch.setattr(_overlap_save, "row_size", lambda _: (13, 1))
+    monkeypatch.setattr(overlap_save, "row_size", lambda _: (13, 1))
     assert torch.autograd.gradcheck(lambda x, h: convolve(x, h, mode="valid", method="fft"), loud)
-    monkeypatch.setattr(_overlap_save, "row_size", lambda _: (16, 3))
+    monkeypatch.setattr(overlap_save, "row_size", lambda _: (16, 3))
     broken = signal.clone()
     broken[3] = torch.nan
     broken.requires_grad_()
@@ -567,17 +568,17 @@ def test_the_method_follows_the_kernel() -> None:
 
 def test_no_row_is_longer_than_float32_bears() -> None:
     for span in (0, 255, 256, 5000, 10_000, 20_000, 100_000, 200_000, 10_000_000):
-        size, partitions = _overlap_save.row_size(span)
+        size, partitions = overlap_save.row_size(span)
         assert size <= 1 << 19
         assert span < size if partitions == 1 else span < partitions * size // 2
 
 
 def test_memory_for_large_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_parallel, "LARGE", 1)
+    monkeypatch.setattr(parallel, "LARGE", 1)
     like = torch.zeros(1)
-    assert _parallel.empty((2, 3), like, F64).fill_(1).sum() == 6
-    monkeypatch.delattr(_parallel.mmap, "MADV_HUGEPAGE", raising=False)
-    assert _parallel.empty((2, 3), like, F64).shape == (2, 3)
+    assert parallel.empty((2, 3), like, F64).fill_(1).sum() == 6
+    monkeypatch.delattr(parallel.mmap, "MADV_HUGEPAGE", raising=False)
+    assert parallel.empty((2, 3), like, F64).shape == (2, 3)
 
 
 # Misuse

@@ -21,7 +21,7 @@ from convtool.jobs import backend, record, signal_job, stream
 from convtool.jobs.convolve.job import ConvolveJob
 from convtool.jobs.convolve.kernel import Kernel, Shaping, load, path_of, shape
 from convtool.jobs.stream import Ingest, Stream, read_ahead
-from convtool.ops.convolution import Convolution
+from convtool.ops.convolution.convolve import Convolution
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.signals.inputs import Input

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import unfold
 
 from convtool.errors import InputError
-from convtool.ops import _grid_stats, _median, _sample_windows, _sliding, _windows
-from convtool.ops.local_stats import GridStats, LocalStats, local_stats, local_var
+from convtool.ops.windows import grid_stats, median, mergeable, sample_windows, sliding
+from convtool.ops.windows.local_stats import GridStats, LocalStats, local_stats, local_var
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -49,11 +49,11 @@ reference = _load_reference()
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut the work so small that short signals cross every kind of seam."""
-    monkeypatch.setattr(_sliding, "_CHUNK", 64)
-    monkeypatch.setattr(_sample_windows, "_TILE", 128)
-    monkeypatch.setattr(_windows, "_LANES", 8)
-    monkeypatch.setattr(_median, "_RUN", 16)
-    monkeypatch.setattr(_median, "_SORTED", 64)
+    monkeypatch.setattr(sliding, "_CHUNK", 64)
+    monkeypatch.setattr(sample_windows, "_TILE", 128)
+    monkeypatch.setattr(mergeable, "_LANES", 8)
+    monkeypatch.setattr(median, "_RUN", 16)
+    monkeypatch.setattr(median, "_SORTED", 64)
 
 
 def double(values: object) -> Tensor:
@@ -473,7 +473,7 @@ class TestGrids:
         assert same_bits(local_var(x[0, 0], (4, 4)), local_stats(x[0, 0], (4, 4))[0])
 
     def test_strides_beyond_a_strip(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_grid_stats, "_STRIP", 8)
+        monkeypatch.setattr(grid_stats, "_STRIP", 8)
         x = noise(9, 90)
         assert same_bits(local_var(x, (3, 2), stride=(1, 20)), local_var(x, (3, 2))[:, ::20].contiguous())
 
@@ -487,7 +487,7 @@ class TestGrids:
     def test_any_cuts_give_the_same_bits(
         self, small_pieces: None, monkeypatch: pytest.MonkeyPatch, mode: Any, window: tuple[int, int]
     ) -> None:
-        monkeypatch.setattr(_grid_stats, "_STRIP", 8)
+        monkeypatch.setattr(grid_stats, "_STRIP", 8)
         x = noise(40, 40)
         x[30, 20] = NAN
         options: dict[str, Any] = {"stats": ("var", "rms", "max", "count"), "stride": (2, 3)}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from convtool.ops.recurrent import TILE, Network, Recurrent, recurrent_layer, run_network
+from convtool.ops.recurrent.network import TILE, Network, Recurrent, recurrent_layer, run_network
 from tests.reference_recurrent import recurrent
 
 LAYERS: dict[str, dict[str, Any]] = {

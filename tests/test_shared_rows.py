@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convtool.ops import shared_rows
-from convtool.ops._recurrent_steps import by_sequence
-from convtool.ops.recurrent import Network, Recurrent, Run, State, run_network
-from convtool.ops.shared_rows import ROWS, SharedRows, rows_alike
+from convtool.ops.recurrent import shared_rows
+from convtool.ops.recurrent.network import Network, Recurrent, Run, State, run_network
+from convtool.ops.recurrent.shared_rows import ROWS, SharedRows, rows_alike
+from convtool.ops.recurrent.steps import by_sequence
 
 
 class Meeting:

@@ -6,15 +6,17 @@ from convtool.jobs.backend import load_torch
 
 load_torch()
 for name in (
-    *(
-        "signals.audio",
-        "signals.text",
-        "signals.npy",
-        "jobs.convolve.job",
-        "jobs.windows.job",
-        "jobs.models.lstm",
-        "jobs.rescale.job",
-    ),
-    *("ops.convolution", "ops.local_stats", "ops.recurrent", "ops.resampling", "ops.scaling", "ops.shared_rows"),
+    "signals.audio",
+    "signals.text",
+    "signals.npy",
+    "jobs.convolve.job",
+    "jobs.windows.job",
+    "jobs.models.lstm",
+    "jobs.rescale.job",
+    "ops.convolution.convolve",
+    "ops.windows.local_stats",
+    "ops.recurrent.shared_rows",
+    "ops.resampling",
+    "ops.scaling",
 ):
     import_module(f"convtool.{name}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from convtool.errors import InputError
-from convtool.ops._checks import check_choice, check_lengths, check_size
+from convtool.ops.checks import check_choice, check_lengths, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

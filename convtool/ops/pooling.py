@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from convtool.ops._checks import check_choice, check_lengths, check_real_numbers, check_size, check_whole_numbers
+from convtool.ops.checks import check_choice, check_lengths, check_real_numbers, check_size, check_whole_numbers
 from convtool.ops.padding import Layout, Side, length_mask
 
 Kind = Literal["max", "mean", "std"]

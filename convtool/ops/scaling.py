@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from convtool.ops._checks import check_choice
-from convtool.ops._lines import Lines, Range
+from convtool.ops.checks import check_choice
+from convtool.ops.lines import Lines, Range
 
 Method = Literal["minmax", "clip", "sigmoid", "tanh"]
 Nan = Literal["skip", "propagate"]

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.signal
 import torch
 
-from convtool.ops.convolution import Convolution, convolve
+from convtool.ops.convolution.convolve import Convolution, convolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ import scipy.ndimage
 import torch
 from torch.nn import functional
 
-from convtool.ops.local_stats import local_stats, local_var
+from convtool.ops.windows.local_stats import local_stats, local_var
 
 if TYPE_CHECKING:
     from collections.abc import Callable

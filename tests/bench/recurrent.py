@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from convtool.jobs.backend import load_torch
-from convtool.ops.recurrent import Network, Recurrent, run_network
-from convtool.ops.shared_rows import SharedRows
+from convtool.ops.recurrent.network import Network, Recurrent, run_network
+from convtool.ops.recurrent.shared_rows import SharedRows
 from tests.bench.commands import Command, compare, peak_memory, peer, processor, program, ratio
 from tests.models import guitarml
 

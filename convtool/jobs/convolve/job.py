@@ -20,7 +20,7 @@ from convtool.signals.signal import Block, Signal
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from convtool.ops.convolution import Convolution
+    from convtool.ops.convolution.convolve import Convolution
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ConvolveJob(SignalJob):
     ) -> Convolution:
         import torch
 
-        from convtool.ops.convolution import Convolution
+        from convtool.ops.convolution.convolve import Convolution
 
         def tensor(values: np.ndarray[Any, Any]) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(values)).to(ingest.device)

@@ -20,8 +20,8 @@ from convtool.signals.opening import Output
 from convtool.signals.signal import Signal
 
 if TYPE_CHECKING:
-    from convtool.ops.recurrent import Network, Recurrent
-    from convtool.ops.shared_rows import SharedRows
+    from convtool.ops.recurrent.network import Network, Recurrent
+    from convtool.ops.recurrent.shared_rows import SharedRows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Networks:
 
     def at(self, place: Place, build: Callable[[], Network]) -> SharedRows:
         """The network at `place`, built by the first who asks."""
-        from convtool.ops.shared_rows import SharedRows
+        from convtool.ops.recurrent.shared_rows import SharedRows
 
         with self._lock:
             if place not in self._shared:
@@ -74,7 +74,7 @@ class LstmJob(SignalJob):
     def prepare(self, item: Input, signal: Signal) -> Played:
         """The model over `signal`, at the rate that the policy says."""
         from convtool.ops.at_rate import AtRate
-        from convtool.ops.recurrent import Recurrent
+        from convtool.ops.recurrent.network import Recurrent
 
         working = working_dtype(self.dtype, signal)
         ingest = self.ingest(signal, working)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from convtool.ops.recurrent import Network, State
+    from convtool.ops.recurrent.network import Network, State
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def build_network(
     gains: bool = True,
 ) -> Network:
     """The network of `model`; without its `gains`, as its layers and skip alone."""
-    from convtool.ops.recurrent import Network
+    from convtool.ops.recurrent.network import Network
 
     return Network(
         [module for layer in model.layers for module in _modules(layer, place)],
@@ -64,7 +64,7 @@ def initial_states(model: RecurrentModel, place: Place) -> list[State] | None:
 def _modules(layer: Layer, place: Place) -> Iterator[nn.Module]:
     from torch import nn
 
-    from convtool.ops.recurrent import recurrent_layer
+    from convtool.ops.recurrent.network import recurrent_layer
 
     weights = {name: place.tensor(values) for name, values in layer.weights.items()}
     if isinstance(layer, RecurrentLayer):

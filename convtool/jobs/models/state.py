@@ -15,7 +15,7 @@ from convtool.jobs.models.network import Place
 from convtool.models.layers import count_unfit
 
 if TYPE_CHECKING:
-    from convtool.ops.recurrent import State
+    from convtool.ops.recurrent.network import State
 
 _PARTS = ("h", "c")
 

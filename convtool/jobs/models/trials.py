@@ -21,7 +21,7 @@ from convtool.signals.opening import ReadOptions, open_reader
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from convtool.ops.recurrent import Network, State
+    from convtool.ops.recurrent.network import Network, State
 
 TOLERANCE = 1e-5
 """Difference to a test vector, of its largest value or of 1, from which a model is another one. Vectors are exported
@@ -62,7 +62,7 @@ def self_test(model: RecurrentModel, *, engine: Engine, dtype: str) -> SelfTest:
     if model.vectors is None:
         raise InputError("there are no test vectors in it ('input_batch', 'output_batch')")
     torch = load_torch()
-    from convtool.ops.recurrent import run_network
+    from convtool.ops.recurrent.network import run_network
 
     given, expected = (np.ascontiguousarray(values.T) for values in model.vectors)
     place = Place(dtype)
@@ -125,7 +125,7 @@ def compare(
 
 def _timed(network: Network, x: Tensor, initial: Sequence[State] | None) -> tuple[Tensor, float]:
     """What the network makes of `x`, and the seconds that it takes; without what torch sets up once."""
-    from convtool.ops.recurrent import run_network
+    from convtool.ops.recurrent.network import run_network
 
     run_network(x[..., :1], network, initial=initial)
     begun = time.perf_counter()

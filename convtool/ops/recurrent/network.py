@@ -20,9 +20,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from convtool.ops._checks import check_choice, check_size
-from convtool.ops._recurrent_steps import Rnn, Run, State, by_cell, by_sequence, zero_state
 from convtool.ops.blocks import Blockwise, Work
+from convtool.ops.checks import check_choice, check_size
+from convtool.ops.recurrent.steps import Rnn, Run, State, by_cell, by_sequence, zero_state
 
 __all__ = ["Network", "Recurrent", "Rnn", "Run", "State", "recurrent_layer", "run_network"]
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from convtool.ops._moments import Part
+from convtool.ops.windows.moments import Part
 
 # Lanes in one tensor operation: enough to hide what a call costs, few enough to stay in cache and below
 # the size (32768) from which torch would split the operation between threads.

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from convtool.errors import InputError
-from convtool.ops import _sample_windows, _windows
-from convtool.ops._sliding import Cutter, Padding, Sliding
-from convtool.ops._window_stats import Mode, Nan, PaddingMode, Request, Stat, as_floats, window_stats
+from convtool.ops.windows import mergeable, sample_windows
+from convtool.ops.windows.sliding import Cutter, Padding, Sliding
+from convtool.ops.windows.window_stats import Mode, Nan, PaddingMode, Request, Stat, as_floats, window_stats
 
 # Columns worked at a time, at least; wide windows take strips in proportion.
 _STRIP = 1024
@@ -72,7 +72,7 @@ class GridStats(Sliding):
         if self._rows is not None and request.padding_mode == "circular" and before is None:
             raise ValueError('padding_mode "circular" needs the last rows first: give them as before=')
         height = request.windows[0]
-        grain = _windows.block_length(height)
+        grain = mergeable.block_length(height)
         self._cutter = Cutter(height, 1, self._rows, self._compute, "rows", grain=grain, lent=lent)
         self._leading: tuple[int, ...] = ()
         self.nothing = torch.empty(0)
@@ -110,7 +110,7 @@ class GridStats(Sliding):
             shape = list(self.nothing.shape)
             shape[-2] = high
             return self.nothing.new_empty(shape)
-        length = _sample_windows.block_length(window)
+        length = sample_windows.block_length(window)
         width = -(-max(_STRIP, 4 * window) // length) * length
         made = []
         for start in range(0, count, width):

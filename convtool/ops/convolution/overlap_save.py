@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from convtool.ops._taps import Taps, needs_grad
+from convtool.ops.convolution.taps import Taps, needs_grad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from convtool.errors import InputError
-from convtool.ops._edges import Edges
-from convtool.ops._parallel import keep_freed_memory
 from convtool.ops.blocks import Blockwise
+from convtool.ops.edges import Edges
+from convtool.ops.parallel import keep_freed_memory
 
 if TYPE_CHECKING:
-    from convtool.ops._window_stats import Request
     from convtool.ops.blocks import Work
+    from convtool.ops.windows.window_stats import Request
 
 # Samples in one piece of work: small enough to share out to threads, large enough for its overlap to cost little.
 _CHUNK = 1 << 19

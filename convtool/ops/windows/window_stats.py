@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from convtool.ops._median import grid_median, sliding_median
-from convtool.ops._moments import Part, mean, mean_square, merge_weighed, variance, weighed_samples
-from convtool.ops._sample_windows import MOMENTS, slide_samples
-from convtool.ops._windows import Joining, slide
+from convtool.ops.windows.median import grid_median, sliding_median
+from convtool.ops.windows.mergeable import Joining, slide
+from convtool.ops.windows.moments import Part, mean, mean_square, merge_weighed, variance, weighed_samples
+from convtool.ops.windows.sample_windows import MOMENTS, slide_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable

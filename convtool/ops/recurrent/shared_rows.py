@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from convtool.ops._recurrent_steps import Rnn, Run, State, zero_state
 from convtool.ops.blocks import Blockwise, Work
-from convtool.ops.recurrent import Network
+from convtool.ops.recurrent.network import Network
+from convtool.ops.recurrent.steps import Rnn, Run, State, zero_state
 
 ROWS = 8
 """Rows that one call has at the most; more are no faster."""

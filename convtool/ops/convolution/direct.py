@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import conv1d
 
 from convtool.errors import InputError
-from convtool.ops._overlap_save import spoil
-from convtool.ops._parallel import empty
-from convtool.ops._taps import Taps, needs_grad
+from convtool.ops.convolution.overlap_save import spoil
+from convtool.ops.convolution.taps import Taps, needs_grad
+from convtool.ops.parallel import empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,11 +8,11 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from convtool.ops._grid_stats import GridStats
-from convtool.ops._parallel import empty, run_in_threads
-from convtool.ops._sample_windows import block_length
-from convtool.ops._sliding import Cutter, Padding, Sliding
-from convtool.ops._window_stats import Mode, Nan, PaddingMode, Request, Stat, as_floats, window_stats
+from convtool.ops.parallel import empty, run_in_threads
+from convtool.ops.windows.grid_stats import GridStats
+from convtool.ops.windows.sample_windows import block_length
+from convtool.ops.windows.sliding import Cutter, Padding, Sliding
+from convtool.ops.windows.window_stats import Mode, Nan, PaddingMode, Request, Stat, as_floats, window_stats
 
 __all__ = ["GridStats", "LocalStats", "local_stats", "local_var"]
 

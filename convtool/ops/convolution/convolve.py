@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from convtool.errors import InputError
-from convtool.ops._direct import Direct
-from convtool.ops._edges import Edges
-from convtool.ops._overlap_save import OverlapSave
-from convtool.ops._parallel import empty, keep_freed_memory, one_thread, run_in_threads
-from convtool.ops._taps import Taps, needs_grad
 from convtool.ops.blocks import Blockwise
+from convtool.ops.convolution.direct import Direct
+from convtool.ops.convolution.overlap_save import OverlapSave
+from convtool.ops.convolution.taps import Taps, needs_grad
+from convtool.ops.edges import Edges
+from convtool.ops.parallel import empty, keep_freed_memory, one_thread, run_in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Count, mean and squared deviations of every window of plain samples: the fast case of `_windows.slide`.
+"""Count, mean and squared deviations of every window of plain samples: the fast case of `mergeable.slide`.
 
 The order is that of `_windows`: time is cut into blocks of L samples, and the L windows of W samples
 that begin in block a all hold its last sample c, and all samples from there to aL + W - 1. So window s is
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from convtool.ops._moments import Part, about, lone_samples, merge
-from convtool.ops._windows import Joining, by_doubling, cat, each, take
+from convtool.ops.windows.mergeable import Joining, by_doubling, cat, each, take
+from convtool.ops.windows.moments import Part, about, lone_samples, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
