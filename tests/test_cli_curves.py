@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from convtool.cli.curves import DEPTH, terminal_curve
+from convtool.cli.show.curves import DEPTH, terminal_curve
 
 INF, NAN = math.inf, math.nan
 

@@ -22,7 +22,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from convtool.cli import render, weight_tables, weight_views
+from convtool.cli.show import tables as render
+from convtool.cli.show import tensors as weight_views
+from convtool.cli.show import weights as weight_tables
 from tests.conftest import PROGRAM, Run
 
 Convtool = Callable[..., Run]

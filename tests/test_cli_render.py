@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from convtool.cli import render
+from convtool.cli.show import tables as render
 
 HEADER = ["name", "kind", "bytes"]
 ROWS = [["encoder.layer.0.weight", "dense", "1 KiB"], ["日本語.weight", "conv", "12 B"]]

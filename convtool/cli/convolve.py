@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from convtool.cli.batch import run_batch
 from convtool.cli.options import (
     Io,
     batch_options,
@@ -16,6 +15,7 @@ from convtool.cli.options import (
     settings,
     talk_options,
 )
+from convtool.cli.running import run_batch
 from convtool.errors import UsageError
 
 _MOST_DECIBELS = 1000

@@ -183,11 +183,11 @@ def _inspect(path: str, options: dict[str, Any], talk: Talk, *, many: bool) -> N
     with open_weights(path) as file:
         listing = list_weights(path, file, to=options["to"])
         if options["diff"] is not None:
-            from convtool.cli.weight_diffs import show_differences
+            from convtool.cli.show.differences import show_differences
 
             show_differences(listing, options, talk)
         elif _given(options, _VIEWS) or (_given(options, ["tensor"]) and not _given(options, _LISTINGS)):
-            from convtool.cli.weight_views import look
+            from convtool.cli.show.tensors import look
 
             look(listing, options, talk)
         else:
@@ -197,7 +197,7 @@ def _inspect(path: str, options: dict[str, Any], talk: Talk, *, many: bool) -> N
 
 def _list(listing: Listing, options: dict[str, Any], talk: Talk, *, many: bool) -> None:
     """The listing, or nothing but the answer to --check."""
-    from convtool.cli.weight_tables import counted, show_listing
+    from convtool.cli.show.weights import counted, show_listing
     from convtool.files.names import show
 
     damage: list[str] = []
@@ -221,7 +221,7 @@ def _list(listing: Listing, options: dict[str, Any], talk: Talk, *, many: bool) 
 
 
 def _check_finite(listing: Listing, stats: dict[str, TensorStats], talk: Talk) -> None:
-    from convtool.cli.weight_tables import counted
+    from convtool.cli.show.weights import counted
     from convtool.files.names import show
 
     bad = {name: found for name, found in stats.items() if found.nan or found.infinite}

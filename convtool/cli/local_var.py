@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convtool.cli.batch import run_batch
 from convtool.cli.options import (
     LENGTH_OR_GRID,
     Io,
@@ -18,6 +17,7 @@ from convtool.cli.options import (
     settings,
     talk_options,
 )
+from convtool.cli.running import run_batch
 from convtool.errors import UsageError
 
 if TYPE_CHECKING:

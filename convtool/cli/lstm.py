@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convtool.cli.batch import run_batch
 from convtool.cli.options import (
     Io,
     batch_options,
@@ -16,6 +15,7 @@ from convtool.cli.options import (
     settings,
     talk_options,
 )
+from convtool.cli.running import run_batch
 from convtool.errors import ConvtoolError, UsageError
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def command(model: str, **options: Any) -> int:
     _check(options, read)
     io = Io.of(options)
     if tried is not None:
-        from convtool.cli.lstm_trials import show_comparison, show_self_test
+        from convtool.cli.show.trials import show_comparison, show_self_test
 
         return show_self_test(model, read, options) if tried == "--self-test" else show_comparison(read, io, options)
 

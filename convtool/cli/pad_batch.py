@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convtool.cli.batch import Batch, conclude, progress, tell, tell_counts, tell_passed
 from convtool.cli.batch_target import is_folder, is_left, without_own
 from convtool.cli.options import (
     LENGTH,
@@ -18,6 +17,7 @@ from convtool.cli.options import (
     source_options,
     talk_options,
 )
+from convtool.cli.running import Batch, conclude, progress, tell, tell_counts, tell_passed
 from convtool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def _store(job: PadBatch, options: dict[str, Any]) -> BatchStore:
 
 def _show(plan: Plan, batch: Batch) -> None:
     if not batch.as_json:
-        from convtool.cli.batch_tables import show_plan
+        from convtool.cli.show.batches import show_plan
 
         show_plan(plan)
 

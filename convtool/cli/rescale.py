@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convtool.cli.batch import run_batch
 from convtool.cli.options import (
     Io,
     Talk,
@@ -19,6 +18,7 @@ from convtool.cli.options import (
     settings,
     talk_options,
 )
+from convtool.cli.running import run_batch
 from convtool.errors import UsageError
 
 if TYPE_CHECKING:

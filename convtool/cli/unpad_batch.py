@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convtool.cli.batch import Batch, conclude, dry_run, progress, tell, tell_counts
 from convtool.cli.options import Talk, batch_options, talk_options
+from convtool.cli.running import Batch, conclude, dry_run, progress, tell, tell_counts
 from convtool.errors import InputError
 
 if TYPE_CHECKING:

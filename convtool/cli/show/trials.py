@@ -58,7 +58,7 @@ def show_comparison(model: RecurrentModel, io: Io, options: Mapping[str, Any]) -
 
 def _engines(found: Comparison) -> list[str]:
     """What each engine took, as a table."""
-    from convtool.cli.render import table
+    from convtool.cli.show.tables import table
 
     header = ["engine", "seconds", "samples/s"]
     rows = [[engine, f"{took:.3g}", f"{found.samples / took:.0f}"] for engine, took in found.seconds.items()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convtool.cli.options import Talk
-from convtool.cli.render import coloured, matrix, terminal_width
+from convtool.cli.show.tables import coloured, matrix, terminal_width
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,7 +141,7 @@ def _write(path: str, picture: bytes) -> None:
 def _print_curves(
     frequency: NDArray[Any], magnitude: NDArray[Any], names: Sequence[str], width: int, rate: int | None, talk: Talk
 ) -> None:
-    from convtool.cli.curves import terminal_curve
+    from convtool.cli.show.curves import terminal_curve
 
     plain = "utf" not in (sys.stdout.encoding or "").lower()
     across = sorted((*_CURVE_WIDTHS, width))[1]

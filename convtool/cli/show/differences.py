@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convtool.cli.options import Talk
-from convtool.cli.weight_tables import counted, shown
+from convtool.cli.show.weights import counted, shown
 from convtool.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:

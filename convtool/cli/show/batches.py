@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convtool.cli.render import human_bytes, table, terminal_width
+from convtool.cli.show.tables import human_bytes, table, terminal_width
 
 if TYPE_CHECKING:
     from convtool.jobs.padding.store import Plan

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convtool.cli.options import Talk
-from convtool.cli.render import fitting, human_bytes, human_count, table, terminal_width
+from convtool.cli.show.tables import fitting, human_bytes, human_count, table, terminal_width
 
 if TYPE_CHECKING:
     from convtool.jobs.inspection.listing import Listed, Listing
