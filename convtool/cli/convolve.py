@@ -118,7 +118,8 @@ def command(**options: Any) -> int:
       cat x.csv | convtool convolve -k 0.25,0.5,0.25 --mode same
     """
     from convtool.jobs.convolve.job import ConvolveJob
-    from convtool.jobs.convolve.kernel import Shaping, load, path_of
+    from convtool.jobs.convolve.kernel import load, path_of
+    from convtool.jobs.convolve.shaping import Shaping
 
     io = Io.of(options)
     if options["padding_mode"] != "zeros" and options["mode"] != "same":

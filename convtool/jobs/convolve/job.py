@@ -11,7 +11,7 @@ import numpy as np
 from convtool.errors import InputError
 from convtool.files.names import show
 from convtool.jobs.convolve import kernel as kernels
-from convtool.jobs.convolve.kernel import Shaping
+from convtool.jobs.convolve.shaping import Shaping, shape
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import Ingest
 from convtool.signals.inputs import Input
@@ -45,7 +45,7 @@ class ConvolveJob(SignalJob):
 
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The convolution of `signal` with the kernel, brought into shape for it."""
-        taps = kernels.shape(kernels.load(self.kernel), signal, self.shaping)
+        taps = shape(kernels.load(self.kernel), signal, self.shaping)
         bias = None if self.bias is None else kernels.load(self.bias).taps.reshape(-1)
         working = self._working_dtype(signal, taps, bias)
         result = _result(signal, taps, working)

@@ -19,7 +19,8 @@ import torch
 from convtool.errors import CheckFailed, InputError, UsageError
 from convtool.jobs import backend, record, signal_job, stream
 from convtool.jobs.convolve.job import ConvolveJob
-from convtool.jobs.convolve.kernel import Kernel, Shaping, load, path_of, shape
+from convtool.jobs.convolve.kernel import Kernel, load, path_of
+from convtool.jobs.convolve.shaping import Shaping, shape
 from convtool.jobs.stream import Ingest, Stream, read_ahead
 from convtool.ops.convolution.convolve import Convolution
 from convtool.runs.outcome import Outcome
