@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "runs": {"runs", "signals", "files", "errors"},
     "models": {"models", "weights", "arrays", "files", "errors"},
     "weights": {"weights", "arrays", "files", "errors"},
-    "signals": {"signals", "files", "errors"},
+    "signals": {"signals", "arrays", "files", "errors"},
     "plots": {"plots", "errors"},
     "ops": {"ops", "errors"},
     "arrays": {"arrays", "files", "errors"},

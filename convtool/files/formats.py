@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-TEXT = {"csv": ",", "tsv": "\t", "txt": " "}
+DELIMITERS = {"csv": ",", "tsv": "\t", "txt": " "}
 """Text formats and what stands between their cells."""
 
 AUDIO = {
@@ -37,7 +37,10 @@ AUDIO = {
 }
 """Audio extensions and libsndfile's name of the format."""
 
-NAMES = (*TEXT, "npy", *AUDIO)
+ARRAYS = ("npz", "mat", "h5", "hdf5", "sofa", "safetensors", "keras", "pt", "pth", "onnx")
+"""Extensions of files of named arrays, which are read; what comes of one array is written as NPY."""
+
+NAMES = (*DELIMITERS, "npy", *AUDIO)
 
 
 def extension(path: str) -> str:
@@ -51,6 +54,6 @@ def extension(path: str) -> str:
 
 def family(name: str | None) -> str | None:
     """What a format name or extension stands for: ``CSV``, ``NPY``, an audio format, or None."""
-    if name in TEXT:
+    if name in DELIMITERS:
         return "CSV"
     return "NPY" if name == "npy" else AUDIO.get(name or "")

@@ -10,9 +10,12 @@ import tempfile
 from typing import BinaryIO
 
 from convtool.errors import InputError
-from convtool.files.sniff import HEAD
+from convtool.files.recognition import HEAD, Kind, is_binary, recognise
 
 CHUNK = 1 << 20
+
+_PEEKED = 16 << 20
+"""Bytes of a pipe that are kept to look at what stands behind them, such as the picture in an ID3 tag."""
 
 
 class Source:
@@ -28,6 +31,7 @@ class Source:
         self.path = path
         self.head = self._take_head()
         self._left = self.head
+        self._kind: Kind | None = None
 
     @classmethod
     def of_path(cls, path: str) -> Source:
@@ -55,10 +59,35 @@ class Source:
         return cls(file, seekable=_is_regular(file) and os.lseek(0, 0, os.SEEK_CUR) == 0)
 
     def _take_head(self) -> bytes:
+        """The first bytes; of a text that comes line by line no more than its first lines."""
         head = b""
         while len(head) < HEAD and (more := self._read_file(HEAD - len(head))):
             head += more
+            if not self.seekable and b"\n" in more and not is_binary(head):
+                break
         return head
+
+    @property
+    def kind(self) -> Kind:
+        """What the content is.
+
+        Raises:
+            InputError: there is none.
+        """
+        if not self.head:
+            raise InputError("the file is empty: expected a signal")
+        if self._kind is None:
+            self._kind = recognise(self.head, self.peek)
+        return self._kind
+
+    def peek(self, offset: int, count: int) -> bytes:
+        """Bytes anywhere in a file, or in the beginning of a pipe, which come again when it is read."""
+        if self.seekable and not isinstance(self._file, io.BytesIO):
+            return os.pread(self._file.fileno(), count, offset)
+        while len(self.head) < min(offset + count, _PEEKED) and (more := self._read_file(CHUNK)):
+            self.head += more
+            self._left += more
+        return self.head[offset : offset + count]
 
     def _read_file(self, count: int) -> bytes:
         try:

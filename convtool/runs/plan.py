@@ -10,7 +10,7 @@ from typing import Any
 
 from convtool.errors import UsageError
 from convtool.files.atomic import is_special
-from convtool.files.formats import NAMES, extension, family
+from convtool.files.formats import ARRAYS, NAMES, extension, family
 from convtool.files.names import show
 from convtool.signals.inputs import Input
 
@@ -108,6 +108,8 @@ def _relative(item: Input, format: str | None) -> str:
     stem, ext = os.path.splitext(item.relative)
     if format is not None:
         return f"{stem}.{format}"
+    if extension(item.relative) in ARRAYS:
+        return f"{stem}.npy"
     return f"{stem}{ext}" if item.kind == "file" else f"{stem}.csv"
 
 

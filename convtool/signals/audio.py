@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -15,8 +14,10 @@ from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.source import Source
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Block, Reader, Signal, Writer
-from convtool.signals.wav import SUBTYPES as WAV_SUBTYPES
-from convtool.signals.wav import WavFile, WavPipeReader, is_unstated
+from convtool.signals.wav.chunks import SUBTYPES as WAV_SUBTYPES
+from convtool.signals.wav.chunks import is_unstated
+from convtool.signals.wav.reader import open_wav
+from convtool.signals.wav.writer import WavFile
 
 _BITS = {
     "PCM_S8": 8,
@@ -125,20 +126,8 @@ def _unused_bits(file: soundfile.SoundFile) -> int:
 
 def open_audio(source: Source, kind: str) -> Reader:
     """A reader of the audio in `source`, of which the first bytes said that it is `kind`."""
-    riff = source.head[:4]
-    if riff in (b"RIFF", b"RF64") and not source.seekable:
-        source.read_exactly(12)
-        return WavPipeReader(source, riff=riff)
-    reader = AudioReader(source, kind)
-    if riff == b"RIFF" and not reader.signal.frames and reader.signal.subtype in WAV_SUBTYPES and _unfinished(source):
-        os.lseek(source.fileno(), 12, os.SEEK_SET)  # sizes left at 0 by a writer that was a pipe
-        return WavPipeReader(source, riff=riff)
-    return reader
-
-
-def _unfinished(source: Source) -> bool:
-    """Whether a RIFF's own size is not that of its file."""
-    return int(struct.unpack("<I", source.head[4:8])[0]) != os.fstat(source.fileno()).st_size - 8
+    plain = open_wav(source) if kind in ("WAV", "RF64") else None
+    return plain or AudioReader(source, kind)
 
 
 @lru_cache(maxsize=1)
@@ -184,8 +173,8 @@ class AudioWriter(Writer):
         self._bits = _BITS.get(subtype, 16)
         self._subtype = subtype
         self._bad = self._first_bad = self._written = 0
-        if format in ("WAV", "RF64") and subtype in WAV_SUBTYPES:
-            self._sink: Any = WavFile(file, signal, subtype)
+        if format in ("WAV", "WAVEX", "RF64") and subtype in WAV_SUBTYPES:
+            self._sink: Any = WavFile(file, signal, subtype, extensible=format == "WAVEX")
             return
         try:
             self._sink = _SoundFileSink(file, signal, format, subtype)

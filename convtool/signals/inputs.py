@@ -27,11 +27,33 @@ class Input:
     """The path, or the numbers themselves."""
     relative: str
     """The path below the folder that was named; the file's own name where it was named itself."""
+    array: str = ""
+    """The array that is meant of a file that holds several."""
 
     @property
     def name(self) -> str:
         """How a message calls it."""
-        return {"stdin": "standard input", "numbers": f"'{show(self.value)}'"}.get(self.kind, show(self.value))
+        place = show(f"{self.value}::{self.array}" if self.array else self.value)
+        return {"stdin": "standard input", "numbers": f"'{place}'"}.get(self.kind, place)
+
+    @classmethod
+    def of_word(cls, word: str) -> Input:
+        """What a word is that names one input: ``-``, a file (which wins), `FILE::NAME`, numbers, or a missing file."""
+        if word == "-":
+            return cls("stdin", "-", "stdin")
+        if not os.path.lexists(word):
+            path, _, array = word.partition("::")
+            if array and os.path.lexists(path):
+                return cls.of_array(path, array)
+            if looks_like_numbers(word):
+                return cls("numbers", word, "numbers")
+        return cls("file", word, os.path.basename(word))
+
+    @classmethod
+    def of_array(cls, path: str, array: str) -> Input:
+        """The array called `array` of the file at `path`; its output is called after both."""
+        stem = os.path.splitext(os.path.basename(path))[0]
+        return cls("file", path, f"{stem}.{array.replace(os.sep, '.')}.npy", array)
 
 
 def expand(words: Sequence[str], listed: Sequence[str] = ()) -> tuple[list[Input], list[str]]:
@@ -47,24 +69,27 @@ def expand(words: Sequence[str], listed: Sequence[str] = ()) -> tuple[list[Input
     passed: list[str] = []
     for word in words:
         inputs.extend(_expand_word(word, passed))
-    inputs.extend(Input("file", path, os.path.basename(path)) for path in listed)
+    inputs.extend(_listed(path) for path in listed)
     if sum(item.kind == "stdin" for item in inputs) > 1:
         raise UsageError("standard input ('-') is named twice; it can be read once")
     return inputs, passed
 
 
 def _expand_word(word: str, passed: list[str]) -> Iterator[Input]:
-    if word == "-":
-        yield Input("stdin", "-", "stdin")
-    elif os.path.lexists(word):
-        yield from _expand_path(word, passed)
-    elif glob.has_magic(word) and (found := sorted(glob.glob(word, recursive=True), key=os.fsencode)):
-        for path in found:
-            yield from _expand_path(path, passed)
-    elif looks_like_numbers(word):
-        yield Input("numbers", word, "numbers")
+    if word == "-" or not os.path.lexists(word):
+        if glob.has_magic(word) and (found := sorted(glob.glob(word, recursive=True), key=os.fsencode)):
+            for path in found:
+                yield from _expand_path(path, passed)
+        else:
+            yield Input.of_word(word)
     else:
-        yield Input("file", word, os.path.basename(word))
+        yield from _expand_path(word, passed)
+
+
+def _listed(path: str) -> Input:
+    """A line of a list: a path, or an array in a file; nothing else has a special meaning there."""
+    named = Input.of_word(path)
+    return named if named.array else Input("file", path, os.path.basename(path))
 
 
 def _expand_path(path: str, passed: list[str]) -> Iterator[Input]:
@@ -99,12 +124,15 @@ def _walk(folder: str, passed: list[str]) -> Iterator[Input]:
 
 def _is_signal(path: str) -> bool:
     from convtool.errors import InputError
-    from convtool.files.sniff import HEAD, sniff
+    from convtool.files.source import Source
 
     try:
-        with open(os.fsencode(path), "rb") as file:
-            return sniff(file.read(HEAD)) not in ("CSV", None)
-    except (OSError, InputError):
+        source = Source.of_path(path)
+        try:
+            return source.kind.role in ("audio", "array")
+        finally:
+            source.close()
+    except InputError:
         return False
 
 

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
 from convtool.files.atomic import AtomicFile, write_error
-from convtool.files.formats import NAMES, TEXT, extension, family
-from convtool.files.sniff import sniff
+from convtool.files.formats import DELIMITERS, NAMES, extension, family
+from convtool.files.recognition import NPY, TEXT, UNKNOWN, Kind
 from convtool.files.source import CHUNK, Source
 from convtool.signals.inputs import Input
 from convtool.signals.signal import Block, Reader, Signal, Writer
@@ -41,12 +41,17 @@ class WriteOptions:
 
 def open_reader(item: Input, options: ReadOptions) -> Reader:
     """A reader of `item`, whatever its format; an error says what was found instead."""
-    source = _open_source(item)
-    try:
-        reader = _reader(source, item, options)
-    except ConvtoolError:
-        source.close()
-        raise
+    if item.array:
+        from convtool.signals.arrays import open_array
+
+        reader: Reader = open_array(item.value, item.array, layout=options.layout, exact=options.exact)
+    else:
+        source = _open_source(item)
+        try:
+            reader = _reader(source, item, options)
+        except ConvtoolError:
+            source.close()
+            raise
     if reader.signal.sample_rate is None and options.sample_rate is not None:
         reader.signal = replace(reader.signal, sample_rate=options.sample_rate)
     return reader
@@ -61,22 +66,23 @@ def _open_source(item: Input) -> Source:
 def _reader(source: Source, item: Input, options: ReadOptions) -> Reader:
     named = family(extension(item.value)) if item.kind == "file" else None
     if options.input_format is not None:
-        kind: str | None = family(options.input_format)
+        found = family(options.input_format) or ""
+        kind = {"CSV": TEXT, "NPY": NPY}.get(found, Kind(found, "audio"))
     else:
-        kind = "CSV" if item.kind == "numbers" else sniff(source.head)
-    reader = _reader_of(source, kind, named, options)
+        kind = TEXT if item.kind == "numbers" else source.kind
+    reader = _reader_of(source, kind, named, item, options)
     container = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF"}
-    if named and kind and container.get(kind, kind) != container.get(named, named):
-        reader.notes.append(f"named .{extension(item.value)}, but its content is {kind}; read as that")
+    if named and kind.role != "arrays" and container.get(kind.name, kind.name) != container.get(named, named):
+        reader.notes.append(f"named .{extension(item.value)}, but its content is {kind.name}; read as that")
     return reader
 
 
-def _reader_of(source: Source, kind: str | None, named: str | None, options: ReadOptions) -> Reader:
-    if kind == "NPY":
+def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, options: ReadOptions) -> Reader:
+    if kind.role == "array":
         from convtool.signals.npy import NpyReader
 
         return NpyReader(source, layout=options.layout, exact=options.exact)
-    if kind == "CSV":
+    if kind.role == "text":
         from convtool.signals.text import CsvReader
 
         try:
@@ -85,11 +91,19 @@ def _reader_of(source: Source, kind: str | None, named: str | None, options: Rea
             if named in (None, "CSV"):
                 raise
             raise InputError(f"the content is no {named}, and as text {error}") from error
-    if kind is None and named in ("CSV", "NPY"):
-        raise InputError(f"the content is binary and no {named}; expected CSV, NPY or audio")
-    from convtool.signals.audio import open_audio
+    if kind.role == "audio":
+        from convtool.signals.audio import open_audio
 
-    return open_audio(source, kind or named or "audio")
+        return open_audio(source, kind.name)
+    if kind.role == "arrays" and item.kind == "file":
+        from convtool.signals.arrays import open_array
+
+        source.close()
+        return open_array(item.value, "", layout=options.layout, exact=options.exact)
+    if kind is UNKNOWN and named is not None:
+        begins = source.head[:8].hex(" ")
+        raise InputError(f"the content is binary and no {named}: it begins with {begins}; expected text, NPY or audio")
+    raise InputError(f"{kind.refusal(item.value if item.kind == 'file' else None)}; expected text, NPY or audio")
 
 
 class Output:
@@ -124,7 +138,7 @@ class Output:
         if self.format == "CSV":
             from convtool.signals.text import CsvWriter
 
-            return CsvWriter(file, signal, TEXT.get(named, ","))
+            return CsvWriter(file, signal, DELIMITERS.get(named, ","))
         if self.format == "NPY":
             from convtool.signals.npy import NpyWriter
 

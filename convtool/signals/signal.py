@@ -40,6 +40,8 @@ class Signal:
     """The signal is one-dimensional: a single row of a CSV, or an array `(samples,)`."""
     layout: str = "NCT"
     names: tuple[str, ...] | None = None
+    channel_mask: int = 0
+    """The loudspeakers that the channels are for, a bit each as in WAVE_FORMAT_EXTENSIBLE; 0 where nothing says."""
 
 
 class Reader(ABC):

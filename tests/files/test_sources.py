@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from convtool.errors import InputError, OutputError
 from convtool.files import atomic, formats
 from convtool.files.atomic import AtomicFile, is_special, write_error, write_file
 from convtool.files.names import show
-from convtool.files.sniff import HEAD, sniff
+from convtool.files.recognition import HEAD
 from convtool.files.source import Source
 
 CONTENT = bytes(range(256)) * 40
@@ -178,75 +178,24 @@ def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
         assert source.read() == b"1"
 
 
-# First bytes
+def test_lines_that_come_slowly_are_not_waited_for() -> None:
+    end, start = os.pipe()
+    os.write(start, b"1\n")
+    with standard_input(end), closing(Source.of_stdin()) as source:
+        assert (source.head, source.kind.name) == (b"1\n", "CSV")
+        os.write(start, b"2\n")
+        assert (source.read(), source.read()) == (b"1\n", b"2\n")
+    os.close(start)
+    os.close(end)
 
 
-@pytest.mark.parametrize("format", ["WAV", "WAVEX", "AIFF", "AU", "CAF", "W64", "RF64", "FLAC", "OGG", "MP3"])
-def test_formats_are_known_by_their_first_bytes(tmp_path: Path, format: str) -> None:
-    soundfile.write(tmp_path / "a", [0.0] * 5000, 44100, format=format)
-    assert sniff((tmp_path / "a").read_bytes()[:HEAD]) == {"WAVEX": "WAV"}.get(format, format)
-
-
-@pytest.mark.parametrize(
-    ("head", "format"),
-    [
-        (b"\x93NUMPY\1\0", "NPY"),
-        (b"ID3\3\0\0\0", "MP3"),
-        (b"\xff\xfb\x90\x64\0\0", "MP3"),
-        (b"\xff\xf3\x40\xc0\0\0", "MP3"),
-        (b"RIFX\0\0\0\0", "WAV"),
-        (b"dns.\x18\0\0\0", "AU"),
-        (b"NIST_1A\n   1024\n", "NIST"),
-        (b"Creative Voice File\x1a", "VOC"),
-        (b"4,1,2,5\n", "CSV"),
-        (b"\xef\xbb\xbfa;b\r\n", "CSV"),
-        (b"caf\xe9\n1\n", "CSV"),
-        (b"FORM,FORMANT\n1,2\n", "CSV"),
-        (b"ID3\n1\n", "CSV"),
-        (b"RIFF", "CSV"),
-        (b"-", "CSV"),
-        (b"\x0c1\n", "CSV"),
-        (b"\0\1\2", None),
-        (b"\xff\xff\xff\xff", "CSV"),
-        (b"\xff\xfb\xf0\x64", "CSV"),
-        (b"\xff\xfb\x9c\x64", "CSV"),
-        (b"\xff\xf9\x90\x64", "CSV"),
-        (b"\xff\xfb\x90", "CSV"),
-    ],
-)
-def test_told_from_the_first_bytes(head: bytes, format: str | None) -> None:
-    assert sniff(head) == format
-
-
-@pytest.mark.parametrize(
-    ("head", "words"),
-    [
-        (b"", "the file is empty: expected a signal"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, not the file itself: run 'git lfs pull'"),
-        (b"PK\3\4", "a zip archive"),
-        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
-        (b"%PDF-1.7", "a PDF document"),
-        (b"\x89PNG", "a PNG picture"),
-        (b"\xff\xd8\xff\xe0", "a JPEG picture"),
-        (b"GIF89a", "a GIF picture"),
-        (b"\x1f\x8b\x08", "a gzip archive: unpack it first"),
-        (b"\x7fELF", "a program"),
-        ("1,2\n3,4".encode("utf-16"), "UTF-16 text: save it as UTF-8"),
-        ("\ufeff1,2".encode("utf-16-be"), "UTF-16 text: save it as UTF-8"),
-        (b"\xef\xbb\xbf \r\n<!DOCTYPE html>", "an HTML or XML page"),
-        (b"<?xml version='1.0'?>", "an HTML or XML page"),
-    ],
-)
-def test_what_is_certainly_no_signal_is_named(head: bytes, words: str) -> None:
-    with pytest.raises(InputError) as caught:
-        sniff(head)
-    assert words in str(caught.value)
-
-
-@given(st.binary(min_size=1, max_size=20))
-def test_any_bytes_have_an_answer(head: bytes) -> None:
-    with suppress(InputError):
-        assert sniff(head) in {None, "CSV", "NPY", "SD2", "NIST", "VOC", "IRCAM", *formats.AUDIO.values()}
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_peeked_at_comes_again(kind: str, tmp_path: Path) -> None:
+    with source_of(kind, tmp_path) as source:
+        assert source.peek(5000, 100) == CONTENT[5000:5100]
+        assert source.peek(0, 3) == CONTENT[:3]
+        assert source.peek(len(CONTENT) - 1, 9) == CONTENT[-1:]
+        assert source.read_exactly(1 << 20) == CONTENT
 
 
 # Names

@@ -24,7 +24,8 @@ from convtool.files.source import Source
 from convtool.signals.audio import AudioWriter, choose_subtype, open_audio
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Reader, Signal, as_float
-from convtool.signals.wav import WavFile, is_unstated
+from convtool.signals.wav.chunks import is_unstated
+from convtool.signals.wav.writer import WavFile
 
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "ALAC_16": 16}
 ALL_PCM = ["PCM_16", "PCM_24", "PCM_32"]
@@ -60,8 +61,8 @@ def known(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def opened(path: Path, kind: str = "audio") -> Iterator[Reader]:
-    with closing(Source.of_path(str(path))) as source, open_audio(source, kind) as reader:
+def opened(path: Path, kind: str | None = None) -> Iterator[Reader]:
+    with closing(Source.of_path(str(path))) as source, open_audio(source, kind or source.kind.name) as reader:
         yield reader
 
 
@@ -555,23 +556,27 @@ def test_a_pipe_that_ends_early(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    "data",
     [
-        (riff(), "the WAV ends before its samples begin"),
-        (riff(fmt()), "the WAV ends before its samples begin"),
-        (riff(chunk(b"LIST", b"", 9999)), "the WAV ends before its samples begin"),
-        (riff(chunk(b"data", PLAIN)), "the WAV has samples before their format: expected a 'fmt ' chunk first"),
-        (riff(chunk(b"fmt ", b"short")), "the WAV's format is cut off"),
-        (riff(fmt(7, 8), chunk(b"data", b"")), "a WAV of encoding 7 with 8 bits can't be read from a pipe; save it"),
-        (riff(fmt(0xFFFE)), "a WAV of encoding 65534 with 16 bits can't be read from a pipe; save it to a file first"),
-        (riff(fmt(channels=0)), "the WAV declares 0 channels at 8000 Hz"),
-        (riff(fmt(rate=0)), "the WAV declares 1 channels at 0 Hz"),
+        riff(),
+        riff(fmt()),
+        riff(chunk(b"LIST", b"", 9999)),
+        riff(chunk(b"data", PLAIN)),
+        riff(chunk(b"fmt ", b"short")),
+        riff(fmt(channels=0)),
+        riff(fmt(rate=0)),
     ],
 )
-def test_a_pipe_that_holds_no_samples(data: bytes, message: str) -> None:
-    with piped(data) as source, pytest.raises(InputError) as caught:
+def test_a_pipe_that_holds_no_samples(data: bytes) -> None:
+    with piped(data) as source, pytest.raises(InputError, match=r"^can't be decoded as WAV: "):
         open_audio(source, "WAV")
-    assert str(caught.value).startswith(message)
+
+
+def test_encodings_that_libsndfile_reads_come_through_pipes_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, samples("PCM_16"), 8000, subtype="ULAW")
+    with piped(path.read_bytes()) as source, open_audio(source, "WAV") as reader:
+        np.testing.assert_array_equal(read(reader), known(path))
 
 
 @pytest.mark.parametrize("format", ["FLAC", "AIFF", "MP3"])

@@ -176,7 +176,7 @@ def test_a_folder_one_may_not_look_into_is_told(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_file_one_may_not_read_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError
 
     make("in/a")

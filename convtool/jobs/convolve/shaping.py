@@ -32,6 +32,8 @@ def shape(kernel: Kernel, signal: Signal, how: Shaping) -> Taps:
     with ``mix * gain * h + (1 - mix) * delta`` is the mix itself, at no cost and in every mode.
     """
     taps = _as_matrix(kernel.taps, signal.channels) if how.matrix else kernel.taps
+    if taps.ndim == 3 and taps.shape[1] == 1 and taps.shape[0] == signal.channels > 1:
+        taps = taps[:, 0]  # a filter for each channel, as the weight of a depthwise layer has them
     taps = _at_rate(taps, kernel.sample_rate, signal.sample_rate, resample=how.resample)
     if how.trim_db is not None:
         taps = _trimmed(taps, abs(how.trim_db))

@@ -16,8 +16,7 @@ from convtool.jobs.signal_job import plain_errors
 from convtool.signals.inputs import Input
 from convtool.signals.length import Length
 from convtool.signals.opening import ReadOptions, open_reader
-from convtool.signals.plain_wav import open_plain_wav
-from convtool.signals.signal import BLOCK_SAMPLES, Reader, Signal
+from convtool.signals.signal import BLOCK_SAMPLES, Signal
 
 Samples = NDArray[Any]
 
@@ -73,7 +72,7 @@ def measure(item: Input, source: Input, options: RowOptions) -> Row:
     Raises:
         InputError: it can't be read, is empty, or does not fit the options.
     """
-    with _open(source, options.read) as reader:
+    with open_reader(source, options.read) as reader:
         signal, samples = reader.signal, reader.signal.frames
         if samples is None or not _plausible(source, signal):
             samples = sum(block.shape[-1] for block in reader.blocks(BLOCK_SAMPLES))
@@ -92,12 +91,6 @@ def recounted(row: Row, samples: int, options: RowOptions) -> Row:
         InputError: it is empty, or does not fit the options.
     """
     return replace(row, samples=samples, length=_length(samples, row.signal, options))
-
-
-def _open(source: Input, options: ReadOptions) -> Reader:
-    if source.kind == "file" and source.value[-4:].lower() == ".wav" and options.input_format is None:
-        return open_plain_wav(source.value) or open_reader(source, options)
-    return open_reader(source, options)
 
 
 @lru_cache(maxsize=1024)
@@ -163,7 +156,7 @@ def read_row(row: Row, dtype: str, options: RowOptions, notes: list[str]) -> Ite
         Miscounted: the file holds another number of samples than was planned with, and not all, or the wrong ones,
             were given. Where only its end is cut off it need not hold what is not read.
     """
-    with _open(row.source, options.read) as reader:
+    with open_reader(row.source, options.read) as reader:
         read = 0
 
         def working() -> Iterator[Samples]:

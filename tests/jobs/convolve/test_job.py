@@ -131,7 +131,7 @@ def test_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         kernel = load(word)
         np.testing.assert_array_equal(kernel.taps, taps)
         assert kernel.sample_rate == rate
-        assert kernel.taps.dtype == (np.int64 if word in ("1,2,-1", "1,2", "two.csv", "w.npz::fir.csv") else np.float64)
+        assert kernel.taps.dtype == (np.float64 if word in ("cube.npy", "h.wav", "w.npz::conv") else np.int64)
     assert [path_of(word) for word in ("w.npz::fir", "w.npz::fir.csv", "h.wav")] == ["w.npz", "w.npz::fir.csv", "h.wav"]
 
 
@@ -140,15 +140,16 @@ def test_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (" ", "the kernel is empty; give numbers, a file, or FILE::TENSOR"),
         ("missing.wav", "kernel missing.wav: no such file"),
-        ("missing\n.npz::w", r"kernel missing\\n.npz::w: can't be read"),
+        ("missing\n.npz::w", r"kernel missing\\n.npz::w: no such file"),
         ("1,x", "kernel 1,x: "),
-        ("w.npz::deep", r"tensor 'deep' has shape \(1, 1, 1, 3\); expected \(taps,\)"),
+        ("w.npz::deep", r"the array has shape \(1, 1, 1, 3\); expected \(T,\)"),
         ("none.npy", "kernel none.npy: there are 0 taps in it"),
+        ("w.npz::text", "tensor 'text': holds text; expected numbers"),
     ],
 )
 def test_load_refuses(word: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    np.savez("w.npz", deep=np.ones((1, 1, 1, 3)))
+    np.savez("w.npz", deep=np.ones((1, 1, 1, 3)), text=["a"])
     np.save("none.npy", np.ones(0))
     with pytest.raises(InputError, match=message):
         load(word)

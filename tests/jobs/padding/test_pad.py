@@ -39,7 +39,7 @@ def recordings(folder: Path, lengths: list[int]) -> list[Input]:
 
 def lying(monkeypatch: pytest.MonkeyPatch, name: str, declared: int) -> None:
     """Let the header of the file `name` declare another number of samples."""
-    whole = batch_rows._open
+    whole = batch_rows.open_reader
 
     def opened(source: Input, options: Any) -> Any:
         from dataclasses import replace
@@ -49,7 +49,7 @@ def lying(monkeypatch: pytest.MonkeyPatch, name: str, declared: int) -> None:
             reader.signal = replace(reader.signal, frames=declared)
         return reader
 
-    monkeypatch.setattr(batch_rows, "_open", opened)
+    monkeypatch.setattr(batch_rows, "open_reader", opened)
 
 
 def shards(path: Path, job: PadBatch, **how: Any) -> ShardFolder:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.numpy import save
 
-from convtool.arrays.sniff import kind_of
+from convtool.arrays.opening import reader_of
 from convtool.errors import InputError
 
 
@@ -45,6 +45,19 @@ def tar() -> bytes:
     )
 
 
+READERS = {
+    "torch": ("torch.archive", "TorchZip"),
+    "torch legacy": ("torch.legacy", "TorchLegacy"),
+    "torch tar": ("torch.legacy", "TorchTar"),
+    "npz": ("numpy.reader", "NpzFile"),
+    "npy": ("numpy.reader", "NpyFile"),
+    "safetensors": ("safetensors.reader", "SafetensorsFile"),
+    "safetensors index": ("safetensors.reader", "ShardedSafetensors"),
+    "hdf5": ("keras.hdf5_file", "Hdf5File"),
+    "keras": ("keras.archive", "KerasFile"),
+    "onnx": ("onnx.reader", "OnnxFile"),
+    "recurrent json": ("model_json", "RecurrentJson"),
+}
 TENSORS = {"w": torch.zeros(2)}
 
 
@@ -77,15 +90,15 @@ TENSORS = {"w": torch.zeros(2)}
 def test_kinds(name: str, content: bytes, kind: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    assert kind_of(str(path)) == kind
+    assert reader_of(str(path)) == READERS[kind]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.onnx", b"", "the file is empty"),
-        ("a.pt", b"version https://git-lfs.github.com/spec/v1\noid", "it is a Git LFS pointer"),
-        ("a.json", b"\n<!DOCTYPE html>", "the content is HTML or XML"),
+        ("a.pt", b"version https://git-lfs.github.com/spec/v1\noid", "the content is a Git LFS pointer"),
+        ("a.json", b"\n<!DOCTYPE html>", "the content is an HTML or XML page: download"),
         ("a.bin", b"GGUF\3\0\0\0", "GGUF file, which convtool does not read"),
         ("a.json", b'{"weight_map": {"a": "m_00000.weights.h5"}}', "it is the index of sharded Keras weights"),
         ("a.pt", b"\x08\x07\x12\x04test", "the content is no torch checkpoint; expected .safetensors, .pt"),
@@ -99,7 +112,7 @@ def test_files_that_are_none(name: str, content: bytes, message: str, tmp_path: 
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
-        kind_of(str(path))
+        reader_of(str(path))
 
 
 def test_paths_without_a_file(tmp_path: Path) -> None:
@@ -111,4 +124,4 @@ def test_paths_without_a_file(tmp_path: Path) -> None:
         ("a\0b", "can't be read: embedded null"),
     ):
         with pytest.raises(InputError, match=message):
-            kind_of(str(tmp_path / name))
+            reader_of(str(tmp_path / name))
