@@ -72,9 +72,6 @@ def test_level_4(tmp_path: Path) -> None:
             np.testing.assert_array_equal(file.values(file.find(name)), arrays[name])
         flags = [tensor.flag for tensor in file.tensors if not tensor.readable]
         assert [flag.split()[1].strip(";") for flag in flags] == ["complex", "text"]
-            "complex",
-            "text",
-        ]
 
 
 def test_both_byte_orders(tmp_path: Path) -> None:
