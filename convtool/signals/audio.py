@@ -12,6 +12,7 @@ import soundfile
 
 from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.source import Source
+from convtool.files.watched import WatchedFile
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Block, Reader, Signal, Writer
 from convtool.signals.wav.chunks import SUBTYPES as WAV_SUBTYPES
@@ -54,7 +55,8 @@ class AudioReader(Reader):
     def __init__(self, source: Source, kind: str) -> None:
         self.notes = []
         self._source = source
-        self._file = _open(source, kind)
+        self._watched = WatchedFile(source.fileno())
+        self._file = _open(source, self._watched, kind)
         subtype, channels, rate = self._file.subtype, self._file.channels, self._file.samplerate
         real = subtype in _FLOATS or subtype == "DOUBLE"
         self._raw: str = (
@@ -88,10 +90,12 @@ class AudioReader(Reader):
         try:
             frames = self._file.read(out=frames)
         except (soundfile.LibsndfileError, AssertionError) as error:
+            self._watched.check_reads()
             if self._read and not self.signal.frames:  # the length is unknown: this may be the end
                 self._tell(f"ends after sample {self._read}: what follows can't be decoded: {_words(error)}")
                 return frames[:0].T
             raise InputError(f"can't be decoded past sample {self._read}: {_words(error)}") from error
+        self._watched.check_reads()
         self._read += len(frames)
         if self._unused and np.bitwise_or.reduce(frames, axis=None, initial=0) & self._unused:
             raise InputError(f"the bit depth changes after sample {self._read - len(frames)}; expected one throughout")
@@ -108,15 +112,18 @@ class AudioReader(Reader):
         self._source.close()
 
 
-def _open(source: Source, kind: str) -> _Sequential:
-    """Open by descriptor; some MPEG streams without a header are known only by the name's extension."""
+def _open(source: Source, watched: WatchedFile, kind: str) -> _Sequential:
+    """Open by what the file holds; some MPEG streams without a header are known only by the name's extension."""
     try:
-        return _Sequential(source.fileno(), closefd=False)
+        return _Sequential(watched)
     except soundfile.LibsndfileError as error:
+        watched.check_reads()
         try:
-            return _Sequential(os.fsencode(source.path or ""))
+            if kind == "MP3":
+                return _Sequential(os.fsencode(source.path or ""))
         except (soundfile.LibsndfileError, TypeError):  # a TypeError where the extension says "headerless"
-            raise InputError(f"can't be decoded as {kind}: {_words(error)}") from error
+            pass
+        raise InputError(f"can't be decoded as {kind}: {_words(error)}") from error
 
 
 def _unused_bits(file: soundfile.SoundFile) -> int:
@@ -212,20 +219,38 @@ class AudioWriter(Writer):
             )
         self._sink.close()
 
+    def discard(self) -> None:
+        """Let libsndfile end its file while there is one."""
+        if isinstance(self._sink, _SoundFileSink):
+            self._sink.discard()
+
 
 class _SoundFileSink:
+    """libsndfile, and the file that it writes to; what it writes while it closes counts too."""
+
     def __init__(self, file: BinaryIO, signal: Signal, format: str, subtype: str) -> None:
-        self._file = soundfile.SoundFile(
-            file.fileno(), "w", signal.sample_rate, signal.channels, format=format, subtype=subtype, closefd=False
-        )
+        self._watched = WatchedFile(file.fileno())
+        try:
+            self._file = soundfile.SoundFile(
+                self._watched, "w", signal.sample_rate, signal.channels, format=format, subtype=subtype
+            )
+        except soundfile.LibsndfileError:
+            self._watched.check_writes()
+            raise
 
     def write(self, encoded: Encoded) -> None:
         try:
             self._file.write(encoded.frames)
         except (soundfile.LibsndfileError, AssertionError) as error:
-            raise OutputError(f"the encoder failed: {_words(error)} (is the disk full?)") from error
+            self._watched.check_writes()
+            raise OutputError(f"the encoder failed: {_words(error)}") from error
+        self._watched.check_writes()
 
     def close(self) -> None:
+        self._file.close()
+        self._watched.check_writes()
+
+    def discard(self) -> None:
         self._file.close()
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
-from convtool.files.atomic import AtomicFile, write_error
+from convtool.files.atomic import AtomicFile, is_special, write_all, write_error
 from convtool.files.formats import DELIMITERS, NAMES, extension, family
 from convtool.files.recognition import NPY, TEXT, UNKNOWN, Kind
 from convtool.files.source import CHUNK, Source
@@ -109,8 +108,8 @@ def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, optio
 class Output:
     """Where a job's result goes: a file that appears whole or not at all, or standard output.
 
-    `path` None is standard output, where text and WAV stream and the other formats, whose headers are
-    completed at the end, are put together in a temporary file first.
+    `path` None is standard output. There, and into pipes and devices, text and WAV stream; the other formats,
+    whose headers are completed at the end, are put together in a temporary file first.
     """
 
     def __init__(self, path: str | None, signal: Signal, options: WriteOptions) -> None:
@@ -121,17 +120,21 @@ class Output:
         self._file: AtomicFile | None = None
         self._spool: BinaryIO | None = None
         self.format, self.subtype = kind, _subtype(kind, named, signal, options)
-        if path is not None:
-            self._file = AtomicFile(path)
-            file = self._file.file
-        elif kind in ("CSV", "WAV"):
-            file = os.fdopen(1, "wb", buffering=0, closefd=False)
+        if path is None:
+            self._target: BinaryIO = os.fdopen(1, "wb", buffering=0, closefd=False)
         else:
+            self._file = AtomicFile(path)
+            self._target = self._file.file
+        file = self._target
+        if kind not in ("CSV", "WAV") and (path is None or is_special(path)):
             file = self._spool = tempfile.TemporaryFile(buffering=0)
         try:
             self.writer = self._writer(file, signal, named)
+        except OSError as error:
+            self._close()
+            raise write_error(path or "standard output", error) from error
         except ConvtoolError:
-            self.discard()
+            self._close()
             raise
 
     def _writer(self, file: BinaryIO, signal: Signal, named: str) -> Writer:
@@ -166,8 +169,8 @@ class Output:
             self.writer.close()
             if self._spool is not None:
                 self._spool.seek(0)
-                with os.fdopen(1, "wb", buffering=CHUNK, closefd=False) as stdout:
-                    shutil.copyfileobj(self._spool, stdout, CHUNK)
+                while chunk := self._spool.read(CHUNK):
+                    write_all(self._target, chunk)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -177,6 +180,10 @@ class Output:
 
     def discard(self) -> None:
         """Leave nothing of an output that did not become complete."""
+        self.writer.discard()
+        self._close()
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.discard()
         if self._spool is not None:

@@ -89,6 +89,9 @@ class Writer(ABC):
     def close(self) -> None:
         """Write what is left; the file is complete after this."""
 
+    def discard(self) -> None:  # noqa: B027 (few formats hold anything)
+        """Give back what a writer holds that will not be closed; before the file under it is closed."""
+
 
 def as_float(block: Block, signal: Signal) -> NDArray[Any]:
     """`block` as real numbers of float64: PCM integers scaled to [-1, 1).
