@@ -31,7 +31,7 @@ EXTENSIONS = (
 
 _READERS = {
     SAFETENSORS: ("safetensors.reader", "SafetensorsFile"),
-    NPY: ("numpy.reader", "NpyFile"),
+    NPY: ("numpy.reader", "NpyReader"),
     PICKLE: ("torch.legacy", "TorchLegacy"),
     TAR: ("torch.legacy", "TorchTar"),
     HDF5: ("keras.hdf5_file", "Hdf5File"),
@@ -41,7 +41,7 @@ _READERS = {
 _ZIPPED = {
     "torch": ("torch.archive", "TorchZip"),
     "keras": ("keras.archive", "KerasFile"),
-    "npz": ("numpy.reader", "NpzFile"),
+    "npz": ("numpy.reader", "NpzReader"),
 }
 _SHARDED = ("safetensors.reader", "ShardedSafetensors")
 _MODEL = ("model_json", "RecurrentJson")

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from convtool.arrays.writer import ArrayFile, Texts
+from convtool.arrays.writing import ArrayWriter, Texts
 
 _DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "bool": "BOOL"}
 
 
-class SafetensorsFile(ArrayFile):
+class SafetensorsWriter(ArrayWriter):
     """A ``.safetensors`` file; a text is an entry of its metadata, a list of them as JSON."""
 
     def _lay_out(self, texts: Mapping[str, Texts]) -> None:

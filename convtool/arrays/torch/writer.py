@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from convtool.arrays.writer import Array, Texts
-from convtool.arrays.zip.writer import StoredZip
+from convtool.arrays.writing import Array, Texts
+from convtool.arrays.zip.writer import StoredZipWriter
 
 _STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage", "int64": "LongStorage", "bool": "BoolStorage"}
 
 
-class TorchFile(StoredZip):
+class TorchWriter(StoredZipWriter):
     """A ``.pt`` file of a dict: tensors, strings and lists of strings under their names."""
 
     def _entries(self, texts: Mapping[str, Texts]) -> Iterator[tuple[str, bytes, Array | None]]:
