@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from convtool.arrays.raw import checked_count
 from convtool.errors import InputError
@@ -60,7 +60,7 @@ class Header:
     """NumPy's name, or what the header has where it is none that is read."""
     itemsize: int
     """Bytes of one number; 0 where they are not read."""
-    order: str
+    order: Literal["<", ">"]
     """``<`` or ``>``, little-endian or big-endian."""
     fortran: bool
     """Whether the first axis runs fastest and that makes a difference."""
@@ -131,7 +131,7 @@ def _fields(text: str) -> tuple[object, bool, tuple[Any, ...]]:
     raise InputError("the NPY header does not tell descr, fortran_order and shape alone")
 
 
-def _number_type(descr: object) -> tuple[str, str, int, str]:
+def _number_type(descr: object) -> tuple[Literal["<", ">"], str, int, str]:
     """Byte order, dtype, bytes of a number, and a flag where it is none that is read."""
     if not isinstance(descr, str):
         return "<", "record", 0, "holds structured records; expected numbers"
