@@ -46,7 +46,7 @@ _TOLD = (
 """What these files say of themselves, and a listing shows."""
 
 
-class RecurrentJson(WeightFile):
+class RecurrentJsonReader(WeightFile):
     """The weights of a recurrent model in a JSON file.
 
     ==============  ===================================  ======  =====================================================

@@ -16,7 +16,7 @@ _WEIGHTS = "model.weights.h5"
 _PICKLED = "model.weights.npz"
 
 
-class KerasFile(Hdf5Weights):
+class KerasReader(Hdf5Weights):
     """The `.keras` file at `path`: nothing of it is unpacked but the weights, into a temporary file without a name.
 
     Raises:

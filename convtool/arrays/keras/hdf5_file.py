@@ -80,7 +80,7 @@ class Hdf5Weights(WeightFile):
         self._process.close()
 
 
-class Hdf5File(Hdf5Weights):
+class Hdf5Reader(Hdf5Weights):
     """The HDF5 file at `path`.
 
     Raises:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from convtool.arrays.safetensors.dtypes import CODES
 from convtool.arrays.writing import ArrayWriter, Texts
-
-_DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "bool": "BOOL"}
 
 
 class SafetensorsWriter(ArrayWriter):
@@ -27,7 +26,7 @@ class SafetensorsWriter(ArrayWriter):
             self._starts[array.name] = end
             end += array.nbytes
             header[array.name] = {
-                "dtype": _DTYPES[array.dtype],
+                "dtype": CODES[array.dtype],
                 "shape": array.shape,
                 "data_offsets": [self._starts[array.name], end],
             }

@@ -18,7 +18,7 @@ from convtool.arrays.torch.notes import of_names
 from convtool.arrays.torch.pickle_values import Pairs
 from convtool.arrays.torch.pickles import load
 from convtool.arrays.torch.tree import Tree, look
-from convtool.arrays.torch.values import Stream, TorchFile
+from convtool.arrays.torch.values import Stream, TorchReader
 from convtool.arrays.torch.views import Storage, storage, storages
 from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError
@@ -31,7 +31,7 @@ _KNOWN = ("data.pkl", "version", "byteorder", ".format_version", ".storage_align
 _PROGRAM = ("constants.pkl", "constants/", "code/", "extra/")
 
 
-class TorchZip(TorchFile):
+class TorchZipReader(TorchReader):
     """The checkpoint, or TorchScript archive, at `path`.
 
     Raises:

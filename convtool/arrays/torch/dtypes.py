@@ -49,6 +49,9 @@ STORAGES = {
 }
 """The classes by which torch's pickles name the type of a storage."""
 
+STORAGE_OF = {dtype: name for name, dtype in reversed(STORAGES.items())}
+"""The first of those of each type."""
+
 
 def is_read(dtype: str) -> bool:
     """Whether `numbers` knows the type."""

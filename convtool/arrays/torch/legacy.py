@@ -17,7 +17,7 @@ from convtool.arrays.torch.notes import of_names
 from convtool.arrays.torch.pickle_values import Blob, Call, Global
 from convtool.arrays.torch.pickles import OPCODES_LIMIT, Unpickled, load
 from convtool.arrays.torch.tree import TENSORS_LIMIT, look
-from convtool.arrays.torch.values import Stream, TorchFile
+from convtool.arrays.torch.values import Stream, TorchReader
 from convtool.arrays.torch.views import Malformed, Storage, storage, storages
 from convtool.errors import InputError
 
@@ -30,7 +30,7 @@ _KEYS_OPCODES = 4 * TENSORS_LIMIT
 _FROM_BYTES = "torch.storage._load_from_bytes"
 
 
-class TorchLegacy(TorchFile):
+class TorchLegacyReader(TorchReader):
     """The checkpoint, or plain pickle, at `path`.
 
     Raises:
@@ -86,7 +86,7 @@ class TorchLegacy(TorchFile):
         return _Stretch(self._raw, self._regions[storage.key][0])
 
 
-class TorchTar(TorchLegacy):
+class TorchTarReader(TorchLegacyReader):
     """The archive of torch's first releases, which is not read: only torch itself could, by running what is in it.
 
     Raises:

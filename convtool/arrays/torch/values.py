@@ -35,7 +35,7 @@ class Stream(Protocol):
         """Leave out the next `count` bytes."""
 
 
-class TorchFile(SharedFile):
+class TorchReader(SharedFile):
     """A checkpoint, whose container knows where the storages are."""
 
     format = "torch"

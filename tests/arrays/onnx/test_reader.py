@@ -23,7 +23,7 @@ from convtool.arrays.description import PIECE_BYTES, TensorInfo
 from convtool.arrays.narrow import NARROW
 from convtool.arrays.onnx import protobuf
 from convtool.arrays.onnx.graph import TENSORS_LIMIT
-from convtool.arrays.onnx.reader import OnnxFile
+from convtool.arrays.onnx.reader import OnnxReader
 from convtool.errors import InputError
 
 NAMES = [name for name in TensorProto.DataType.keys() if name not in ("UNDEFINED", "STRING")]  # noqa: SIM118
@@ -40,9 +40,9 @@ def model_of(*tensors: TensorProto, nodes: Sequence[NodeProto] = (), **more: Any
     return helper.make_model(graph, producer_name="maker", producer_version="1.2", ir_version=10)
 
 
-def saved(path: Path, *tensors: TensorProto, **more: Any) -> OnnxFile:
+def saved(path: Path, *tensors: TensorProto, **more: Any) -> OnnxReader:
     path.write_bytes(model_of(*tensors, **more).SerializeToString())
-    return OnnxFile(str(path))
+    return OnnxReader(str(path))
 
 
 def listed(path: Path, *tensors: TensorProto, **more: Any) -> dict[str, TensorInfo]:
@@ -50,7 +50,7 @@ def listed(path: Path, *tensors: TensorProto, **more: Any) -> dict[str, TensorIn
         return {tensor.name: tensor for tensor in file.tensors}
 
 
-def check(file: OnnxFile, *tensors: TensorProto) -> None:
+def check(file: OnnxReader, *tensors: TensorProto) -> None:
     """The file has those tensors and the numbers that onnx reads from them."""
     assert [tensor.name for tensor in file.tensors] == [tensor.name for tensor in tensors]
     for tensor, proto in zip(file.tensors, tensors, strict=True):
@@ -140,10 +140,10 @@ def tensor_bytes(code: int, dims: Sequence[int], *content: bytes, name: str = "t
     return b"".join(number(1, size) for size in dims) + number(2, code) + held(8, name.encode()) + b"".join(content)
 
 
-def written(path: Path, *graph: bytes, before: bytes = b"") -> OnnxFile:
+def written(path: Path, *graph: bytes, before: bytes = b"") -> OnnxReader:
     """A model of these fields of the graph."""
     path.write_bytes(number(1, 8) + before + held(7, b"".join(graph)))
-    return OnnxFile(str(path))
+    return OnnxReader(str(path))
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_what_the_model_says_of_itself(path: Path) -> None:
 # Numbers in files beside the model
 
 
-def external(path: Path, *, name: str = "t", shape: Sequence[int] = (4,), **told: str) -> OnnxFile:
+def external(path: Path, *, name: str = "t", shape: Sequence[int] = (4,), **told: str) -> OnnxReader:
     tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL)
     for key, value in told.items():
         tensor.external_data.add(key=key, value=value)
@@ -351,7 +351,7 @@ def test_external_data_that_onnx_wrote(path: Path) -> None:
     small = named("small")
     model = model_of(large, small)
     onnx.save_model(model, str(path), save_as_external_data=True, location="all.data", size_threshold=100)
-    with OnnxFile(str(path)) as file:
+    with OnnxReader(str(path)) as file:
         assert [tensor.flag for tensor in file.tensors] == ["external: 'all.data'", ""]
         np.testing.assert_array_equal(file.values(file.tensors[0]), numpy_helper.to_array(large))
 
@@ -519,7 +519,7 @@ def test_a_file_that_is_cut_after_it_was_listed(path: Path) -> None:
 def test_files_that_are_no_models(content: bytes, reason: str, path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match=reason):
-        OnnxFile(str(path))
+        OnnxReader(str(path))
 
 
 def test_fields_of_every_kind_that_say_nothing_are_passed(path: Path) -> None:
@@ -581,7 +581,7 @@ def test_damage_is_an_input_error_or_other_numbers(path: Path, tmp_path: Path) -
         for damaged in (whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :], whole[:at]):
             path.write_bytes(damaged)
             try:
-                with OnnxFile(str(path)) as file:
+                with OnnxReader(str(path)) as file:
                     for tensor in file.tensors:
                         file.values(tensor)
             except InputError as error:
@@ -613,7 +613,7 @@ def test_listing_reads_the_headers_alone(path: Path, monkeypatch: pytest.MonkeyP
         return content
 
     monkeypatch.setattr(os, "pread", counted)
-    with OnnxFile(str(path)) as opened:
+    with OnnxReader(str(path)) as opened:
         assert opened.tensors[0].nbytes == size
         assert opened.notes == ["tensors left out for the name of one before: 3"]
     assert sum(read) < 1 << 20

@@ -24,7 +24,7 @@ from convtool.arrays import open_weights
 from convtool.arrays.description import PIECE_BYTES
 from convtool.arrays.torch import values as torch_values
 from convtool.arrays.torch.names import unwrap
-from convtool.arrays.torch.values import TorchFile
+from convtool.arrays.torch.values import TorchReader
 from convtool.errors import InputError
 
 
@@ -62,7 +62,7 @@ def rewrite(
             archive.writestr(name, data)
 
 
-OPENED: list[TorchFile] = []
+OPENED: list[TorchReader] = []
 
 
 @pytest.fixture(autouse=True)
@@ -72,19 +72,19 @@ def closed_in_the_end() -> Iterator[None]:
         OPENED.pop().close()
 
 
-def opened(path: Path) -> TorchFile:
+def opened(path: Path) -> TorchReader:
     file = open_weights(str(path))
-    assert isinstance(file, TorchFile)
+    assert isinstance(file, TorchReader)
     OPENED.append(file)
     return file
 
 
-def saved(path: Path, value: Any) -> TorchFile:
+def saved(path: Path, value: Any) -> TorchReader:
     torch.save(value, path)
     return opened(path)
 
 
-def names(file: TorchFile) -> list[str]:
+def names(file: TorchReader) -> list[str]:
     return [tensor.name for tensor in file.tensors]
 
 
@@ -95,7 +95,7 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def unreadable(file: TorchFile, name: str) -> str:
+def unreadable(file: TorchReader, name: str) -> str:
     """Why a tensor's values can't be read."""
     tensor = file.find(name)
     assert not tensor.readable
