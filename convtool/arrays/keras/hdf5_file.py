@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
+from convtool.arrays.description import TensorInfo, WeightFile, some
 from convtool.arrays.hdf5.process import Hdf5Process, Listing
 from convtool.arrays.keras.config import Layer, lambdas, parse
 from convtool.arrays.keras.names import Named, is_keras, named
+from convtool.arrays.raw import as_numbers, piece_length, stored_type
 from convtool.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,12 +63,11 @@ class Hdf5Weights(WeightFile):
 
         if not tensor.readable:
             raise InputError(f"tensor {tensor.name!r} can't be read: {tensor.flag}")
-        wide = tensor.dtype == "bfloat16"
-        stored, step = ("<u2", PIECE_BYTES // 2) if wide else (tensor.dtype, PIECE_BYTES)
+        stored = stored_type(tensor.dtype, "=")
+        step = piece_length(tensor.dtype) * stored.itemsize
         for slab in self._slabs(tensor):
             for start in range(0, len(slab), step):
-                piece = np.frombuffer(memoryview(slab)[start : start + step], stored)
-                yield (piece.astype(np.uint32) << 16).view(np.float32) if wide else piece
+                yield as_numbers(np.frombuffer(memoryview(slab)[start : start + step], stored), tensor.dtype)
 
     def _slabs(self, tensor: TensorInfo) -> Iterator[bytearray]:
         try:

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import VALUES_LIMIT, TensorInfo, some
+from convtool.arrays.description import VALUES_LIMIT, TensorInfo, WeightFile, gathered, some
 from convtool.arrays.numpy.header import HEADER_LIMIT, Header, read_header
-from convtool.arrays.raw import RawFile, SharedFile, as_numbers, piece_length, stored_type
+from convtool.arrays.raw import RawFile, numbers_in, piece_length
 from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class NpzReader(SharedFile):
+class NpzReader(WeightFile):
     """The `.npz` archive at `path`; each member is a tensor, called as `numpy.load` calls it.
 
     A member that can't be read is listed with a flag, in shape ``(0,)`` where its header can't be read either.
@@ -26,6 +26,8 @@ class NpzReader(SharedFile):
         InputError: the archive can't be read.
         OSError: it can't be opened.
     """
+
+    threadsafe = True
 
     def __init__(self, path: str) -> None:
         self.format, self.layout, self.metadata = "npz", "", {}
@@ -59,25 +61,22 @@ class NpzReader(SharedFile):
 
     def _stored(self, member: Member, header: Header) -> Iterator[NDArray[Any]]:
         """The values as they lie in the member."""
-        import numpy as np
-
-        stream, stored = self._archive.open(member), stored_type(header.dtype, header.order)
+        stream = self._archive.open(member)
         stream.read(header.size)
-        length = piece_length(header.dtype)
-        for first in range(0, header.count or 1, length):
-            data = stream.read(min(length, header.count - first) * header.itemsize)
-            yield as_numbers(np.frombuffer(data, stored), header.dtype)
+        return numbers_in(stream, header.dtype, count=header.count, order=header.order)
 
     def close(self) -> None:
         self._archive.close()
 
 
-class NpyReader(SharedFile):
+class NpyReader(WeightFile):
     """The array in the `.npy` file at `path`, as a tensor called like the file.
 
     Raises:
         InputError: it can't be read, or holds something else than numbers of up to 64 bits (complex: 128).
     """
+
+    threadsafe = True
 
     def __init__(self, path: str) -> None:
         self.format, self.layout, self.metadata = "npy", "", {}
@@ -131,19 +130,13 @@ def _in_c_order(stored: Iterator[NDArray[Any]], header: Header) -> Iterator[NDAr
     Raises:
         InputError: that would take more than `VALUES_LIMIT`.
     """
-    import numpy as np
-
     if not header.fortran:
         yield from stored
         return
     nbytes = header.count * header.itemsize
     if nbytes > VALUES_LIMIT:
         raise InputError(f"the array is in Fortran order and takes {nbytes} bytes; the limit is {VALUES_LIMIT}")
-    whole = np.empty(header.count, header.dtype)
-    at = 0
-    for piece in stored:
-        whole[at : at + len(piece)] = piece
-        at += len(piece)
-    flat, length = whole.reshape(header.shape, order="F").flat, piece_length(header.dtype)
+    flat = gathered(stored, header.count).reshape(header.shape, order="F").flat
+    length = piece_length(header.dtype)
     for first in range(0, header.count, length):
         yield flat[first : first + length]

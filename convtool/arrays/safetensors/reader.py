@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import TensorInfo, some
-from convtool.arrays.raw import RawFile, SharedFile, checked_count
+from convtool.arrays.description import TensorInfo, WeightFile, some
+from convtool.arrays.raw import RawFile, checked_count
 from convtool.arrays.safetensors.dtypes import DTYPES
 from convtool.errors import InputError
 from convtool.files.json import distinct, read_json
@@ -23,7 +23,7 @@ _HEADER_LIMIT = 12 << 20
 _TENSORS_LIMIT = 1 << 17
 
 
-class SafetensorsReader(SharedFile):
+class SafetensorsReader(WeightFile):
     """The safetensors file at `path`, in the order of its header.
 
     It is held to what the reference implementation demands, but for a header of no more than 12 MiB and 131072
@@ -32,6 +32,8 @@ class SafetensorsReader(SharedFile):
     Raises:
         InputError: it can't be read, or breaks the format.
     """
+
+    threadsafe = True
 
     def __init__(self, path: str) -> None:
         self.format, self.layout, self.notes = "safetensors", "", []
@@ -58,7 +60,7 @@ class SafetensorsReader(SharedFile):
         return self._data + self._spans[tensor.name][0]
 
 
-class ShardedSafetensorsReader(SharedFile):
+class ShardedSafetensorsReader(WeightFile):
     """A model in several safetensors files beside the index at `path`, in the index's order.
 
     A tensor that its shard lacks is listed with a flag, in shape ``(0,)``.
@@ -67,6 +69,8 @@ class ShardedSafetensorsReader(SharedFile):
         InputError: the index can't be read, or maps something else than names of tensors to names of files.
         OSError: the index can't be opened.
     """
+
+    threadsafe = True
 
     def __init__(self, path: str) -> None:
         self.format, self.layout = "safetensors", ""

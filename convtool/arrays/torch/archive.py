@@ -14,11 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 from convtool.arrays.description import some
+from convtool.arrays.raw import Stream
 from convtool.arrays.torch.notes import of_names
 from convtool.arrays.torch.pickle_values import Pairs
 from convtool.arrays.torch.pickles import load
 from convtool.arrays.torch.tree import Tree, look
-from convtool.arrays.torch.values import Stream, TorchReader
+from convtool.arrays.torch.values import TorchReader
 from convtool.arrays.torch.views import Storage, storage, storages
 from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError

@@ -11,13 +11,13 @@ import os
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from convtool.arrays.raw import RawFile
+from convtool.arrays.raw import RawFile, Stream
 from convtool.arrays.torch.dtypes import ITEM_BYTES
 from convtool.arrays.torch.notes import of_names
 from convtool.arrays.torch.pickle_values import Blob, Call, Global
 from convtool.arrays.torch.pickles import OPCODES_LIMIT, Unpickled, load
 from convtool.arrays.torch.tree import TENSORS_LIMIT, look
-from convtool.arrays.torch.values import Stream, TorchReader
+from convtool.arrays.torch.values import TorchReader
 from convtool.arrays.torch.views import Malformed, Storage, storage, storages
 from convtool.errors import InputError
 

@@ -93,7 +93,7 @@ LAYOUTS: list[dict[str, Any]] = [
 def test_pieces_of_every_layout_join_to_the_whole(
     path: Path, layout: dict[str, Any], piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convtool.arrays.keras.hdf5_file.PIECE_BYTES", piece)
+    monkeypatch.setattr("convtool.arrays.raw.PIECE_BYTES", piece)
     monkeypatch.setattr("convtool.arrays.hdf5.process.PIECE_BYTES", piece)
     array = ramp((6, 7, 9), "i4")
     with h5py.File(path, "w") as file:

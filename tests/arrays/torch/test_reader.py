@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 
-from convtool.arrays import open_weights
+from convtool.arrays import open_weights, raw
 from convtool.arrays.description import PIECE_BYTES
 from convtool.arrays.torch import values as torch_values
 from convtool.arrays.torch.names import unwrap
@@ -172,6 +172,7 @@ def test_values_are_those_that_torch_loads(
         assert names(file) == list(VIEWS)
         for piece in (PIECE_BYTES, 48):
             monkeypatch.setattr(torch_values, "PIECE_BYTES", piece)
+            monkeypatch.setattr(raw, "PIECE_BYTES", piece)
             for info in file.tensors:
                 expected = as_loaded(saved_views[info.name])
                 values = file.values(info)
