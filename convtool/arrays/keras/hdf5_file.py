@@ -45,14 +45,14 @@ class Hdf5Weights(WeightFile):
         text = listing.groups[""].get("model_config", config)
         keras = is_keras(listing) or text is not None
         self.format, self.layout = ("keras", "keras") if keras else ("hdf5", "")
-        self.notes = [f"{reason}: {some(iter(sorted(paths)))}" for reason, paths in listing.links.items() if paths]
+        self.notes = [f"{reason}: {some(sorted(paths))}" for reason, paths in listing.links.items() if paths]
         said = listing.groups.get("model_weights", {}) | listing.groups[""]
         self.metadata = short(said, "keras_version", "backend")
         model = parse(text) if text is not None else {}
         if model is None:
             self.notes.append("the model's configuration can't be read; classes are told from names alone")
         if unrun := lambdas(model):
-            self.notes.append(f"contains Lambda layer {some(iter(unrun))}; its code was not run")
+            self.notes.append(f"contains Lambda layer {some(unrun)}; its code was not run")
         self.model = Layer.of(model) or Layer()
         weights = named(listing, self.model)
         self._datasets = {weight.name: weight.dataset for weight in weights}

@@ -32,7 +32,9 @@ class NpzReader(WeightFile):
     def __init__(self, path: str) -> None:
         self.format, self.layout, self.metadata = "npz", "", {}
         self._archive = Archive(path)
-        self.notes = _notes(self._archive)
+        others = [member.name for member in self._archive.members if not member.name.endswith(".npy")]
+        self.notes = [f"members that are no .npy files, skipped: {some(others)}"] if others else []
+        self.notes += self._archive.notes
         self._arrays: dict[str, tuple[Member, Header]] = {}
         arrays = [member for member in self._archive.members if member.name.endswith(".npy")]
         self.tensors = tuple(self._described(member) for member in arrays)
@@ -97,17 +99,6 @@ class NpyReader(WeightFile):
     def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
         header = self._header
         yield from self._file.shares(header.dtype, start=header.size, count=header.count, order=header.order)
-
-
-def _notes(archive: Archive) -> list[str]:
-    others = [member.name for member in archive.members if not member.name.endswith(".npy")]
-    outside = [member.name for member in archive.members if member.outside]
-    found = {
-        "members that are no .npy files, skipped": others,
-        "several members of one name, of which the last counts": archive.duplicates,
-        "members with names that lead out of the archive; nothing is unpacked": outside,
-    }
-    return [f"{what}: {some(names)}" for what, names in found.items() if names]
 
 
 def _described(header: Header, name: str, there: int) -> TensorInfo:

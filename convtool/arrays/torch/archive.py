@@ -50,9 +50,8 @@ class TorchZipReader(TorchReader):
             raise
 
     def _read(self) -> None:
-        for member in self._archive.members:
-            if member.outside:
-                raise InputError(f"member {member.name!r} leads out of the archive")
+        if outside := [member.name for member in self._archive.members if member.outside]:
+            raise InputError(f"member {outside[0]!r} leads out of the archive")
         pickled = self._pickled()
         self._folder = pickled[0].removesuffix("data.pkl")
         self._order = self._byte_order()
@@ -104,16 +103,15 @@ class TorchZipReader(TorchReader):
         if "constants.pkl" in self._members:
             yield "it is a TorchScript archive; its program was not run"
         if len(pickled) > 1:
-            yield f"it has several data.pkl: {some(iter(pickled))}; the tensors are those of the first"
-        if self._archive.duplicates:
-            yield f"it has several members called {some(iter(self._archive.duplicates))}; the last of each is read"
+            yield f"it has several data.pkl: {some(pickled)}; the tensors are those of the first"
+        yield from self._archive.notes
         unknown = [
             name
             for name in self._members
             if name not in _KNOWN and name not in self._used and not name.startswith(_PROGRAM)
         ]
         if unknown:
-            yield f"no tensor uses {some(iter(unknown))}"
+            yield f"no tensor uses {some(unknown)}"
 
     def _storage_size(self, storage: Storage) -> int:
         member = self._members.get(storage.key)

@@ -507,7 +507,7 @@ def test_an_archive(archive: Callable[..., Path], compression: int, tmp_path: Pa
         assert isinstance(file, KerasReader)
         assert file.metadata == {"keras_version": "3.0.1", "date_saved": "x" * 100}
         assert file.notes == [
-            "members with names that lead out of the archive, left alone: '../../outside', '/absolute'"
+            "members with names that lead out of the archive, where nothing is written: '../../outside', '/absolute'"
         ]
         assert [(tensor.name, tensor.layer) for tensor in file.tensors] == [
             ("mine/kernel", "Dense"),

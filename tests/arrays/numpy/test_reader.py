@@ -262,7 +262,7 @@ def test_members_of_all_sorts(tmp_path: Path) -> None:
         assert file.notes == [
             "members that are no .npy files, skipped: 'readme', 'no.txt'",
             "several members of one name, of which the last counts: 'w.npy'",
-            "members with names that lead out of the archive; nothing is unpacked: '../x.npy'",
+            "members with names that lead out of the archive, where nothing is written: '../x.npy'",
         ]
     assert os.listdir(tmp_path) == ["a.npz"]
 

@@ -816,7 +816,7 @@ def test_members_that_are_not_read_are_told(path: Path) -> None:
     ]
     with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr("a/data/1", b"")
-    assert "it has several members called 'a/data/1'; the last of each is read" in opened(path).notes
+    assert "several members of one name, of which the last counts: 'a/data/1'" in opened(path).notes
 
 
 def test_the_stream_that_torch_reads_is_the_one_of_the_first_folder(path: Path) -> None:
