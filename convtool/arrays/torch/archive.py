@@ -7,7 +7,6 @@ versions. TorchScript archives have the same, their program in ``code``, and its
 
 from __future__ import annotations
 
-import functools
 import io
 from collections.abc import Iterator
 from dataclasses import replace
@@ -53,7 +52,9 @@ class TorchZipReader(TorchReader):
         if outside := [member.name for member in self._archive.members if member.outside]:
             raise InputError(f"member {outside[0]!r} leads out of the archive")
         pickled = self._pickled()
-        self._folder = pickled[0].removesuffix("data.pkl")
+        folder = pickled[0].removesuffix("data.pkl")
+        inside = (member for member in self._archive.members if member.name.startswith(folder))
+        self._members = {member.name.removeprefix(folder): member for member in inside}
         self._order = self._byte_order()
         self._used: set[str] = set()
         tree, names = self._look(self._members["data.pkl"], "data")
@@ -72,12 +73,6 @@ class TorchZipReader(TorchReader):
             raise InputError("there is no data.pkl in the archive; expected a torch checkpoint")
         first = names[0].partition("/")[0] + "/data.pkl"
         return sorted(pickled, key=lambda name: name != first)
-
-    @functools.cached_property
-    def _members(self) -> dict[str, Member]:
-        """What is in the checkpoint's folder, by the names there."""
-        inside = (member for member in self._archive.members if member.name.startswith(self._folder))
-        return {member.name.removeprefix(self._folder): member for member in inside}
 
     def _byte_order(self) -> str:
         if "byteorder" not in self._members:
