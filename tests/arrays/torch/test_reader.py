@@ -641,7 +641,7 @@ def test_the_names_that_matter_come_first(path: Path) -> None:
     assert file.notes[1] == "it wants to call 'made.up.a\\x1b'; it was not called"
     assert file.notes[16] == "it wants to call 5 more names; they were not called"
     assert file.notes[17] == "it is a pickled module and wants to make 'torch.nn.modules.conv.Conv1d'; none was made"
-    assert file.notes[18] == f"it wants to import '{'n' * 200}...'; nothing was imported"
+    assert file.notes[18] == f"it wants to import '{'n' * 299}; nothing was imported"
     assert names(file) == [f"{index}.0" for index in range(20)]
 
 
