@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,15 +40,38 @@ class Stream(Protocol):
         """Leave out the next `count` bytes."""
 
 
+class Stretch:
+    """The bytes of a file from `start` on; `read` gives as many as asked for at a position, fewer at the end."""
+
+    def __init__(self, read: Callable[[int, int], bytes], start: int) -> None:
+        self._read, self._at = read, start
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        data = self._read(self._at, count)
+        if len(data) < count:
+            raise InputError("the file shrank while it was read")
+        self._at += count
+        return data
+
+    def skip(self, count: int) -> None:
+        """Leave out the next `count` bytes."""
+        self._at += count
+
+
 class RawFile:
     """The file at `path`, which is open only while it is read: a model can have hundreds.
+
+    Args:
+        path: where it is.
+        flags: more flags of `os.open`.
 
     Raises:
         InputError: it can't be opened, or is no regular file.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, flags: int = 0) -> None:
+        self._path, self._flags = path, os.O_RDONLY | os.O_NONBLOCK | flags  # a pipe would wait for its writer
         with self._opened() as descriptor:
             status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -104,7 +127,7 @@ class RawFile:
     @contextmanager
     def _opened(self) -> Iterator[int]:
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
+            descriptor = os.open(self._path, self._flags)
         except (OSError, ValueError) as error:  # the latter for names that no file can have
             raise InputError(f"can't be read: {getattr(error, 'strerror', error)}") from error
         try:

@@ -11,7 +11,7 @@ import os
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from convtool.arrays.raw import RawFile, Stream
+from convtool.arrays.raw import RawFile, Stream, Stretch
 from convtool.arrays.torch.dtypes import ITEM_BYTES
 from convtool.arrays.torch.notes import of_names
 from convtool.arrays.torch.pickle_values import Blob, Call, Global
@@ -83,7 +83,7 @@ class TorchLegacyReader(TorchReader):
         return ""
 
     def _open(self, storage: Storage) -> Stream:
-        return _Stretch(self._raw, self._regions[storage.key][0])
+        return Stretch(self._raw.read, self._regions[storage.key][0])
 
 
 class TorchTarReader(TorchLegacyReader):
@@ -98,23 +98,6 @@ class TorchTarReader(TorchLegacyReader):
             "it is a tar archive, in which the first releases of torch wrote checkpoints; that format is not read: "
             "load it with torch and save it anew"
         )
-
-
-class _Stretch:
-    """The bytes of a file from `start` on."""
-
-    def __init__(self, raw: RawFile, start: int) -> None:
-        self._raw, self._at = raw, start
-
-    def read(self, count: int) -> bytes:
-        data = self._raw.read(self._at, count)
-        if len(data) < count:
-            raise InputError("the file shrank while it was read")
-        self._at += count
-        return data
-
-    def skip(self, count: int) -> None:
-        self._at += count
 
 
 def _is(value: Any, number: int) -> bool:

@@ -359,7 +359,7 @@ def test_external_data_that_onnx_wrote(path: Path) -> None:
 def test_listing_does_not_look_for_external_data(path: Path, tmp_path: Path) -> None:
     with external(path, location="gone") as file:
         assert (file.tensors[0].shape, file.tensors[0].nbytes) == ((4,), 16)
-        with pytest.raises(InputError, match=r"external: 'gone' can't be read: No such file"):
+        with pytest.raises(InputError, match=r"external: 'gone': can't be read: No such file"):
             file.values(file.tensors[0])
 
 
@@ -417,8 +417,8 @@ def test_external_files_that_are_none(path: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "short").write_bytes(bytes(20))
     for location, reason in [
-        ("pipe", "'pipe' is no regular file"),
-        (".", "'.' is no regular file"),
+        ("pipe", "'pipe': it is no regular file"),
+        (".", "'.': it is no regular file"),
         ("short", "'short' has 20 bytes; the tensor's are from 8 to 24"),
     ]:
         with external(path, location=location, offset="8") as file, pytest.raises(InputError, match=reason):
@@ -473,8 +473,8 @@ def test_sparse_tensors_are_listed(path: Path) -> None:
         (held(7, b"\x80" * 12 + bytes(3)), "an integer has more than ten bytes"),
         (held(7, b"\x80" * 70_000), "an integer has more than ten bytes"),
         (held(7, bytes(2) + b"\x80"), "the numbers end within one"),
-        (held(7, bytes(1) + b"\x80\x00"), "holds 16 bytes of numbers; its shape takes 24"),
-        (held(7, bytes(4)), "holds more bytes of numbers; its shape takes 24"),
+        (held(7, bytes(1) + b"\x80\x00"), "8 bytes of the tensor's numbers are missing"),
+        (held(7, bytes(4)), "the tensor holds more numbers than its shape takes"),
     ],
 )
 def test_integers_that_only_reading_shows_to_be_damaged(content: bytes, reason: str, path: Path) -> None:
@@ -487,7 +487,7 @@ def test_integers_that_only_reading_shows_to_be_damaged(content: bytes, reason: 
 def test_a_file_that_is_cut_after_it_was_listed(path: Path) -> None:
     with saved(path, numpy_helper.from_array(np.zeros(1000), "t")) as file:
         os.truncate(path, 500)
-        with pytest.raises(InputError, match=r"truncated: .* bytes are missing at its end"):
+        with pytest.raises(InputError, match=r"the file shrank while it was read"):
             file.values(file.tensors[0])
 
 
