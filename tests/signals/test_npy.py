@@ -285,6 +285,7 @@ def test_a_header_of_many_axes_has_room(tmp_path: Path) -> None:
         writer.write(writer.encode(block))
         writer.close()
     np.testing.assert_array_equal(np.load(path), block.swapaxes(1, 2).reshape(*leading, 5, 2))
+    np.testing.assert_array_equal(read(path, 5, layout="NTC"), block, strict=True)
 
 
 def test_numbers_start_at_a_multiple_of_64(tmp_path: Path) -> None:

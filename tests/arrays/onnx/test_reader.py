@@ -484,8 +484,11 @@ def test_integers_that_only_reading_shows_to_be_damaged(content: bytes, reason: 
             file.values(file.tensors[0])
 
 
-def test_a_file_that_is_cut_after_it_was_listed(path: Path) -> None:
-    with saved(path, numpy_helper.from_array(np.zeros(1000), "t")) as file:
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_file_that_is_cut_after_it_was_listed(path: Path, raw: bool) -> None:
+    values = np.zeros(1000)
+    typed = helper.make_tensor("t", TensorProto.DOUBLE, [1000], values)
+    with saved(path, numpy_helper.from_array(values, "t") if raw else typed) as file:
         os.truncate(path, 500)
         with pytest.raises(InputError, match=r"the file shrank while it was read"):
             file.values(file.tensors[0])
