@@ -59,6 +59,8 @@ class WeightFile(ABC):
     tensors: tuple[TensorInfo, ...]
     notes: list[str]
     """What the person should know of the file, each in a line: skipped members, Lambda layers, links not followed."""
+    threadsafe = False
+    """Whether several threads may read values at once."""
     metadata: Mapping[str, str]
     """What the file says of itself: producer, version..., as text."""
 
@@ -73,23 +75,25 @@ class WeightFile(ABC):
             InputError: the values are refused, damaged, or not there.
         """
 
+    def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
+        """The values of `tensor` in any order, in streams of pieces as those of `pieces`, or twice as long.
+
+        Each stream is for one thread; different threads may read different ones where the file is `threadsafe`.
+
+        Raises:
+            InputError: as `pieces` does, from this iterator or from the streams.
+        """
+        yield self.pieces(tensor)
+
     def values(self, tensor: TensorInfo) -> NDArray[Any]:
         """The values of `tensor` in its shape.
 
         Raises:
             InputError: as `pieces` does, or they would take more than `VALUES_LIMIT`.
         """
-        import numpy as np
-
         if tensor.nbytes > VALUES_LIMIT:
             raise InputError(f"tensor {tensor.name!r} takes {tensor.nbytes} bytes; the limit is {VALUES_LIMIT}")
-        values, start = np.zeros(0), 0
-        for piece in self.pieces(tensor):
-            if not start:
-                values = np.empty(math.prod(tensor.shape), piece.dtype)
-            values[start : start + len(piece)] = piece
-            start += len(piece)
-        return values.reshape(tensor.shape)
+        return gathered(self.pieces(tensor), math.prod(tensor.shape)).reshape(tensor.shape)
 
     def find(self, name: str) -> TensorInfo:
         """The tensor called `name`.
@@ -113,6 +117,19 @@ class WeightFile(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def gathered(pieces: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:
+    """The `count` values in `pieces`, in one array."""
+    import numpy as np
+
+    values, start = np.zeros(0), 0
+    for piece in pieces:
+        if not start:
+            values = np.empty(count, piece.dtype)
+        values[start : start + len(piece)] = piece
+        start += len(piece)
+    return values
 
 
 def some(names: Iterable[str]) -> str:

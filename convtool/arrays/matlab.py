@@ -64,7 +64,7 @@ class _Element:
     stored: str
 
 
-class MatlabFile(WeightFile):
+class MatlabReader(WeightFile):
     """The MAT-file at `path`; an array that holds no real numbers is listed with a flag.
 
     Raises:

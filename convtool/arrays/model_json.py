@@ -46,7 +46,7 @@ _TOLD = (
 """What these files say of themselves, and a listing shows."""
 
 
-class RecurrentJson(WeightFile):
+class RecurrentJsonReader(WeightFile):
     """The weights of a recurrent model in a JSON file.
 
     ==============  ===================================  ======  =====================================================
@@ -106,7 +106,7 @@ def _kind(document: dict[str, Any]) -> tuple[str, str, _Read, tuple[Any, ...]]:
     if _is_state_dict(document.get("state_dict", document)):
         return "torch json", "torch", _state_dict, ()
     raise InputError(
-        f"the JSON has the keys {some(iter(document))}; expected a model of GuitarML ('model_data', 'state_dict'), "
+        f"the JSON has the keys {some(document)}; expected a model of GuitarML ('model_data', 'state_dict'), "
         "RTNeural or AIDA-X ('layers'), NAM ('architecture', 'weights'), or a state dict ('lstm.weight_ih_l0'...)"
     )
 

@@ -30,21 +30,21 @@ EXTENSIONS = (
 )
 
 _READERS = {
-    SAFETENSORS: ("safetensors.reader", "SafetensorsFile"),
-    NPY: ("numpy.reader", "NpyFile"),
-    PICKLE: ("torch.legacy", "TorchLegacy"),
-    TAR: ("torch.legacy", "TorchTar"),
-    HDF5: ("keras.hdf5_file", "Hdf5File"),
-    ONNX: ("onnx.reader", "OnnxFile"),
-    MATLAB: ("matlab", "MatlabFile"),
+    SAFETENSORS: ("safetensors.reader", "SafetensorsReader"),
+    NPY: ("numpy.reader", "NpyReader"),
+    PICKLE: ("torch.legacy", "TorchLegacyReader"),
+    TAR: ("torch.legacy", "TorchTarReader"),
+    HDF5: ("keras.hdf5_file", "Hdf5Reader"),
+    ONNX: ("onnx.reader", "OnnxReader"),
+    MATLAB: ("matlab", "MatlabReader"),
 }
 _ZIPPED = {
-    "torch": ("torch.archive", "TorchZip"),
-    "keras": ("keras.archive", "KerasFile"),
-    "npz": ("numpy.reader", "NpzFile"),
+    "torch": ("torch.archive", "TorchZipReader"),
+    "keras": ("keras.archive", "KerasReader"),
+    "npz": ("numpy.reader", "NpzReader"),
 }
-_SHARDED = ("safetensors.reader", "ShardedSafetensors")
-_MODEL = ("model_json", "RecurrentJson")
+_SHARDED = ("safetensors.reader", "ShardedSafetensorsReader")
+_MODEL = ("model_json", "RecurrentJsonReader")
 """The module and the class that reads each kind of file, called with the path; imported only then."""
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import os
 import stat
-from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile
+from convtool.arrays.description import PIECE_BYTES
 from convtool.arrays.narrow import NARROW, widen
 from convtool.errors import InputError
 
@@ -24,34 +23,55 @@ _AXES = 64
 _COUNT_LIMIT = 1 << 59
 """Numbers of 16 bytes whose positions a 64-bit integer still holds."""
 
+_GIVEN_AS = {**dict.fromkeys(NARROW, "float32"), "complex32": "complex64"}
+
 _SHARE_BYTES = 32 << 20
 _SHARE_LONGER = 2
 """Threads that take turns at Python between pieces stand less in each other's way the longer these are."""
 
 
-class SharedFile(WeightFile):
-    """A weight file whose values several threads may read at once."""
+class Stream(Protocol):
+    """Bytes in order: of a member of an archive, or of a stretch of a file."""
 
-    @abstractmethod
-    def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
-        """The values of `tensor` in any order, in streams of pieces as those of `pieces`, or twice as long.
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes; raises InputError where they are damaged or missing."""
 
-        Each stream is for one thread; different threads may read different ones.
+    def skip(self, count: int) -> None:
+        """Leave out the next `count` bytes."""
 
-        Raises:
-            InputError: as `pieces` does, from this iterator or from the streams.
-        """
+
+class Stretch:
+    """The bytes of a file from `start` on; `read` gives as many as asked for at a position, fewer at the end."""
+
+    def __init__(self, read: Callable[[int, int], bytes], start: int) -> None:
+        self._read, self._at = read, start
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        data = self._read(self._at, count)
+        if len(data) < count:
+            raise InputError("the file shrank while it was read")
+        self._at += count
+        return data
+
+    def skip(self, count: int) -> None:
+        """Leave out the next `count` bytes."""
+        self._at += count
 
 
 class RawFile:
     """The file at `path`, which is open only while it is read: a model can have hundreds.
 
+    Args:
+        path: where it is.
+        flags: more flags of `os.open`.
+
     Raises:
         InputError: it can't be opened, or is no regular file.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, flags: int = 0) -> None:
+        self._path, self._flags = path, os.O_RDONLY | os.O_NONBLOCK | flags  # a pipe would wait for its writer
         with self._opened() as descriptor:
             status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -97,7 +117,7 @@ class RawFile:
                 yield as_numbers(buffer[: min(len(buffer), count - first)], dtype)
 
     def shares(self, dtype: str, *, start: int, count: int, order: str = "<") -> Iterator[Iterator[NDArray[Any]]]:
-        """The same numbers as `SharedFile.shares` gives them."""
+        """The same numbers as `WeightFile.shares` gives them."""
         size = stored_type(dtype, order).itemsize
         length = _SHARE_BYTES // size
         for first in range(0, count, length):
@@ -107,7 +127,7 @@ class RawFile:
     @contextmanager
     def _opened(self) -> Iterator[int]:
         try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for its writer
+            descriptor = os.open(self._path, self._flags)
         except (OSError, ValueError) as error:  # the latter for names that no file can have
             raise InputError(f"can't be read: {getattr(error, 'strerror', error)}") from error
         try:
@@ -149,26 +169,45 @@ def checked_count(shape: Sequence[Any]) -> int:
     return math.prod(shape)
 
 
+def numbers_in(stream: Stream, dtype: str, *, count: int, order: str) -> Iterator[NDArray[Any]]:
+    """The next `count` numbers of type `dtype` in `stream`, in pieces as `WeightFile.pieces` gives them."""
+    import numpy as np
+
+    stored, length = stored_type(dtype, order), piece_length(dtype)
+    for first in range(0, count or 1, length):
+        data = stream.read(min(length, count - first) * stored.itemsize)
+        yield as_numbers(np.frombuffer(data, stored), dtype)
+
+
 def piece_length(dtype: str) -> int:
     """How many numbers of type `dtype` a piece holds at the most."""
     import numpy as np
 
-    return PIECE_BYTES // np.dtype("float32" if dtype in NARROW else dtype).itemsize
+    return PIECE_BYTES // np.dtype(_GIVEN_AS.get(dtype, dtype)).itemsize
 
 
 def stored_type(dtype: str, order: str) -> np.dtype[Any]:
     """What the bytes of `dtype` are taken for before `as_numbers`; `order` as in `RawFile.pieces`."""
     import numpy as np
 
+    if dtype == "complex32":
+        return np.dtype((f"{order}f2", 2))
     if dtype in NARROW or dtype == "bool":
         return np.dtype(f"{order}u2" if dtype == "bfloat16" else "u1")
     return np.dtype(dtype).newbyteorder(order)  # type: ignore[arg-type]  # one of its letters
 
 
 def as_numbers(stored: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """The numbers of type `dtype` in native byte order, float32 for a type that NumPy lacks; a view where that does."""
+    """The numbers of type `dtype` in native byte order: a view, but for booleans and types that NumPy lacks.
+
+    The latter come in the next type that holds all of their values: ``complex32`` as complex64, the others as float32.
+
+    >>> import numpy as np
+    >>> as_numbers(np.frombuffer(b"\x40\x49", stored_type("bfloat16", ">")), "bfloat16").tolist()
+    [3.140625]
+    """
     if dtype in NARROW:
         return widen(stored, dtype)
-    if dtype == "bool":
-        return stored.astype(bool)
+    if dtype == "complex32":
+        return stored.astype("f4").reshape(-1).view("c8")
     return stored.astype(dtype, copy=False)

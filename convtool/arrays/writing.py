@@ -2,20 +2,120 @@
 
 from __future__ import annotations
 
+import importlib
+import math
+import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from convtool.arrays.writer import Array, ArrayFile, Texts
-from convtool.errors import UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from convtool.errors import OutputError, UsageError
+from convtool.files.atomic import AtomicFile, is_special, write_error
 from convtool.files.formats import extension
 from convtool.files.names import show
 
-__all__ = ["FORMATS", "Array", "ArrayFile", "Texts", "create"]
+_WRITERS = {
+    "npz": ("numpy.writer", "NpzWriter"),
+    "safetensors": ("safetensors.writer", "SafetensorsWriter"),
+    "pt": ("torch.writer", "TorchWriter"),
+    "pth": ("torch.writer", "TorchWriter"),
+    "npy": ("numpy.writer", "NpyWriter"),
+}
+"""The class that writes each kind of file, called as `create` is; its module is imported only then."""
 
-FORMATS = ("npz", "safetensors", "pt", "pth", "npy")
+FORMATS = tuple(_WRITERS)
 """The extensions that `create` knows; an `npy` holds a single array and no texts."""
 
+Texts = str | Sequence[str]
 
-def create(path: str, arrays: Sequence[Array], texts: Mapping[str, Texts]) -> ArrayFile:
+
+@dataclass(frozen=True)
+class Array:
+    """The name, NumPy's dtype and the shape of an array in C order."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def little_endian(self) -> np.dtype[np.generic]:
+        """The dtype as it is stored."""
+        return np.dtype(self.dtype).newbyteorder("<")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its values."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+class ArrayWriter(ABC):
+    """Named arrays in one file that appears when it is complete.
+
+    What is not written is zeros and takes no room on a disk that knows holes. Nothing of the arrays is
+    kept in memory.
+    """
+
+    def __init__(self, path: str, arrays: Sequence[Array], texts: Mapping[str, Texts]) -> None:
+        if is_special(path):
+            raise OutputError(f"{show(path)}: arrays are written at their places, which a pipe or device has not")
+        self.path = path
+        self._arrays = {array.name: array for array in arrays}
+        self._starts: dict[str, int] = {}
+        self._file = AtomicFile(path)
+        try:
+            self._lay_out(texts)
+        except OSError as error:
+            self.discard()
+            raise write_error(path, error) from error
+
+    @abstractmethod
+    def _lay_out(self, texts: Mapping[str, Texts]) -> None:
+        """Write all but the arrays' values, give the file its size, and note in `_starts` where each array begins."""
+
+    def write(self, name: str, at: int, values: NDArray[np.generic]) -> None:
+        """Put `values` into array `name`, from its flat index `at` on. Any thread may call it.
+
+        Raises:
+            OutputError: the disk is full, or fails.
+        """
+        array = self._arrays[name]
+        data = np.ascontiguousarray(values, dtype=array.little_endian).reshape(-1).view(np.uint8).data
+        offset = at * np.dtype(array.dtype).itemsize
+        if len(data):
+            try:
+                self._put_at(self._starts[name] + offset, data)
+            except OSError as error:
+                raise write_error(self.path, error) from error
+            self._hear(name, offset, data)
+
+    def _hear(self, name: str, offset: int, data: memoryview) -> None:
+        """Take note of `data`, written `offset` bytes into array `name`, in formats that keep a checksum."""
+        return
+
+    def commit(self) -> None:
+        """Complete the file and give it its name."""
+        self._file.commit()
+
+    def discard(self) -> None:
+        """Leave nothing behind. Does nothing after `commit`."""
+        self._file.discard()
+
+    def _fill(self, head: bytes, size: int) -> None:
+        """Begin the file with `head` and give it `size` bytes."""
+        os.truncate(self._file.file.fileno(), size)
+        self._put_at(0, head)
+
+    def _put_at(self, offset: int, data: bytes | memoryview) -> None:
+        left = memoryview(data)
+        while left:
+            done = os.pwrite(self._file.file.fileno(), left, offset)
+            left, offset = left[done:], offset + done
+
+
+def create(path: str, arrays: Sequence[Array], texts: Mapping[str, Texts]) -> ArrayWriter:
     """A file at `path`, in the format that its extension names, that appears once it is complete.
 
     Args:
@@ -28,20 +128,8 @@ def create(path: str, arrays: Sequence[Array], texts: Mapping[str, Texts]) -> Ar
         OutputError: nothing can be written there.
     """
     form = extension(path)
-    if form == "npz":
-        from convtool.arrays.numpy.writer import NpzFile
-
-        return NpzFile(path, arrays, texts)
-    if form == "safetensors":
-        from convtool.arrays.safetensors.writer import SafetensorsFile
-
-        return SafetensorsFile(path, arrays, texts)
-    if form in ("pt", "pth"):
-        from convtool.arrays.torch.writer import TorchFile
-
-        return TorchFile(path, arrays, texts)
-    if form == "npy":
-        from convtool.arrays.writer import NpyFile
-
-        return NpyFile(path, arrays, texts)
-    raise UsageError(f"{show(path)}: arrays go into .{', .'.join(FORMATS)}")
+    if form not in _WRITERS:
+        raise UsageError(f"{show(path)}: arrays go into .{', .'.join(FORMATS)}")
+    module, name = _WRITERS[form]
+    writer: type[ArrayWriter] = getattr(importlib.import_module(f"convtool.arrays.{module}"), name)
+    return writer(path, arrays, texts)

@@ -38,7 +38,7 @@ def read_json(path: str, *, limit: int = JSON_LIMIT) -> dict[str, Any]:
             raise InputError(f"the JSON text has {size} bytes; the limit is {limit}")
         text = _decoded(file.read(limit))
     try:
-        value = json.loads(text, object_pairs_hook=_object)
+        value = json.loads(text, object_pairs_hook=distinct)
     except json.JSONDecodeError as error:
         raise InputError(
             f"the JSON is damaged or cut off at line {error.lineno}, column {error.colno}: {error.msg}"
@@ -64,11 +64,16 @@ def _decoded(data: bytes) -> str:
         raise InputError(f"the JSON is not in UTF-8: byte {error.start} is {data[error.start]:#04x}") from error
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values, for `json.loads`.
+
+    Raises:
+        InputError: a key is there twice.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise InputError(f"the JSON names the key {twice!r} twice in one object")
+        raise InputError(f"the JSON names the key {twice!r:.200} twice in one object")
     return found
 
 

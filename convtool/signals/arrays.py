@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convtool.arrays.description import TensorInfo, WeightFile, some
+from convtool.arrays.numpy.header import header_bytes
 from convtool.arrays.opening import open_weights
 from convtool.errors import InputError
 from convtool.files.atomic import write_all
@@ -127,8 +128,7 @@ def _copy(file: WeightFile, part: _Part, spool: Any, *, fortran: bool) -> None:
     started = False
     for piece in _cut(file.pieces(part.tensor), part.start, count):
         if not started:
-            head = {"descr": np.lib.format.dtype_to_descr(piece.dtype), "fortran_order": fortran, "shape": shape}
-            np.lib.format.write_array_header_1_0(spool, head)
+            write_all(spool, header_bytes(piece.dtype.str, shape, fortran=fortran))
             started = True
         write_all(spool, np.ascontiguousarray(piece))
     if not started:

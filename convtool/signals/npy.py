@@ -5,19 +5,16 @@ from __future__ import annotations
 import io
 import math
 import os
-import warnings
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.lib import format as npy
 
+from convtool.arrays.numpy.header import HEADER_LIMIT, header_bytes, read_header
 from convtool.errors import InputError
 from convtool.files.atomic import write_all
 from convtool.files.source import CHUNK, Source
 from convtool.signals.pcm import interleaved
 from convtool.signals.signal import Block, Reader, Signal, Writer
-
-_HEADER = 64 << 10
 
 
 class NpyReader(Reader):
@@ -27,13 +24,19 @@ class NpyReader(Reader):
         self._source = source
         self.notes = []
         self._descriptor = source.fileno()
-        self._shape, self._fortran, self._dtype, self._offset = _header(self._descriptor)
+        header = read_header(io.BytesIO(os.pread(self._descriptor, 12 + HEADER_LIMIT, 0)).read)
+        if header.flag or header.dtype.startswith("complex"):
+            what = header.flag.partition(";")[0] or "holds complex numbers"
+            raise InputError(f"the array {what}; expected real numbers of up to 64 bits")
+        if lack := header.shortage(os.fstat(self._descriptor).st_size - header.size):
+            raise InputError(f"the array {lack}")
+        self._shape, self._fortran, self._offset = header.shape, header.fortran, header.size
+        self._dtype = np.dtype(header.dtype).newbyteorder(header.order)
         if not self._shape or (len(self._shape) > 3 and layout == "NCT"):
             raise InputError(f"the array has shape {self._shape}; expected (T,), (C, T) or (N, C, T)")
         self._time = len(self._shape) - (2 if layout == "NTC" and len(self._shape) > 1 else 1)
         lead = self._shape[: self._time] + self._shape[self._time + 1 :]
         self._at = 0
-        self._check_size()
         if 0 in lead:
             raise InputError(f"the array has shape {self._shape}: there are 0 samples in it")
         worked = "float32" if self._dtype.kind == "f" and self._dtype.itemsize < 8 else "float64"
@@ -47,13 +50,6 @@ class NpyReader(Reader):
             dtype="int64" if exact and self._dtype.kind != "f" else worked,
             frames=self._shape[self._time],
         )
-
-    def _check_size(self) -> None:
-        needed = math.prod(self._shape) * self._dtype.itemsize
-        there = os.fstat(self._descriptor).st_size - self._offset
-        if there < needed:
-            size = self._dtype.itemsize
-            raise InputError(f"truncated: {there // size} of {needed // size} numbers are there")
 
     def read(self, samples: int) -> Block:
         """The next samples, gathered from wherever the memory order has put them."""
@@ -94,30 +90,6 @@ class NpyReader(Reader):
         self._source.close()
 
 
-def _header(descriptor: int) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Shape, whether in Fortran order, dtype, and where the numbers begin."""
-    head = io.BytesIO(os.pread(descriptor, _HEADER, 0))
-    try:
-        version = npy.read_magic(head)
-        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0, (3, 0): npy.read_array_header_2_0}
-        if version not in read:
-            raise InputError(f"NPY version {version[0]}.{version[1]} is unknown; expected 1.0 to 3.0")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # headers from Python 2 are read all the same
-            shape, fortran, dtype = read[version](head)
-    except InputError:
-        raise
-    except Exception as error:  # the header is a Python literal, and may fail in any way that these can
-        reason = str(error).partition("\n")[0].partition(":")[0]
-        raise InputError(f"the NPY header is damaged: {reason or 'too deep'}") from error
-    kinds = {"c": "complex numbers", "O": "Python objects (pickled)", "V": "structured records"}
-    if dtype.kind not in "fiub" or dtype.itemsize > 8:
-        raise InputError(f"the array holds {kinds.get(dtype.kind, dtype.name)}; expected real numbers of up to 64 bits")
-    if any(not isinstance(size, int) or size < 0 for size in shape):
-        raise InputError(f"the NPY header declares shape {shape}")
-    return shape, fortran, dtype, head.tell()
-
-
 class NpyWriter(Writer):
     """An array of the input's shape, its length as it turns out.
 
@@ -126,14 +98,15 @@ class NpyWriter(Writer):
     in the middle and is put together at the end.
     """
 
-    _ROOM = 128
-
     def __init__(self, file: BinaryIO, signal: Signal, dtype: str) -> None:
         self._file = file
         self._signal = signal
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._samples = 0
-        write_all(file, bytes(self._ROOM))
+        # The header is written at last; the samples may be any number until then.
+        longest = (*(signal.leading or (signal.batch or 1,)), 1 << 62, signal.channels)
+        self._room = len(header_bytes(self._dtype.str, longest))
+        write_all(file, bytes(self._room))
 
     def encode(self, block: Block) -> Block:
         """Time-major memory of a block: frames in which, as in Fortran order, the first axis runs fastest."""
@@ -158,9 +131,8 @@ class NpyWriter(Writer):
             self._head((*lead, samples), fortran=True)
 
     def _head(self, shape: tuple[int, ...], *, fortran: bool) -> None:
-        head = {"descr": self._dtype.str, "fortran_order": fortran, "shape": shape}
-        text = f"{head!r}".ljust(self._ROOM - 11) + "\n"
-        os.pwrite(self._file.fileno(), npy.magic(1, 0) + len(text).to_bytes(2, "little") + text.encode("latin-1"), 0)
+        head = header_bytes(self._dtype.str, shape, fortran=fortran, room=self._room)
+        os.pwrite(self._file.fileno(), head, 0)
 
     def _regroup(self, lead: tuple[int, ...], samples: int) -> None:
         """Bring `(T, C, N)` as written into `(N, T, C)`, by way of a second file, a stretch at a time."""
@@ -172,11 +144,11 @@ class NpyWriter(Writer):
             step = max(1, CHUNK // frame)
             for start in range(0, samples, step):
                 count = min(step, samples - start)
-                data = os.pread(self._file.fileno(), count * frame * size, self._ROOM + start * frame * size)
+                data = os.pread(self._file.fileno(), count * frame * size, self._room + start * frame * size)
                 times = np.frombuffer(data, self._dtype).reshape(count, channels, batch)
                 for index in range(batch):
                     part = np.ascontiguousarray(times[:, :, index])
                     os.pwrite(grouped.fileno(), part.tobytes(), (index * samples + start) * channels * size)
             total = samples * frame * size
             for at in range(0, total, CHUNK):
-                os.pwrite(self._file.fileno(), os.pread(grouped.fileno(), min(CHUNK, total - at), at), self._ROOM + at)
+                os.pwrite(self._file.fileno(), os.pread(grouped.fileno(), min(CHUNK, total - at), at), self._room + at)

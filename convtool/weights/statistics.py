@@ -17,7 +17,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from convtool.arrays.description import TensorInfo, WeightFile
-from convtool.arrays.raw import SharedFile
 from convtool.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def all_stats(file: WeightFile, tensors: Sequence[TensorInfo]) -> list[TensorSta
     """
     work = _Work(file, tensors)
     large = sum(tensor.nbytes for tensor in tensors) > _SMALL
-    threads = min(_THREADS, os.cpu_count() or 1) if large and isinstance(file, SharedFile) else 1
+    threads = min(_THREADS, os.cpu_count() or 1) if large and file.threadsafe else 1
     if threads == 1:
         work.share()
     else:
@@ -138,7 +137,7 @@ class _Work:
     ) -> Iterator[tuple[int, Iterator[NDArray[Any]]]]:
         for index, tensor in enumerate(tensors):
             try:
-                for stream in file.shares(tensor) if isinstance(file, SharedFile) else [file.pieces(tensor)]:
+                for stream in file.shares(tensor):
                     yield index, stream
             except InputError as error:
                 self._errors[index] = error

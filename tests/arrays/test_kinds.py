@@ -46,17 +46,17 @@ def tar() -> bytes:
 
 
 READERS = {
-    "torch": ("torch.archive", "TorchZip"),
-    "torch legacy": ("torch.legacy", "TorchLegacy"),
-    "torch tar": ("torch.legacy", "TorchTar"),
-    "npz": ("numpy.reader", "NpzFile"),
-    "npy": ("numpy.reader", "NpyFile"),
-    "safetensors": ("safetensors.reader", "SafetensorsFile"),
-    "safetensors index": ("safetensors.reader", "ShardedSafetensors"),
-    "hdf5": ("keras.hdf5_file", "Hdf5File"),
-    "keras": ("keras.archive", "KerasFile"),
-    "onnx": ("onnx.reader", "OnnxFile"),
-    "recurrent json": ("model_json", "RecurrentJson"),
+    "torch": ("torch.archive", "TorchZipReader"),
+    "torch legacy": ("torch.legacy", "TorchLegacyReader"),
+    "torch tar": ("torch.legacy", "TorchTarReader"),
+    "npz": ("numpy.reader", "NpzReader"),
+    "npy": ("numpy.reader", "NpyReader"),
+    "safetensors": ("safetensors.reader", "SafetensorsReader"),
+    "safetensors index": ("safetensors.reader", "ShardedSafetensorsReader"),
+    "hdf5": ("keras.hdf5_file", "Hdf5Reader"),
+    "keras": ("keras.archive", "KerasReader"),
+    "onnx": ("onnx.reader", "OnnxReader"),
+    "recurrent json": ("model_json", "RecurrentJsonReader"),
 }
 TENSORS = {"w": torch.zeros(2)}
 

@@ -13,7 +13,7 @@ import scipy.io
 import scipy.sparse
 
 from convtool.arrays import open_weights
-from convtool.arrays.matlab import MatlabFile
+from convtool.arrays.matlab import MatlabReader
 from convtool.errors import InputError
 from convtool.signals.inputs import Input
 from convtool.signals.opening import ReadOptions, open_reader
@@ -123,7 +123,7 @@ def test_damaged_files(tmp_path: Path, compressed: bool) -> None:
         for _ in range(trial % 4):
             data[int(noise.integers(128, len(data)))] = int(noise.integers(256))
         path.write_bytes(data)
-        with suppress(InputError), MatlabFile(str(path)) as file:  # anything else is a fault
+        with suppress(InputError), MatlabReader(str(path)) as file:  # anything else is a fault
             for tensor in file.tensors:
                 with suppress(InputError):
                     file.values(tensor)
@@ -132,7 +132,7 @@ def test_damaged_files(tmp_path: Path, compressed: bool) -> None:
 def test_a_file_that_shrinks_and_one_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.mat"
     scipy.io.savemat(path, {"h": np.ones((1, 50))})
-    with MatlabFile(str(path)) as file:
+    with MatlabReader(str(path)) as file:
         path.write_bytes(path.read_bytes()[:200])
         with pytest.raises(InputError, match="the file shrank while it was read"):
             file.values(file.tensors[0])
@@ -142,7 +142,7 @@ def test_a_file_that_shrinks_and_one_that_fails(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr("os.pread", fail)
     with pytest.raises(InputError, match="can't be read: Input/output error"):
-        MatlabFile(str(path))
+        MatlabReader(str(path))
 
 
 # As signals and kernels

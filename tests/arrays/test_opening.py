@@ -84,7 +84,7 @@ def test_what_a_file_can_not_be_opened_as(tmp_path: Path, monkeypatch: pytest.Mo
     def lost(path: str) -> WeightFile:
         raise FileNotFoundError(2, "No such file or directory", path)
 
-    monkeypatch.setattr("convtool.arrays.safetensors.reader.ShardedSafetensors", lost)
+    monkeypatch.setattr("convtool.arrays.safetensors.reader.ShardedSafetensorsReader", lost)
     with pytest.raises(InputError, match=r"^can't be read: No such file"):
         open_weights(str(tmp_path / "a.index.json"))
 

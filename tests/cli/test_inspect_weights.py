@@ -153,7 +153,7 @@ def test_a_failure_that_nobody_foresaw(convtool: Convtool, monkeypatch: pytest.M
     def fail(path: str) -> None:
         raise ValueError("odd\nthing")
 
-    monkeypatch.setattr("convtool.arrays.torch.archive.TorchZip", fail)
+    monkeypatch.setattr("convtool.arrays.torch.archive.TorchZipReader", fail)
     run = convtool("inspect-weights", "a.pt", "b.npy")
     assert (run.code, run.err.count("\n"), "odd" in run.err) == (1, 1, True)
     assert run.out.startswith("b.npy:\n")

@@ -145,17 +145,20 @@ def test_a_pipe_is_spooled(tmp_path: Path) -> None:
 # Refused
 
 
+FIELDS = "the NPY header does not tell descr, fortran_order and shape alone"
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [
         (np.zeros(3, complex), "the array holds complex numbers; expected real numbers of up to 64 bits"),
         (np.zeros(3, "c8"), "the array holds complex numbers"),
-        (np.array([None]), "the array holds Python objects (pickled)"),
+        (np.array([None]), "the array holds pickled objects, which are refused; expected real numbers"),
         (np.zeros(3, "i4,f8"), "the array holds structured records"),
-        (np.zeros(3, "U4"), "the array holds str128"),
-        (np.zeros(3, "S4"), "the array holds bytes32"),
-        (np.zeros(3, "M8[s]"), "the array holds datetime64[s]"),
-        (np.zeros(3, "g"), f"the array holds {np.dtype('g').name}"),
+        (np.zeros(3, "U4"), "the array holds text; expected real numbers of up to 64 bits"),
+        (np.zeros(3, "S4"), "the array holds text"),
+        (np.zeros(3, "M8[s]"), "the array holds dates"),
+        (np.zeros(3, "g"), "the array holds what convtool does not read"),
         (np.zeros(()), "the array has shape (); expected (T,), (C, T) or (N, C, T)"),
         (np.zeros((1, 1, 1, 1)), "the array has shape (1, 1, 1, 1); expected"),
         (np.zeros((0, 5)), "the array has shape (0, 5): there are 0 samples in it"),
@@ -169,21 +172,24 @@ def test_arrays_that_are_no_signals_are_refused_by_name(tmp_path: Path, array: n
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        (head(shape="(9,)"), "truncated: 8 of 9 numbers are there"),
-        (head(shape=f"({2**62}, {2**62})"), f"truncated: 8 of {2**124} numbers are there"),
-        (head(shape="(-1,)"), "the NPY header declares shape (-1,)"),
-        (head(shape="(1.0,)"), "the NPY header is damaged: shape is not valid"),
-        (head(shape="3"), "the NPY header is damaged: shape is not valid"),
-        (head(fortran="1"), "the NPY header is damaged: fortran_order is not a valid bool"),
-        (head(descr="()"), "the NPY header is damaged: tuple index out of range"),
-        (head(descr="'nonsense'"), "the NPY header is damaged: descr is not a valid dtype descriptor"),
+        (head(shape="(9,)"), "the array is truncated: 8 of 9 numbers are there"),
+        (
+            head(shape=f"({2**62}, {2**62})"),
+            "it declares the shape (4611686018427387904, ",
+        ),
+        (head(shape="(-1,)"), "it declares the shape (-1,); expected whole numbers from 0 on"),
+        (head(shape="(1.0,)"), "it declares the shape (1.0,); expected whole numbers from 0 on"),
+        (head(shape="3"), FIELDS),
+        (head(fortran="1"), FIELDS),
+        (head(descr="()"), "the array holds structured records"),
+        (head(descr="'nonsense'"), "the array holds what convtool does not read"),
         (head(descr="('<f8', (2,))"), "the array holds structured records"),
-        (head(descr="__import__('os')"), "the NPY header is damaged: "),
-        ("{'descr': '<f8'}\n", "the NPY header is damaged: Header does not contain the correct keys"),
-        ("[]\n", "the NPY header is damaged: Header is not a dictionary"),
-        ("{\n", "the NPY header is damaged: "),
-        ("(" * 9000, "the NPY header is damaged: "),
-        (" " * 60_000, "the NPY header is damaged: Header info length (60000) is large"),
+        (head(descr="__import__('os')"), "the NPY header is damaged"),
+        ("{'descr': '<f8'}\n", FIELDS),
+        ("[]\n", FIELDS),
+        ("{\n", "the NPY header is damaged"),
+        ("(" * 9000, "the NPY header is damaged"),
+        (" " * 60_000, "the NPY header declares 60000 bytes; the limit is 10000"),
     ],
 )
 def test_hostile_headers(tmp_path: Path, header: str, message: str) -> None:
@@ -201,7 +207,7 @@ def test_an_unknown_version(tmp_path: Path) -> None:
 def test_any_cut_is_told(tmp_path: Path, size: int) -> None:
     path = crafted(tmp_path, head(), data=bytes(24))
     os.truncate(path, size)
-    assert refusal(path).startswith(("the NPY header is damaged: ", "truncated: "))
+    assert refusal(path).startswith(("it does not begin as", "the NPY header is damaged", "the array is truncated: "))
 
 
 def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
@@ -268,6 +274,18 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
         write(tmp_path, [time_last(array, layout)], layout=layout, flat=len(shape) == 1)
         back = read(tmp_path / "b.npy", 7, layout=layout)
         np.testing.assert_array_equal(back, time_last(array, layout), strict=True)
+
+
+def test_a_header_of_many_axes_has_room(tmp_path: Path) -> None:
+    leading = (1,) * 25
+    block = ramp((1, 2, 5), "float32")
+    path = tmp_path / "b.npy"
+    with path.open("w+b", buffering=0) as file:
+        writer = NpyWriter(file, Signal("NPY", 2, "float32", batch=1, leading=leading, layout="NTC"), "float32")
+        writer.write(writer.encode(block))
+        writer.close()
+    np.testing.assert_array_equal(np.load(path), block.swapaxes(1, 2).reshape(*leading, 5, 2))
+    np.testing.assert_array_equal(read(path, 5, layout="NTC"), block, strict=True)
 
 
 def test_numbers_start_at_a_multiple_of_64(tmp_path: Path) -> None:

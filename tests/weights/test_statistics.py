@@ -17,7 +17,6 @@ from safetensors.numpy import save_file
 
 from convtool.arrays import open_weights, raw
 from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile
-from convtool.arrays.raw import SharedFile
 from convtool.errors import InputError
 from convtool.weights import statistics as stats
 from convtool.weights.statistics import TensorStats, all_stats, tensor_stats
@@ -54,8 +53,10 @@ class Memory(WeightFile):
             yield buffer[: len(part)]
 
 
-class Shared(Memory, SharedFile):
+class Shared(Memory):
     """The same, for several threads."""
+
+    threadsafe = True
 
     def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
         array, length = self.arrays[tensor.name], 3 * self.piece
@@ -294,7 +295,7 @@ def test_files_for_several_threads_give_what_their_pieces_hold(
     (tmp_path / "index.json").write_text('{"weight_map": {"a": "a.safetensors"}}')
     for name in ("a.npy", "a.npz", "a.safetensors", "index.json"):
         with open_weights(str(tmp_path / name)) as file:
-            assert isinstance(file, SharedFile)
+            assert file.threadsafe
             values = [piece.copy() for share in file.shares(file.tensors[0]) for piece in share]
             assert sorted(np.concatenate(values)) == sorted(array.ravel())
             assert tensor_stats(file, file.tensors[0]).std == pytest.approx(found(array.astype("f4")).std, rel=1e-12)

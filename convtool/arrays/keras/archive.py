@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from typing import BinaryIO
 
-from convtool.arrays.description import PIECE_BYTES, some
+from convtool.arrays.description import PIECE_BYTES
 from convtool.arrays.keras.config import CONFIG_LIMIT, parse
 from convtool.arrays.keras.hdf5_file import Hdf5Weights, short
 from convtool.arrays.zip.archive import Archive
@@ -16,7 +16,7 @@ _WEIGHTS = "model.weights.h5"
 _PICKLED = "model.weights.npz"
 
 
-class KerasFile(Hdf5Weights):
+class KerasReader(Hdf5Weights):
     """The `.keras` file at `path`: nothing of it is unpacked but the weights, into a temporary file without a name.
 
     Raises:
@@ -30,17 +30,12 @@ class KerasFile(Hdf5Weights):
         with Archive(path) as archive:
             config = _text(archive, "config.json", notes)
             said = parse(_text(archive, "metadata.json", notes) or b"{}")
-            outside = [member.name for member in archive.members if member.outside]
-            doubled = archive.duplicates
+            notes += archive.notes
             weights = _unpacked(archive)
         super().__init__(weights, config=config)
         self.format, self.layout = "keras", "keras"
         if isinstance(said, dict):
             self.metadata = {**self.metadata, **short(said, "keras_version", "date_saved")}
-        if outside:
-            notes.append(f"members with names that lead out of the archive, left alone: {some(iter(outside))}")
-        if doubled:
-            notes.append(f"several members of one name, of which the last counts: {some(iter(doubled))}")
         self.notes = [*notes, *self.notes]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
+from convtool.arrays.description import TensorInfo, WeightFile, some
 from convtool.arrays.hdf5.process import Hdf5Process, Listing
 from convtool.arrays.keras.config import Layer, lambdas, parse
 from convtool.arrays.keras.names import Named, is_keras, named
+from convtool.arrays.raw import as_numbers, piece_length, stored_type
 from convtool.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ class Hdf5Weights(WeightFile):
         text = listing.groups[""].get("model_config", config)
         keras = is_keras(listing) or text is not None
         self.format, self.layout = ("keras", "keras") if keras else ("hdf5", "")
-        self.notes = [f"{reason}: {some(iter(sorted(paths)))}" for reason, paths in listing.links.items() if paths]
+        self.notes = [f"{reason}: {some(sorted(paths))}" for reason, paths in listing.links.items() if paths]
         said = listing.groups.get("model_weights", {}) | listing.groups[""]
         self.metadata = short(said, "keras_version", "backend")
         model = parse(text) if text is not None else {}
         if model is None:
             self.notes.append("the model's configuration can't be read; classes are told from names alone")
         if unrun := lambdas(model):
-            self.notes.append(f"contains Lambda layer {some(iter(unrun))}; its code was not run")
+            self.notes.append(f"contains Lambda layer {some(unrun)}; its code was not run")
         self.model = Layer.of(model) or Layer()
         weights = named(listing, self.model)
         self._datasets = {weight.name: weight.dataset for weight in weights}
@@ -62,12 +63,11 @@ class Hdf5Weights(WeightFile):
 
         if not tensor.readable:
             raise InputError(f"tensor {tensor.name!r} can't be read: {tensor.flag}")
-        wide = tensor.dtype == "bfloat16"
-        stored, step = ("<u2", PIECE_BYTES // 2) if wide else (tensor.dtype, PIECE_BYTES)
+        stored = stored_type(tensor.dtype, "=")
+        step = piece_length(tensor.dtype) * stored.itemsize
         for slab in self._slabs(tensor):
             for start in range(0, len(slab), step):
-                piece = np.frombuffer(memoryview(slab)[start : start + step], stored)
-                yield (piece.astype(np.uint32) << 16).view(np.float32) if wide else piece
+                yield as_numbers(np.frombuffer(memoryview(slab)[start : start + step], stored), tensor.dtype)
 
     def _slabs(self, tensor: TensorInfo) -> Iterator[bytearray]:
         try:
@@ -80,7 +80,7 @@ class Hdf5Weights(WeightFile):
         self._process.close()
 
 
-class Hdf5File(Hdf5Weights):
+class Hdf5Reader(Hdf5Weights):
     """The HDF5 file at `path`.
 
     Raises:

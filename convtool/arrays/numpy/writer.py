@@ -1,4 +1,4 @@
-"""NumPy's archives of arrays. https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html"""
+"""NumPy's ``.npy`` and uncompressed ``.npz``, written."""
 
 from __future__ import annotations
 
@@ -6,16 +6,31 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from convtool.arrays.writer import Array, Texts, npy_head
-from convtool.arrays.zip.writer import StoredZip
+from convtool.arrays.numpy.header import header_bytes
+from convtool.arrays.writing import Array, ArrayWriter, Texts
+from convtool.arrays.zip.writer import StoredZipWriter
 
 
-class NpzFile(StoredZip):
+class NpyWriter(ArrayWriter):
+    """A single array, in NumPy's own format."""
+
+    def _lay_out(self, texts: Mapping[str, Texts]) -> None:
+        (array,) = self._arrays.values()
+        head = _head(array)
+        self._starts[array.name] = len(head)
+        self._fill(head, len(head) + array.nbytes)
+
+
+class NpzWriter(StoredZipWriter):
     """An uncompressed ``.npz``; texts are arrays of Unicode strings."""
 
     def _entries(self, texts: Mapping[str, Texts]) -> Iterator[tuple[str, bytes, Array | None]]:
         for array in self._arrays.values():
-            yield f"{array.name}.npy", npy_head(array), array
+            yield f"{array.name}.npy", _head(array), array
         for name, text in texts.items():
             strings = np.array(text, dtype=np.str_)
-            yield f"{name}.npy", npy_head(Array(name, strings.dtype.str, strings.shape)) + strings.tobytes(), None
+            yield f"{name}.npy", _head(Array(name, strings.dtype.str, strings.shape)) + strings.tobytes(), None
+
+
+def _head(array: Array) -> bytes:
+    return header_bytes(array.little_endian.str, array.shape)

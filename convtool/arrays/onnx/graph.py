@@ -6,7 +6,7 @@ Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ _NODE, _INITIALIZER, _SPARSE_INITIALIZER = 1, 5, 15
 _INPUT, _OUTPUT, _NODE_NAME, _OP_TYPE, _ATTRIBUTE, _DOMAIN = 1, 2, 3, 4, 5, 7
 _ATTRIBUTE_NAME, _TENSOR, _STRINGS = 1, 5, 9
 _GRAPHS = (6, 11)
+_FIELD_BYTES = 256  # that a field kept takes
 _SINGLE: dict[int, Callable[[Walk, Field], object]] = {2: Walk.float32, 3: Walk.integer, 4: Walk.text}
 """What reads the attribute of each of these field numbers, a single value."""
 
@@ -59,7 +60,8 @@ class _Node:
     outputs: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     tensor: Field | None = None
-    has_graphs: bool = False
+    graphs: list[tuple[str, Field]] = field(default_factory=list)
+    """The bodies of a loop or branch, each with its attribute's name."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +162,9 @@ class Model:
                 self._walk.charge(len(scope.prefix) + len(name))
                 tensor.layer = node.op
                 tensor.config = {**node.settings, "input": number, "node": scope.prefix + name}
-        if node.has_graphs:
-            for attribute, graph in self._graphs(place):
-                self._walk.charge(len(scope.prefix) + len(name))
-                self._read_graph(graph, scope.inner(f"{name}/{attribute}"))
+        for attribute, graph in node.graphs:
+            self._walk.charge(len(scope.prefix) + len(name))
+            self._read_graph(graph, scope.inner(f"{name}/{attribute}"))
 
     def _node(self, place: Field) -> _Node:
         node, domain, walk = _Node(), "", self._walk
@@ -193,20 +194,9 @@ class Model:
             elif part.number == _TENSOR:
                 node.tensor = part
             elif part.number in _GRAPHS:
-                node.has_graphs = True
+                walk.charge(_FIELD_BYTES)
+                node.graphs.append((name, part))
             elif name in _SETTINGS and part.number == _STRINGS:
                 node.settings.setdefault(name, []).append(walk.text(part))
             elif name in _SETTINGS and part.number in _SINGLE:
                 node.settings[name] = _SINGLE[part.number](walk, part)
-
-    def _graphs(self, node: Field) -> Iterator[tuple[str, Field]]:
-        """The graphs among a node's attributes, each with the attribute's name."""
-        for attribute in self._walk.inside(node):
-            if attribute.number != _ATTRIBUTE:
-                continue
-            name = ""
-            for part in self._walk.inside(attribute):
-                if part.number == _ATTRIBUTE_NAME:
-                    name = self._walk.text(part)
-                elif part.number in _GRAPHS:
-                    yield name, part

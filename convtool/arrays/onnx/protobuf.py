@@ -82,7 +82,10 @@ class Walk:
         at = start - self._base
         if 0 <= at <= len(self._window) - (stop - start):
             return self._window[at : at + stop - start]
-        return read_exactly(self._descriptor, start, stop)
+        data = os.pread(self._descriptor, stop - start, start)
+        if len(data) < stop - start:
+            raise InputError("the file shrank while it was read")
+        return data
 
     def integer(self, field: Field) -> int:
         """The signed integer that `field` holds."""
@@ -163,19 +166,3 @@ class Walk:
 def _signed(value: int) -> int:
     """Negative integers are stored as their two's complement of 64 bits."""
     return value - (1 << 64) if value >> 63 else value
-
-
-def read_exactly(descriptor: int, start: int, stop: int) -> bytes:
-    """The bytes from `start` to `stop` of the file.
-
-    Raises:
-        InputError: it ends before.
-    """
-    parts = []
-    while start < stop:
-        part = os.pread(descriptor, stop - start, start)
-        if not part:
-            raise InputError(f"truncated: {stop - start} bytes are missing at its end")
-        parts.append(part)
-        start += len(part)
-    return b"".join(parts)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class OnnxFile(WeightFile):
+class OnnxReader(WeightFile):
     """The tensors of the ONNX model at `path`: its initializers, then the tensors of its ``Constant`` nodes.
 
     `TensorInfo.layer` is the operator of the first node that uses the tensor, seen through ``Identity`` and

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convtool.arrays.onnx.protobuf import Field, Walk, read_exactly
+from convtool.arrays.onnx.protobuf import Field, Walk
 from convtool.arrays.onnx.tensors import DOUBLE_DATA, FLOAT_DATA, DataType, StoredTensor
-from convtool.arrays.raw import as_numbers, piece_length, stored_type
+from convtool.arrays.raw import RawFile, Stretch, as_numbers, piece_length, stored_type
 from convtool.errors import InputError
 
 _TYPED_BYTES = 64 << 10
@@ -33,41 +32,52 @@ def numbers(tensor: StoredTensor, model: int, folder: str) -> Iterator[NDArray[A
         InputError: the numbers are not there, or not as many as the shape takes.
     """
     dtype, bits = tensor.number_type, tensor.number_type.bits
+    stream: Stretch | _Typed
     if tensor.is_external:
-        blocks = _external(tensor, folder, _block_bytes(dtype, bits))
+        stream = _external(tensor, folder)
     elif tensor.raw is not None:
-        blocks = _spans(model, *tensor.raw, _block_bytes(dtype, bits))
+        stream = Stretch(lambda start, count: os.pread(model, count, start), tensor.raw[0])
     else:
+        stream = _Typed(tensor, model)
         bits = 8 if bits == 6 else bits  # these are not packed here
-        blocks = _blocks(_typed(tensor, model), _block_bytes(dtype, bits), -(-tensor.count * bits // 8))
-    left = tensor.count
-    for block in blocks:
-        values = as_numbers(_unpacked(block, dtype, bits), dtype.name)[:left]  # the last byte may be padded
-        left -= len(values)
-        yield values
+    length = piece_length(dtype.name)
+    for first in range(0, tensor.count or 1, length):
+        count = min(length, tensor.count - first)
+        data = stream.read(-(-count * bits // 8))
+        yield as_numbers(_unpacked(data, dtype, bits)[:count], dtype.name)  # the last byte may be padded
+    if isinstance(stream, _Typed):
+        stream.finish()
 
 
-def _block_bytes(dtype: DataType, bits: int) -> int:
-    """The bytes of numbers of `bits` bits that make the largest piece."""
-    return piece_length(dtype.name) * bits // 8
-
-
-def _spans(descriptor: int, start: int, stop: int, size: int) -> Iterator[bytes]:
-    for begin in range(start, max(stop, start + 1), size):  # nothing is one empty block
-        yield read_exactly(descriptor, begin, min(begin + size, stop))
-
-
-def _typed(tensor: StoredTensor, model: int) -> Iterator[bytes]:
-    """The numbers of the typed field as raw bytes would have them.
+class _Typed:
+    """The numbers of a typed field as raw bytes would have them.
 
     An integer has the bits of one number, or of as many of 2 or 4 bits as a byte holds.
     """
-    dtype = tensor.number_type
-    content = _content(tensor.place, dtype.field, model)
-    if dtype.field in (FLOAT_DATA, DOUBLE_DATA):
-        return content
-    unsigned = f"<u{max(1, dtype.bits // 8)}"
-    return (integers.astype(unsigned).tobytes() for integers in _varints(content))
+
+    def __init__(self, tensor: StoredTensor, model: int) -> None:
+        dtype = tensor.number_type
+        self._bytes = _content(tensor.place, dtype.field, model)
+        if dtype.field not in (FLOAT_DATA, DOUBLE_DATA):
+            unsigned = f"<u{max(1, dtype.bits // 8)}"
+            self._bytes = (integers.astype(unsigned).tobytes() for integers in _varints(self._bytes))
+        self._rest = bytearray()
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        while len(self._rest) < count:
+            more = next(self._bytes, None)
+            if more is None:
+                raise InputError(f"{count - len(self._rest)} bytes of the tensor's numbers are missing")
+            self._rest += more
+        data = bytes(self._rest[:count])
+        del self._rest[:count]
+        return data
+
+    def finish(self) -> None:
+        """Refuse more numbers."""
+        if self._rest or any(self._bytes):
+            raise InputError("the tensor holds more numbers than its shape takes")
 
 
 def _content(place: Field, field: int, model: int) -> Iterator[bytes]:
@@ -84,32 +94,20 @@ def _content(place: Field, field: int, model: int) -> Iterator[bytes]:
     yield bytes(held)
 
 
-def _external(tensor: StoredTensor, folder: str, size: int) -> Iterator[bytes]:
+def _external(tensor: StoredTensor, folder: str) -> Stretch:
+    """The bytes in a file in `folder` or below, whatever links lead there."""
     name, start, stop = tensor.location, tensor.offset, tensor.offset + tensor.nbytes
-    descriptor = _open_beside(name, folder)
-    try:
-        there = os.fstat(descriptor).st_size
-        if stop > there:
-            raise InputError(f"external: {name!r} has {there} bytes; the tensor's are from {start} to {stop}")
-        yield from _spans(descriptor, start, stop, size)
-    finally:
-        os.close(descriptor)
-
-
-def _open_beside(name: str, folder: str) -> int:
-    """The descriptor of the file `name` in `folder` or below, whatever links lead there."""
     root = os.path.realpath(folder)
     path = os.path.realpath(os.path.join(root, name))
     if os.path.commonpath([root, path]) != root:
         raise InputError(f"external: {name!r} is a link out of the model's folder, which is not followed")
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError as error:
-        raise InputError(f"external: {name!r} can't be read: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise InputError(f"external: {name!r} is no regular file")
-    return descriptor
+        file = RawFile(path, os.O_NOFOLLOW)
+    except InputError as error:
+        raise InputError(f"external: {name!r}: {error}") from error
+    if stop > file.size:
+        raise InputError(f"external: {name!r} has {file.size} bytes; the tensor's are from {start} to {stop}")
+    return Stretch(file.read, start)
 
 
 def _varints(chunks: Iterator[bytes]) -> Iterator[NDArray[np.uint64]]:
@@ -138,24 +136,6 @@ def _joined(data: NDArray[np.uint8], ends: NDArray[np.intp]) -> NDArray[np.uint6
         there = lengths > index
         values[there] |= (data[starts[there] + index] & 0x7F).astype(np.uint64) << np.uint64(7 * index)
     return values
-
-
-def _blocks(stored: Iterator[bytes], size: int, total: int) -> Iterator[bytes]:
-    """The bytes cut into blocks of `size`; together they must be `total`."""
-    rest, left = bytearray(), total
-    for chunk in stored:
-        left -= len(chunk)
-        if left < 0:
-            break
-        rest += chunk
-        while len(rest) >= size:
-            yield bytes(rest[:size])
-            del rest[:size]
-    if left:
-        held = "more" if left < 0 else total - left
-        raise InputError(f"the tensor holds {held} bytes of numbers; its shape takes {total}")
-    if rest or not total:
-        yield bytes(rest)
 
 
 def _unpacked(block: bytes, dtype: DataType, bits: int) -> NDArray[Any]:

@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import TensorInfo, some
-from convtool.arrays.raw import RawFile, SharedFile, checked_count
+from convtool.arrays.description import TensorInfo, WeightFile, some
+from convtool.arrays.raw import RawFile, checked_count
+from convtool.arrays.safetensors.dtypes import DTYPES
 from convtool.errors import InputError
-from convtool.files.json import read_json
+from convtool.files.json import distinct, read_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,34 +21,9 @@ _HEADER_LIMIT = 12 << 20
 """Bytes of header that are read: a hundred thousand tensors. The format allows 100 MB, which would take gigabytes."""
 
 _TENSORS_LIMIT = 1 << 17
-_DTYPES = {
-    "F64": ("float64", 64),
-    "F32": ("float32", 32),
-    "F16": ("float16", 16),
-    "BF16": ("bfloat16", 16),
-    "I64": ("int64", 64),
-    "I32": ("int32", 32),
-    "I16": ("int16", 16),
-    "I8": ("int8", 8),
-    "U64": ("uint64", 64),
-    "U32": ("uint32", 32),
-    "U16": ("uint16", 16),
-    "U8": ("uint8", 8),
-    "BOOL": ("bool", 8),
-    "C64": ("complex64", 64),
-    "F8_E5M2": ("float8_e5m2", 8),
-    "F8_E4M3": ("float8_e4m3fn", 8),
-    "F8_E5M2FNUZ": ("float8_e5m2fnuz", 8),
-    "F8_E4M3FNUZ": ("float8_e4m3fnuz", 8),
-    "F8_E8M0": ("float8_e8m0fnu", 8),
-    "F6_E2M3": ("float6_e2m3fn", 6),
-    "F6_E3M2": ("float6_e3m2fn", 6),
-    "F4": ("float4_e2m1fn", 4),
-}
-"""NumPy's, torch's or ml_dtypes' name, and bits."""
 
 
-class SafetensorsFile(SharedFile):
+class SafetensorsReader(WeightFile):
     """The safetensors file at `path`, in the order of its header.
 
     It is held to what the reference implementation demands, but for a header of no more than 12 MiB and 131072
@@ -56,6 +32,8 @@ class SafetensorsFile(SharedFile):
     Raises:
         InputError: it can't be read, or breaks the format.
     """
+
+    threadsafe = True
 
     def __init__(self, path: str) -> None:
         self.format, self.layout, self.notes = "safetensors", "", []
@@ -82,7 +60,7 @@ class SafetensorsFile(SharedFile):
         return self._data + self._spans[tensor.name][0]
 
 
-class ShardedSafetensors(SharedFile):
+class ShardedSafetensorsReader(WeightFile):
     """A model in several safetensors files beside the index at `path`, in the index's order.
 
     A tensor that its shard lacks is listed with a flag, in shape ``(0,)``.
@@ -91,6 +69,8 @@ class ShardedSafetensors(SharedFile):
         InputError: the index can't be read, or maps something else than names of tensors to names of files.
         OSError: the index can't be opened.
     """
+
+    threadsafe = True
 
     def __init__(self, path: str) -> None:
         self.format, self.layout = "safetensors", ""
@@ -104,7 +84,7 @@ class ShardedSafetensors(SharedFile):
         there = {
             (name, shard): tensor
             for shard, file in self._shards.items()
-            if isinstance(file, SafetensorsFile)
+            if isinstance(file, SafetensorsReader)
             for name, tensor in file.named.items()
         }
         self.tensors = tuple(there.pop(home) if home in there else self._missing(*home) for home in weights.items())
@@ -123,19 +103,19 @@ class ShardedSafetensors(SharedFile):
     def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
         yield from self._home(tensor).shares(tensor)
 
-    def _home(self, tensor: TensorInfo) -> SafetensorsFile:
+    def _home(self, tensor: TensorInfo) -> SafetensorsReader:
         file = self._shards[self._homes[tensor.name]]
         if isinstance(file, InputError) or tensor.name not in file.named:
             raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
         return file
 
 
-def _shard(name: str, folder: str) -> SafetensorsFile | InputError:
+def _shard(name: str, folder: str) -> SafetensorsReader | InputError:
     """The file `name` in `folder`, or why there is none that can be read."""
     if os.path.basename(name) != name or name in ("", ".", ".."):
         return InputError("it lies outside of the index's folder; not read")
     try:
-        return SafetensorsFile(os.path.join(folder, name))
+        return SafetensorsReader(os.path.join(folder, name))
     except InputError as error:
         return error
 
@@ -159,19 +139,10 @@ def _parsed(text: bytes) -> dict[str, Any]:
     if text.count(b"{") + text.count(b"[") > 3 * _TENSORS_LIMIT:  # each would take far more memory than text
         raise InputError(f"the safetensors header has more entries than {_TENSORS_LIMIT} tensors need, the limit")
     try:
-        header: dict[str, Any] = json.loads(text.decode(), object_pairs_hook=_distinct)
+        header: dict[str, Any] = json.loads(text.decode(), object_pairs_hook=distinct)
     except (ValueError, RecursionError) as error:
         raise InputError("the safetensors header is no JSON") from error
     return header
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise InputError(f"the safetensors header names {key!r:.200} twice")
-        found[key] = value
-    return found
 
 
 def _metadata(found: Any) -> Mapping[str, str]:
@@ -193,7 +164,7 @@ def _span(name: str, entry: Any) -> tuple[int, int]:
         count = checked_count(shape)
     except InputError as error:
         raise InputError(f"tensor {name!r:.200}: {error}") from error
-    bits = _DTYPES.get(code, ("", 0))[1]
+    bits = DTYPES.get(code, ("", 0))[1]
     if not 0 <= begin <= end or (bits and count * bits != 8 * (end - begin)):
         raise InputError(
             f"tensor {name!r:.200} declares {count} numbers of type {code!r:.40} in bytes {begin} to {end}; "
@@ -215,6 +186,6 @@ def _check_cover(spans: Mapping[str, tuple[int, int]], size: int) -> None:
 
 def _described(name: str, entry: Mapping[str, Any], span: tuple[int, int]) -> TensorInfo:
     code = entry["dtype"]
-    dtype, bits = _DTYPES.get(code, (code, 0))
+    dtype, bits = DTYPES.get(code, (code, 0))
     flag = "" if bits >= 8 else f"{bits} bits a number; its values are not read" if bits else "its dtype is unknown"
     return TensorInfo(name, tuple(entry["shape"]), dtype, span[1] - span[0], flag=flag, readable=not flag)

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from convtool.arrays.writer import ArrayFile, Texts
+from convtool.arrays.safetensors.dtypes import CODES
+from convtool.arrays.writing import ArrayWriter, Texts
 
-_DTYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "bool": "BOOL"}
 
-
-class SafetensorsFile(ArrayFile):
+class SafetensorsWriter(ArrayWriter):
     """A ``.safetensors`` file; a text is an entry of its metadata, a list of them as JSON."""
 
     def _lay_out(self, texts: Mapping[str, Texts]) -> None:
@@ -27,7 +26,7 @@ class SafetensorsFile(ArrayFile):
             self._starts[array.name] = end
             end += array.nbytes
             header[array.name] = {
-                "dtype": _DTYPES[array.dtype],
+                "dtype": CODES[array.dtype],
                 "shape": array.shape,
                 "data_offsets": [self._starts[array.name], end],
             }

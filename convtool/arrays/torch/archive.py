@@ -7,18 +7,18 @@ versions. TorchScript archives have the same, their program in ``code``, and its
 
 from __future__ import annotations
 
-import functools
 import io
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from convtool.arrays.description import some
+from convtool.arrays.raw import Stream
 from convtool.arrays.torch.notes import of_names
 from convtool.arrays.torch.pickle_values import Pairs
 from convtool.arrays.torch.pickles import load
 from convtool.arrays.torch.tree import Tree, look
-from convtool.arrays.torch.values import Stream, TorchFile
+from convtool.arrays.torch.values import TorchReader
 from convtool.arrays.torch.views import Storage, storage, storages
 from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError
@@ -31,7 +31,7 @@ _KNOWN = ("data.pkl", "version", "byteorder", ".format_version", ".storage_align
 _PROGRAM = ("constants.pkl", "constants/", "code/", "extra/")
 
 
-class TorchZip(TorchFile):
+class TorchZipReader(TorchReader):
     """The checkpoint, or TorchScript archive, at `path`.
 
     Raises:
@@ -49,11 +49,12 @@ class TorchZip(TorchFile):
             raise
 
     def _read(self) -> None:
-        for member in self._archive.members:
-            if member.outside:
-                raise InputError(f"member {member.name!r} leads out of the archive")
+        if outside := [member.name for member in self._archive.members if member.outside]:
+            raise InputError(f"member {outside[0]!r} leads out of the archive")
         pickled = self._pickled()
-        self._folder = pickled[0].removesuffix("data.pkl")
+        folder = pickled[0].removesuffix("data.pkl")
+        inside = (member for member in self._archive.members if member.name.startswith(folder))
+        self._members = {member.name.removeprefix(folder): member for member in inside}
         self._order = self._byte_order()
         self._used: set[str] = set()
         tree, names = self._look(self._members["data.pkl"], "data")
@@ -72,12 +73,6 @@ class TorchZip(TorchFile):
             raise InputError("there is no data.pkl in the archive; expected a torch checkpoint")
         first = names[0].partition("/")[0] + "/data.pkl"
         return sorted(pickled, key=lambda name: name != first)
-
-    @functools.cached_property
-    def _members(self) -> dict[str, Member]:
-        """What is in the checkpoint's folder, by the names there."""
-        inside = (member for member in self._archive.members if member.name.startswith(self._folder))
-        return {member.name.removeprefix(self._folder): member for member in inside}
 
     def _byte_order(self) -> str:
         if "byteorder" not in self._members:
@@ -103,16 +98,15 @@ class TorchZip(TorchFile):
         if "constants.pkl" in self._members:
             yield "it is a TorchScript archive; its program was not run"
         if len(pickled) > 1:
-            yield f"it has several data.pkl: {some(iter(pickled))}; the tensors are those of the first"
-        if self._archive.duplicates:
-            yield f"it has several members called {some(iter(self._archive.duplicates))}; the last of each is read"
+            yield f"it has several data.pkl: {some(pickled)}; the tensors are those of the first"
+        yield from self._archive.notes
         unknown = [
             name
             for name in self._members
             if name not in _KNOWN and name not in self._used and not name.startswith(_PROGRAM)
         ]
         if unknown:
-            yield f"no tensor uses {some(iter(unknown))}"
+            yield f"no tensor uses {some(unknown)}"
 
     def _storage_size(self, storage: Storage) -> int:
         member = self._members.get(storage.key)

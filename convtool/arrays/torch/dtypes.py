@@ -1,14 +1,6 @@
-"""torch's number types: how many bytes each takes in a file, and what those bytes stand for."""
+"""torch's number types: how many bytes each takes in a file, and what pickles call it."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-from convtool.arrays.narrow import NARROW
-from convtool.arrays.raw import as_numbers, stored_type
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _READ = {
     **dict.fromkeys(("bool", "int8", "uint8"), 1),
@@ -49,29 +41,10 @@ STORAGES = {
 }
 """The classes by which torch's pickles name the type of a storage."""
 
+STORAGE_OF = {dtype: name for name, dtype in reversed(STORAGES.items())}
+"""The first of those of each type."""
+
 
 def is_read(dtype: str) -> bool:
-    """Whether `numbers` knows the type."""
+    """Whether values of the type are read."""
     return dtype in _READ
-
-
-def value_bytes(dtype: str) -> int:
-    """What each number takes that `numbers` gives."""
-    if dtype == "complex32":
-        return 8
-    return 4 if dtype in NARROW else ITEM_BYTES[dtype]
-
-
-def numbers(stored: NDArray[Any], dtype: str, *, order: str) -> NDArray[Any]:
-    """The numbers of type `dtype` that the bytes `stored`, whole items in one row, stand for.
-
-    They are in native byte order. Types that NumPy lacks come in the next that holds all of their values:
-    ``complex32`` as complex64, ``bfloat16`` and the 8-bit floats as float32. Booleans are true where a byte is not 0.
-
-    >>> import numpy as np
-    >>> numbers(np.array([0x40, 0x49], np.uint8), "bfloat16", order=">").tolist()
-    [3.140625]
-    """
-    part = "float16" if dtype == "complex32" else dtype
-    values = as_numbers(stored.view(stored_type(part, order)), part)
-    return values.astype("f4").view("c8") if dtype == "complex32" else values

@@ -11,13 +11,13 @@ import os
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from convtool.arrays.raw import RawFile
+from convtool.arrays.raw import RawFile, Stream, Stretch
 from convtool.arrays.torch.dtypes import ITEM_BYTES
 from convtool.arrays.torch.notes import of_names
 from convtool.arrays.torch.pickle_values import Blob, Call, Global
 from convtool.arrays.torch.pickles import OPCODES_LIMIT, Unpickled, load
 from convtool.arrays.torch.tree import TENSORS_LIMIT, look
-from convtool.arrays.torch.values import Stream, TorchFile
+from convtool.arrays.torch.values import TorchReader
 from convtool.arrays.torch.views import Malformed, Storage, storage, storages
 from convtool.errors import InputError
 
@@ -30,7 +30,7 @@ _KEYS_OPCODES = 4 * TENSORS_LIMIT
 _FROM_BYTES = "torch.storage._load_from_bytes"
 
 
-class TorchLegacy(TorchFile):
+class TorchLegacyReader(TorchReader):
     """The checkpoint, or plain pickle, at `path`.
 
     Raises:
@@ -83,10 +83,10 @@ class TorchLegacy(TorchFile):
         return ""
 
     def _open(self, storage: Storage) -> Stream:
-        return _Stretch(self._raw, self._regions[storage.key][0])
+        return Stretch(self._raw.read, self._regions[storage.key][0])
 
 
-class TorchTar(TorchLegacy):
+class TorchTarReader(TorchLegacyReader):
     """The archive of torch's first releases, which is not read: only torch itself could, by running what is in it.
 
     Raises:
@@ -98,23 +98,6 @@ class TorchTar(TorchLegacy):
             "it is a tar archive, in which the first releases of torch wrote checkpoints; that format is not read: "
             "load it with torch and save it anew"
         )
-
-
-class _Stretch:
-    """The bytes of a file from `start` on."""
-
-    def __init__(self, raw: RawFile, start: int) -> None:
-        self._raw, self._at = raw, start
-
-    def read(self, count: int) -> bytes:
-        data = self._raw.read(self._at, count)
-        if len(data) < count:
-            raise InputError("the file shrank while it was read")
-        self._at += count
-        return data
-
-    def skip(self, count: int) -> None:
-        self._at += count
 
 
 def _is(value: Any, number: int) -> bool:

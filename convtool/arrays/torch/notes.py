@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from convtool.arrays.description import some
@@ -12,7 +12,6 @@ from convtool.arrays.torch.tree import Path, Tree
 from convtool.arrays.torch.views import View
 
 _SHOWN = 16
-_NAME_LENGTH = 200
 _MODULES = ("torch.nn.modules.", "__torch__.")
 _STANDARD = sys.stdlib_module_names | {"__builtin__", "commands"}
 
@@ -27,14 +26,14 @@ def of_names(names: Mapping[str, bool]) -> Iterator[str]:
     called = [name for name in foreign if names[name] and not is_known(name)]
     modules = [name for name in called if name.startswith(_MODULES)]
     others = [name for name in called if not name.startswith(_MODULES)]
-    yield from (f"it wants to call {_short(name)!r}; it was not called" for name in others[:_SHOWN])
+    yield from (f"it wants to call {name!r:.200}; it was not called" for name in others[:_SHOWN])
     if len(others) > _SHOWN:
         yield f"it wants to call {len(others) - _SHOWN} more names; they were not called"
     if modules:
-        yield f"it is a pickled module and wants to make {_some(modules)}; none was made"
+        yield f"it is a pickled module and wants to make {some(modules)}; none was made"
     named = [name for name in foreign if not names[name] and not is_known(name)]
     if named:
-        yield f"it wants to import {_some(named)}; nothing was imported"
+        yield f"it wants to import {some(named)}; nothing was imported"
 
 
 def of_tree(tree: Tree, *, entries_shown: int) -> Iterator[str]:
@@ -65,17 +64,9 @@ def of_overlaps(views: Mapping[str, View]) -> Iterator[str]:
             if end > reach:
                 reach, last = end, name
     if across:
-        crossing = _some(name for name in views if name in across)
+        crossing = some(name for name in views if name in across)
         yield f"{crossing} lie across each other in a storage and may share numbers"
 
 
-def _some(names: Iterable[str]) -> str:
-    return some(map(_short, names))
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_LENGTH else f"{name[:_NAME_LENGTH]}..."
-
-
 def _spelled(path: Path) -> str:
-    return repr(_short(".".join(path)))
+    return f"{'.'.join(path)!r:.200}"

@@ -5,6 +5,10 @@ dangerous is that it imports what it names and calls what it imported. Here a na
 `Call`, and both stay that; containers and numbers are themselves, but for dicts, which become `Pairs`: their keys are
 the file's, and hashing or comparing those can take for ever or overflow the stack.
 
+The standard library's unpickler, with its calls overridden, would still hash those keys, take frames and long bytes
+into memory whole, and have no end of either: here the opcodes and the bytes that values take are counted, and what is
+long stays in the file.
+
 A stream may refer to itself and nest without end: walk what it builds without recursion, each container once.
 """
 
@@ -12,7 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from convtool.arrays.torch.pickle_literals import LITERALS, Stream
 from convtool.arrays.torch.pickle_values import Call, Global, Pairs, Persistent
@@ -48,15 +52,14 @@ PLAIN = frozenset(
 """Containers that pickles make by a call; they are given as `Pairs` or lists."""
 
 
-class Unpickled:
+class Unpickled(NamedTuple):
     """What a stream would build, and what it would do."""
 
-    def __init__(self, value: Any, names: dict[str, bool], persistent: list[Any]) -> None:
-        self.value = value
-        self.names = names
-        """What it would import, in order, but for `PLAIN`; and whether it would call or change that."""
-        self.persistent = persistent
-        """The identity of each `Persistent`, in order, once where several share it."""
+    value: Any
+    names: dict[str, bool]
+    """What it would import, in order, but for `PLAIN`; and whether it would call or change that."""
+    persistent: list[Any]
+    """The identity of each `Persistent`, in order, once where several share it."""
 
 
 def load(file: BinaryIO, *, end: int, opcodes: int = OPCODES_LIMIT) -> Unpickled:
@@ -83,9 +86,9 @@ class _Machine:
         self.stream = stream
         self.names: dict[str, bool] = {}
         self.persistent: dict[int, Any] = {}
-        self._stack: list[Any] = []
+        self.stack: list[Any] = []
         self._below: list[list[Any]] = []
-        self._memo: dict[int, Any] = {}
+        self.memo: dict[int, Any] = {}
         self._room = _ROOM
 
     def run(self, opcodes: int) -> Any:
@@ -103,7 +106,7 @@ class _Machine:
 
     def push(self, value: Any) -> None:
         self._spend(8 + sys.getsizeof(value))
-        self._stack.append(value)
+        self.stack.append(value)
 
     def _spend(self, size: int) -> None:
         self._room -= size
@@ -111,61 +114,47 @@ class _Machine:
             raise InputError(f"the pickle stream builds more than {_ROOM} bytes beside its tensors, the limit")
 
     def pop(self) -> Any:
-        return self._stack.pop()
-
-    def repeat(self) -> None:
-        self.push(self._stack[-1])
+        return self.stack.pop()
 
     def mark(self) -> None:
         self._spend(64)
-        self._below.append(self._stack)
-        self._stack = []
+        self._below.append(self.stack)
+        self.stack = []
 
     def since_mark(self) -> list[Any]:
-        items, self._stack = self._stack, self._below.pop()
+        items, self.stack = self.stack, self._below.pop()
         return items
 
     def drop(self) -> None:
         """Take away the top of the stack, or the mark there."""
-        if self._stack:
-            self._stack.pop()
+        if self.stack:
+            self.stack.pop()
         else:
             self.since_mark()
 
     def last(self, count: int) -> list[Any]:
-        if len(self._stack) < count:
+        if len(self.stack) < count:
             raise IndexError
-        items = self._stack[-count:]
-        del self._stack[-count:]
+        items = self.stack[-count:]
+        del self.stack[-count:]
         return items
 
     def get(self, index: int) -> None:
         self._spend(8)
-        self._stack.append(self._memo[index])
+        self.stack.append(self.memo[index])
 
     def put(self, index: int) -> None:
         self._spend(_MEMO_ENTRY)
-        self._memo[index] = self._stack[-1]
+        self.memo[index] = self.stack[-1]
 
-    def memoize(self) -> None:
-        self.put(len(self._memo))
-
-    def add(self, items: list[Any]) -> None:
-        """Put `items` into the list, or the object, on the stack."""
-        self._put_into(self._stack[-1], items)
-
-    def set(self, items: list[Any]) -> None:
-        """Put `items`, keys and values by turns, into the dict, or the object, on the stack."""
-        self._put_into(self._stack[-1], self._pairs(items))
-
-    def build(self) -> None:
+    def build(self, state: Any) -> None:
         """Give an object its state. A dict may have one too (torch keeps versions there), which is left out."""
-        target, state = self.last(2)
-        self._stack.append(target)
-        if not isinstance(target, list):
-            self._put_into(target, state)
+        if not isinstance(self.stack[-1], list):
+            self.add(state)
 
-    def _put_into(self, target: Any, part: Any) -> None:
+    def add(self, part: Any) -> None:
+        """Put `part` into the container, or the object, on the stack."""
+        target = self.stack[-1]
         if isinstance(target, list):
             if type(target) is not type(part):
                 raise TypeError
@@ -177,12 +166,9 @@ class _Machine:
         else:
             self._use(target)
 
-    def _pairs(self, items: list[Any]) -> Pairs:
+    def pairs(self, items: list[Any]) -> Pairs:
         self._spend(_PAIR * len(items) // 2)
         return Pairs(zip(items[::2], items[1::2], strict=True))
-
-    def dictionary(self) -> None:
-        self.push(self._pairs(self.since_mark()))
 
     def name(self, module: Any, name: Any) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):
@@ -219,18 +205,11 @@ class _Machine:
 
     def instance(self) -> None:
         """Protocol 0: the class is named in the stream, its arguments are on the stack."""
-        arguments = tuple(self.since_mark())
         self.name(*self.names_ahead())
-        self.call(self.pop(), arguments)
+        self.make(self.pop(), *self.since_mark())
 
-    def make(self) -> None:
-        """The class is on the stack, below its arguments."""
-        function, *arguments = self.since_mark()
-        self.call(function, tuple(arguments))
-
-    def make_with_names(self) -> None:
-        function, arguments, named = self.last(3)
-        self.call(function, (arguments, named))
+    def make(self, function: Any, *arguments: Any) -> None:
+        self.call(function, arguments)
 
     def names_ahead(self) -> tuple[str, str]:
         return self.stream.line().decode(), self.stream.line().decode()
@@ -254,27 +233,27 @@ _OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     b"(": _Machine.mark,
     b"0": _Machine.drop,
     b"1": _Machine.since_mark,
-    b"2": _Machine.repeat,
+    b"2": lambda machine: machine.push(machine.stack[-1]),
     b"t": lambda machine: machine.push(tuple(machine.since_mark())),
     b"\x85": lambda machine: machine.push(tuple(machine.last(1))),
     b"\x86": lambda machine: machine.push(tuple(machine.last(2))),
     b"\x87": lambda machine: machine.push(tuple(machine.last(3))),
     b"l": lambda machine: machine.push(machine.since_mark()),
     b"\x91": lambda machine: machine.push(machine.since_mark()),  # a frozen set
-    b"d": _Machine.dictionary,
+    b"d": lambda machine: machine.push(machine.pairs(machine.since_mark())),
     b"a": lambda machine: machine.add(machine.last(1)),
     b"e": lambda machine: machine.add(machine.since_mark()),
     b"\x90": lambda machine: machine.add(machine.since_mark()),
-    b"s": lambda machine: machine.set(machine.last(2)),
-    b"u": lambda machine: machine.set(machine.since_mark()),
-    b"b": _Machine.build,
+    b"s": lambda machine: machine.add(machine.pairs(machine.last(2))),
+    b"u": lambda machine: machine.add(machine.pairs(machine.since_mark())),
+    b"b": lambda machine: machine.build(machine.pop()),
     b"c": lambda machine: machine.name(*machine.names_ahead()),
     b"\x93": lambda machine: machine.name(*machine.last(2)),
     b"R": lambda machine: machine.call(*machine.last(2)),
     b"\x81": lambda machine: machine.call(*machine.last(2)),
-    b"\x92": _Machine.make_with_names,
+    b"\x92": lambda machine: machine.make(*machine.last(3)),
     b"i": _Machine.instance,
-    b"o": _Machine.make,
+    b"o": lambda machine: machine.make(*machine.since_mark()),
     b"\x82": lambda machine: machine.name("copyreg.extension", str(machine.stream.whole(1))),
     b"\x83": lambda machine: machine.name("copyreg.extension", str(machine.stream.whole(2))),
     b"\x84": lambda machine: machine.name("copyreg.extension", str(machine.stream.whole(4))),
@@ -286,6 +265,6 @@ _OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     b"p": lambda machine: machine.put(int(machine.stream.line())),
     b"q": lambda machine: machine.put(machine.stream.whole(1)),
     b"r": lambda machine: machine.put(machine.stream.whole(4)),
-    b"\x94": _Machine.memoize,
+    b"\x94": lambda machine: machine.put(len(machine.memo)),
 }
 """The opcodes that work on the stack."""

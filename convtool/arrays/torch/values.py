@@ -6,13 +6,14 @@ to call: not even ``weights_only=True`` runs here.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, TensorInfo
-from convtool.arrays.raw import SharedFile
-from convtool.arrays.torch.dtypes import ITEM_BYTES, numbers, value_bytes
+from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, TensorInfo, WeightFile
+from convtool.arrays.raw import Stream, as_numbers, numbers_in, piece_length, stored_type
+from convtool.arrays.torch.dtypes import ITEM_BYTES
 from convtool.arrays.torch.names import unwrap
 from convtool.arrays.torch.notes import of_overlaps, of_tree
 from convtool.arrays.torch.tree import Found, Tree
@@ -25,21 +26,12 @@ if TYPE_CHECKING:
 _ENTRIES_SHOWN = 32
 
 
-class Stream(Protocol):
-    """The bytes of a storage."""
-
-    def read(self, count: int) -> bytes:
-        """The next `count` bytes; raises InputError where they are damaged or missing."""
-
-    def skip(self, count: int) -> None:
-        """Leave out the next `count` bytes."""
-
-
-class TorchFile(SharedFile):
+class TorchReader(WeightFile):
     """A checkpoint, whose container knows where the storages are."""
 
     format = "torch"
     layout = "torch"
+    threadsafe = True
     _order = "<"
     """Byte order of the numbers, as NumPy writes it."""
 
@@ -113,29 +105,17 @@ class TorchFile(SharedFile):
             raise InputError(f"tensor {tensor.name!r} can't be read: {tensor.flag}")
         stream = self._open(view.storage)
         stream.skip(view.stretch[0])
-        for stored in (_in_order if view.in_order else _gathered)(stream, view):
-            values = numbers(stored, view.dtype, order=self._order)
-            values = values.conj() if view.conjugate else values
-            yield -values if view.negative else values
-
-    def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
-        yield self.pieces(tensor)  # one stream a tensor: in another order no checksum could be told
-
-
-def _in_order(stream: Stream, view: View) -> Iterator[NDArray[Any]]:
-    """The bytes of a tensor that lies in C order, in pieces."""
-    import numpy as np
-
-    piece, left = PIECE_BYTES // value_bytes(view.dtype) * ITEM_BYTES[view.dtype], view.nbytes
-    while True:
-        yield np.frombuffer(stream.read(min(piece, left)), np.uint8)
-        left -= piece
-        if left <= 0:
-            return
+        if view.in_order:
+            pieces = numbers_in(stream, view.dtype, count=math.prod(view.shape), order=self._order)
+        else:
+            pieces = _out_of_order(stream, view, self._order)
+        for values in pieces:
+            turned = values.conj() if view.conjugate else values
+            yield -turned if view.negative else turned
 
 
-def _gathered(stream: Stream, view: View) -> Iterator[NDArray[Any]]:
-    """The bytes of a tensor that lies in any other way, in C order and in pieces."""
+def _out_of_order(stream: Stream, view: View, order: str) -> Iterator[NDArray[Any]]:
+    """The values in C order of a tensor that does not lie so."""
     import numpy as np
 
     item = ITEM_BYTES[view.dtype]
@@ -146,6 +126,6 @@ def _gathered(stream: Stream, view: View) -> Iterator[NDArray[Any]]:
     axes = [(size, stride * item) for size, stride in zip(view.shape, view.strides, strict=True) if size != 1]
     shape, strides = zip(*axes, strict=True)
     items = np.lib.stride_tricks.as_strided(stored.view(f"V{item}"), shape, strides, writeable=False).flat
-    step = PIECE_BYTES // value_bytes(view.dtype)
+    step = piece_length(view.dtype)
     for first in range(0, len(items), step):
-        yield items[first : first + step].view(np.uint8)
+        yield as_numbers(np.frombuffer(items[first : first + step], stored_type(view.dtype, order)), view.dtype)

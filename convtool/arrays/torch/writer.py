@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from convtool.arrays.writer import Array, Texts
-from convtool.arrays.zip.writer import StoredZip
+from convtool.arrays.torch.dtypes import STORAGE_OF
+from convtool.arrays.writing import Array, Texts
+from convtool.arrays.zip.writer import StoredZipWriter
 
-_STORAGES = {"float32": "FloatStorage", "float64": "DoubleStorage", "int64": "LongStorage", "bool": "BoolStorage"}
 
-
-class TorchFile(StoredZip):
+class TorchWriter(StoredZipWriter):
     """A ``.pt`` file of a dict: tensors, strings and lists of strings under their names."""
 
     def _entries(self, texts: Mapping[str, Texts]) -> Iterator[tuple[str, bytes, Array | None]]:
@@ -33,7 +32,7 @@ class TorchFile(StoredZip):
 def _tensor(array: Array, key: str) -> bytes:
     """``_rebuild_tensor_v2(storage, offset, shape, stride, requires_grad, hooks)`` with a storage by its key."""
     strides = [math.prod(array.shape[axis + 1 :]) for axis in range(len(array.shape))]
-    storage = b"(" + _pickled("storage") + _global("torch", _STORAGES[array.dtype])
+    storage = b"(" + _pickled("storage") + _global("torch", STORAGE_OF[array.dtype])
     storage += _pickled(key) + _pickled("cpu") + _integer(math.prod(array.shape)) + b"tQ"
     hooks = _global("collections", "OrderedDict") + b")R"
     arguments = storage + _integer(0) + _integers(array.shape) + _integers(strides) + b"\x89" + hooks

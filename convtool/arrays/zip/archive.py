@@ -21,7 +21,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT
+from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, some
 from convtool.errors import InputError
 
 MEMBERS_LIMIT = 1 << 16
@@ -71,8 +71,8 @@ class Archive:
 
     members: tuple[Member, ...]
     """In the directory's order, without folders."""
-    duplicates: tuple[str, ...]
-    """The names that several members have; the last of these is the one in `members`."""
+    notes: list[str]
+    """What there is to say of their names, in a line each."""
 
     def __init__(self, path: str) -> None:
         self._file = _Bounded(path)
@@ -81,10 +81,15 @@ class Archive:
         except BaseException:
             self._file.close()
             raise
-        counts = Counter(entry.filename for entry in entries)
-        self.duplicates = tuple(name for name, count in counts.items() if count > 1)
         last = {entry.filename: entry for entry in entries}
         self.members = _described(list(last.values()), os.fstat(self._file.fileno()).st_size)
+        self.notes = []
+        if doubled := [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]:
+            self.notes.append(f"several members of one name, of which the last counts: {some(doubled)}")
+        if outside := [member.name for member in self.members if member.outside]:
+            self.notes.append(
+                f"members with names that lead out of the archive, where nothing is written: {some(outside)}"
+            )
         self._names = {member.name: member for member in self.members}
 
     def find(self, name: str) -> Member | None:

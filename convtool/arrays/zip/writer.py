@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from convtool.arrays.writer import Array, ArrayFile, Texts
+from convtool.arrays.writing import Array, ArrayWriter, Texts
 from convtool.arrays.zip.crc import PieceCrc
 from convtool.files.atomic import write_error
 
@@ -32,7 +32,7 @@ class _Member:
     crc: PieceCrc
 
 
-class StoredZip(ArrayFile):
+class StoredZipWriter(ArrayWriter):
     """An archive whose members are arrays, and bytes that are known from the beginning."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from convtool.arrays import open_weights
-from convtool.arrays.numpy.writer import NpzFile
+from convtool.arrays.numpy.writer import NpzWriter
 from convtool.arrays.writing import Array, create
 from convtool.errors import ConvtoolError, InputError
 from convtool.files.formats import extension
@@ -27,7 +27,7 @@ def write_states(path: str, states: Sequence[State]) -> None:
         for number, state in enumerate(states)
         for part, values in zip(_PARTS, state, strict=False)
     }
-    make = create if extension(path) in ("safetensors", "pt", "pth") else NpzFile
+    make = create if extension(path) in ("safetensors", "pt", "pth") else NpzWriter
     file = make(path, [Array(name, values.dtype.name, values.shape) for name, values in arrays.items()], {})
     try:
         for name, values in arrays.items():

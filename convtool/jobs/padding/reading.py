@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convtool.arrays import TensorInfo, WeightFile, open_weights
-from convtool.arrays.torch.archive import TorchZip
+from convtool.arrays.torch.archive import TorchZipReader
 from convtool.arrays.torch.pickle_values import Blob, Pairs
 from convtool.arrays.torch.pickles import load
 from convtool.arrays.zip.archive import Archive
@@ -110,7 +110,7 @@ def _read_shard(
 
 def _manifest_text(path: str, file: WeightFile) -> str | None:
     """What `pad-batch` wrote into the file of its rows, or None where something else wrote the file."""
-    if isinstance(file, TorchZip):
+    if isinstance(file, TorchZipReader):
         return _pickled_manifest(path)
     if file.format != "npz":
         return file.metadata.get("manifest")

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from convtool.arrays.writing import ArrayFile, create
+from convtool.arrays.writing import ArrayWriter, create
 from convtool.errors import InputError, UsageError
 from convtool.files.atomic import write_error, write_file
 from convtool.files.names import show
@@ -27,7 +27,7 @@ MANIFEST = "manifest.json"
 _UNFINISHED = ".convtool-plan"
 _SHARD_FILE = re.compile(r"\d{5,}(?:\.(?:lengths|mask|pooled))?\.npy")
 
-Files = Mapping[str, ArrayFile]
+Files = Mapping[str, ArrayWriter]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class SingleFile(BatchStore):
 
     def __init__(self, path: str, padding: Padding) -> None:
         super().__init__(path, padding)
-        self._file: ArrayFile | None = None
+        self._file: ArrayWriter | None = None
 
     def begin(self, plan: Plan, counted: Mapping[str, int]) -> None:
         if len(plan.batches) > 1:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from convtool.arrays.writing import Array, ArrayFile
+from convtool.arrays.writing import Array, ArrayWriter
 from convtool.errors import OutputError
 from convtool.jobs.padding.rows import Miscounted, Row, RowOptions, Samples, read_row
 from convtool.runs.run import explain
@@ -83,7 +83,7 @@ class RowResult:
 class BatchWriting:
     """The writing of one batch into `files`, which has the file of each array."""
 
-    files: Mapping[str, ArrayFile]
+    files: Mapping[str, ArrayWriter]
     shape: Shape
     padding: Padding
     options: RowOptions

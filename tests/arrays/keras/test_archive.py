@@ -18,9 +18,9 @@ import pytest
 
 from convtool.arrays import open_weights
 from convtool.arrays.keras import config as keras_config
-from convtool.arrays.keras.archive import KerasFile
+from convtool.arrays.keras.archive import KerasReader
 from convtool.arrays.keras.config import Layer, kind_of_key, lambdas, parse, snake_case
-from convtool.arrays.keras.hdf5_file import Hdf5File
+from convtool.arrays.keras.hdf5_file import Hdf5Reader
 from convtool.arrays.keras.names import natural
 from convtool.errors import InputError
 
@@ -230,7 +230,7 @@ def numbered(
             file[name] = np.zeros(shape)
         for name, label in (labels or {}).items():
             file.require_group(name).attrs["name"] = label
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         assert opened.layout == "keras"
         return [(tensor.name, tensor.layer) for tensor in opened.tensors]
 
@@ -314,7 +314,7 @@ def legacy(
                 inner[name] = np.zeros(shape)
         if config is not None:
             file.attrs["model_config"] = json.dumps(config)
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         assert (opened.format, opened.layout, opened.notes) == ("keras", "keras", [])
         return [(tensor.name, tensor.layer) for tensor in opened.tensors]
 
@@ -404,7 +404,7 @@ def test_weights_that_are_listed_and_missing_or_there_and_not_listed(tmp_path: P
         file["dense"].attrs["weight_names"] = np.array([b"kernel:0", b"missing:0", b"kernel:0"])
         file["optimizer_weights/Adam/iter:0"] = 3
         file["optimizer_weights"].attrs["weight_names"] = np.array([b"Adam/iter:0"])
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         assert [tensor.name for tensor in opened.tensors] == ["dense/kernel", "extra/w", "optimizer/Adam/iter"]
 
 
@@ -417,7 +417,7 @@ def test_a_configuration_that_can_not_be_read(tmp_path: Path) -> None:
         with h5py.File(path, "w") as file:
             file["w"] = [1.0]
             file.attrs["model_config"] = text
-        with Hdf5File(str(path)) as opened:
+        with Hdf5Reader(str(path)) as opened:
             assert opened.notes == ["the model's configuration can't be read; classes are told from names alone"]
             assert [tensor.name for tensor in opened.tensors] == ["w"]
 
@@ -504,10 +504,10 @@ def test_an_archive(archive: Callable[..., Path], compression: int, tmp_path: Pa
     before = sorted(tmp_path.rglob("*"))
     path = archive(members, compression)
     with open_weights(str(path)) as file:
-        assert isinstance(file, KerasFile)
+        assert isinstance(file, KerasReader)
         assert file.metadata == {"keras_version": "3.0.1", "date_saved": "x" * 100}
         assert file.notes == [
-            "members with names that lead out of the archive, left alone: '../../outside', '/absolute'"
+            "members with names that lead out of the archive, where nothing is written: '../../outside', '/absolute'"
         ]
         assert [(tensor.name, tensor.layer) for tensor in file.tensors] == [
             ("mine/kernel", "Dense"),
@@ -519,7 +519,7 @@ def test_an_archive(archive: Callable[..., Path], compression: int, tmp_path: Pa
 
 def refusal(path: Path) -> str:
     with pytest.raises(InputError) as caught:
-        KerasFile(str(path))
+        KerasReader(str(path))
     return str(caught.value)
 
 
@@ -553,14 +553,14 @@ def test_configurations_that_the_weights_are_read_without(
 ) -> None:
     monkeypatch.setattr("convtool.arrays.keras.archive.CONFIG_LIMIT", 20)
     path = archive({"config.json": b" " * 21, "metadata.json": b"[3]", "model.weights.h5": WEIGHTS})
-    with KerasFile(str(path)) as file:
+    with KerasReader(str(path)) as file:
         assert file.notes == ["member 'config.json' unpacks to 21 bytes; the limit is 20"]
         assert file.metadata == {}
         assert [tensor.name for tensor in file.tensors] == ["dense/kernel", "dense/bias"]
 
 
 def test_an_archive_that_keras_did_not_fill(archive: Callable[..., Path]) -> None:
-    with KerasFile(str(archive({"model.weights.h5": weights_file(w=[1.0])}))) as file:
+    with KerasReader(str(archive({"model.weights.h5": weights_file(w=[1.0])}))) as file:
         assert (file.format, file.layout, [tensor.name for tensor in file.tensors]) == ("keras", "keras", ["w"])
 
 
@@ -570,6 +570,6 @@ def test_several_members_of_one_name(tmp_path: Path) -> None:
         file.writestr("model.weights.h5", b"first")
         with pytest.warns(UserWarning, match="Duplicate name"):
             file.writestr("model.weights.h5", WEIGHTS)
-    with KerasFile(str(path)) as opened:
+    with KerasReader(str(path)) as opened:
         assert opened.notes == ["several members of one name, of which the last counts: 'model.weights.h5'"]
         assert len(opened.tensors) == 2

@@ -24,7 +24,7 @@ from convtool.arrays.hdf5 import child as hdf5_child
 from convtool.arrays.hdf5 import process as hdf5_process
 from convtool.arrays.hdf5 import walk as hdf5_walk
 from convtool.arrays.hdf5.process import Hdf5Process, slabs
-from convtool.arrays.keras.hdf5_file import Hdf5File
+from convtool.arrays.keras.hdf5_file import Hdf5Reader
 from convtool.errors import InputError, UsageError
 
 
@@ -38,23 +38,23 @@ def ramp(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 
 def notes(path: Path) -> list[str]:
-    with Hdf5File(str(path)) as file:
+    with Hdf5Reader(str(path)) as file:
         return file.notes
 
 
 def names(path: Path) -> list[str]:
-    with Hdf5File(str(path)) as file:
+    with Hdf5Reader(str(path)) as file:
         return [tensor.name for tensor in file.tensors]
 
 
 def flags(path: Path) -> dict[str, tuple[str, bool]]:
-    with Hdf5File(str(path)) as file:
+    with Hdf5Reader(str(path)) as file:
         return {tensor.name: (tensor.flag, tensor.readable) for tensor in file.tensors}
 
 
 def refusal(path: Path) -> str:
     with pytest.raises(InputError) as caught:
-        Hdf5File(str(path))
+        Hdf5Reader(str(path))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -93,12 +93,12 @@ LAYOUTS: list[dict[str, Any]] = [
 def test_pieces_of_every_layout_join_to_the_whole(
     path: Path, layout: dict[str, Any], piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convtool.arrays.keras.hdf5_file.PIECE_BYTES", piece)
+    monkeypatch.setattr("convtool.arrays.raw.PIECE_BYTES", piece)
     monkeypatch.setattr("convtool.arrays.hdf5.process.PIECE_BYTES", piece)
     array = ramp((6, 7, 9), "i4")
     with h5py.File(path, "w") as file:
         file.create_dataset("a", data=array, **layout)
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         pieces = list(opened.pieces(opened.find("a")))
     assert max(part.nbytes for part in pieces) <= piece
     np.testing.assert_array_equal(np.concatenate(pieces), array.ravel(), strict=True)
@@ -108,7 +108,7 @@ def test_two_tensors_read_in_turns(path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("convtool.arrays.hdf5.process.PIECE_BYTES", 80)
     with h5py.File(path, "w") as file:
         file["a"], file["b"] = np.arange(100.0), -np.arange(100.0)
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         pairs = list(zip(*map(opened.pieces, opened.tensors), strict=True))
     assert len(pairs) == 10
     assert all((a == -b).all() for a, b in pairs)
@@ -118,7 +118,7 @@ def test_two_tensors_read_in_turns(path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_values_of_edge_shapes(path: Path, shape: tuple[int, ...]) -> None:
     with h5py.File(path, "w") as file:
         file["a"] = np.full(shape, 2.5)
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         assert opened.tensors[0].shape == shape
         values = opened.values(opened.tensors[0])
     np.testing.assert_array_equal(values, np.full(shape, 2.5), strict=True)
@@ -129,7 +129,7 @@ def test_bfloat16_comes_as_float32(path: Path) -> None:
     upper = (exact.view(np.uint32) >> 16).astype("<u2")
     with h5py.File(path, "w") as file:
         file["a"] = upper.view("V2")
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         (tensor,) = opened.tensors
         assert (tensor.dtype, tensor.nbytes) == ("bfloat16", 12)
         values = opened.values(tensor)
@@ -163,7 +163,7 @@ def test_names_are_kept_as_they_are_and_sorted_by_number(path: Path) -> None:
             file[name] = [1.0]
         file.id.links.create_hard(b"\xff\xfe", file.id, b"b")
     assert names(path) == ["\x1b[31m[red]\n", "b", "b2", "b10", "é", "\udcff\udcfe"]
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         assert opened.find("\udcff\udcfe").nbytes == 8
         assert opened.values(opened.find("\x1b[31m[red]\n")).tolist() == [1.0]
 
@@ -201,7 +201,7 @@ def test_hard_links_are_one_tensor_and_cycles_end(path: Path) -> None:
         file["a/w"] = np.arange(4.0)
         file["b"] = file["a/w"]
         file["a/again"], file["root"] = file["a"], file["/"]
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         assert [(t.name, t.tied_to, t.nbytes, t.parameters) for t in opened.tensors] == [
             ("a/w", "b", 0, 0),
             ("b", "", 32, 4),
@@ -220,7 +220,7 @@ def test_values_in_other_files_are_not_read(path: Path, tmp_path: Path) -> None:
         "external": (f"its values lie in another file, {str(tmp_path / 'secret')!r}: not read", False),
         "virtual": ("a virtual dataset, its values lie in others: not read", False),
     }
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         for tensor in opened.tensors:
             with pytest.raises(InputError, match=f"^tensor '{tensor.name}' can't be read: .*: not read$"):
                 opened.values(tensor)
@@ -280,7 +280,7 @@ def test_bombs(path: Path) -> None:
         f"in chunks of (64, 1), it takes {1 << 28} bytes to put them in order; the limit"
     )
     assert found["one"][0].startswith(f"in chunks of (8192, 4096), it takes {1 << 27} bytes")
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         assert sum(np.count_nonzero(piece) for piece in opened.pieces(opened.find("zeros"))) == 0
         with pytest.raises(InputError, match="declares 9007199254740992 bytes, stores 0"):
             next(opened.pieces(opened.find("huge")))
@@ -338,7 +338,7 @@ def test_damaged_values_are_told_when_they_are_read(path: Path) -> None:
         file.create_dataset("w", data=np.arange(1000.0), chunks=(1000,), fletcher32=True)
         offset = file["w"].id.get_chunk_info(0).byte_offset
     patched(path, offset + 100, b"\xff")
-    with Hdf5File(str(path)) as opened:
+    with Hdf5Reader(str(path)) as opened:
         assert opened.tensors[0].flag == ""
         with pytest.raises(InputError, match=r"^tensor 'w' can't be read: the HDF5 file is damaged: "):
             opened.values(opened.tensors[0])

@@ -15,7 +15,7 @@ import pytest
 from convtool.arrays import open_weights, raw
 from convtool.arrays.description import TensorInfo
 from convtool.arrays.numpy import reader as numpy_files
-from convtool.arrays.numpy.reader import NpyFile, NpzFile
+from convtool.arrays.numpy.reader import NpyReader, NpzReader
 from convtool.arrays.zip import archive as zips
 from convtool.errors import InputError
 
@@ -60,7 +60,7 @@ def save(path: Path, content: bytes) -> str:
 
 def refusal(path: str) -> str:
     with pytest.raises(InputError) as caught:
-        NpyFile(path)
+        NpyReader(path)
     told = str(caught.value)
     assert "\n" not in told
     return told
@@ -127,7 +127,7 @@ def test_pieces_are_small_and_in_c_order(
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
 def test_every_version_of_the_header(tmp_path: Path, version: tuple[int, int]) -> None:
-    file = NpyFile(save(tmp_path, craft(head(), np.arange(3.0).tobytes(), version=version)))
+    file = NpyReader(save(tmp_path, craft(head(), np.arange(3.0).tobytes(), version=version)))
     assert file.values(file.tensors[0]).tolist() == [0.0, 1.0, 2.0]
 
 
@@ -142,16 +142,16 @@ def test_every_version_of_the_header(tmp_path: Path, version: tuple[int, int]) -
     ],
 )
 def test_what_others_write(tmp_path: Path, header: str) -> None:
-    file = NpyFile(save(tmp_path, craft(header, np.arange(3.0).tobytes())))
+    file = NpyReader(save(tmp_path, craft(header, np.arange(3.0).tobytes())))
     assert file.values(file.tensors[0]).tolist() == [0.0, 1.0, 2.0]
 
 
 def test_what_follows_the_numbers_is_told(tmp_path: Path) -> None:
     content = npy(np.arange(3)) + b"more"
-    file = NpyFile(save(tmp_path, content))
+    file = NpyReader(save(tmp_path, content))
     assert file.notes == ["4 bytes follow the numbers of 'weights.v1'; they are not read"]
     assert file.values(file.tensors[0]).tolist() == [0, 1, 2]
-    with NpzFile(pack(tmp_path, ("a.npy", content))) as archive:
+    with NpzReader(pack(tmp_path, ("a.npy", content))) as archive:
         assert archive.notes == ["4 bytes follow the numbers of 'a'; they are not read"]
 
 
@@ -173,7 +173,7 @@ OTHERS = [
 @pytest.mark.parametrize(("array", "told", "dtype"), OTHERS)
 def test_arrays_of_something_else(tmp_path: Path, array: np.ndarray, told: str, dtype: str) -> None:
     assert refusal(save(tmp_path, npy(array))) == f"the array {told}"
-    with NpzFile(pack(tmp_path, ("o.npy", npy(array)), ("w.npy", npy(np.arange(5))))) as file:
+    with NpzReader(pack(tmp_path, ("o.npy", npy(array)), ("w.npy", npy(np.arange(5))))) as file:
         assert file.tensors[0] == TensorInfo("o", array.shape, dtype, 0, flag=told, readable=False)
         assert file.notes == []
         with pytest.raises(InputError) as caught:
@@ -217,7 +217,7 @@ HEADERS = [
 @pytest.mark.parametrize(("content", "told"), HEADERS)
 def test_headers_that_are_damaged_or_lie(tmp_path: Path, content: bytes, told: str) -> None:
     assert refusal(save(tmp_path, content)).startswith(told)
-    with NpzFile(pack(tmp_path, ("a.npy", content), ("w.npy", npy(np.arange(5))))) as file:
+    with NpzReader(pack(tmp_path, ("a.npy", content), ("w.npy", npy(np.arange(5))))) as file:
         damaged, sound = file.tensors
         assert (damaged.name, damaged.shape, damaged.dtype, damaged.readable) == ("a", (0,), "unknown", False)
         assert damaged.flag.startswith(told)
@@ -229,13 +229,13 @@ def test_numbers_that_are_not_there(tmp_path: Path, shape: tuple[int, ...], coun
     content = craft(head(shape=str(shape)))
     told = f"is truncated: 3 of {count} numbers are there"
     assert refusal(save(tmp_path, content)) == f"the array {told}"
-    with NpzFile(pack(tmp_path, ("a.npy", content))) as file:
+    with NpzReader(pack(tmp_path, ("a.npy", content))) as file:
         assert (file.tensors[0].flag, file.tensors[0].nbytes, file.tensors[0].readable) == (told, 8 * count, False)
 
 
 def test_an_array_that_must_be_turned_may_not_be_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numpy_files, "VALUES_LIMIT", 47)
-    file = NpyFile(save(tmp_path, npy(np.asfortranarray(np.ones((2, 3))))))
+    file = NpyReader(save(tmp_path, npy(np.asfortranarray(np.ones((2, 3))))))
     with pytest.raises(InputError, match=r"^the array is in Fortran order and takes 48 bytes; the limit is 47$"):
         next(file.pieces(file.tensors[0]))
 
@@ -243,7 +243,7 @@ def test_an_array_that_must_be_turned_may_not_be_too_large(tmp_path: Path, monke
 def test_a_file_that_shrinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(raw, "PIECE_BYTES", 80)
     path = save(tmp_path, npy(np.arange(100)))
-    file = NpyFile(path)
+    file = NpyReader(path)
     pieces = file.pieces(file.tensors[0])
     next(pieces)
     os.truncate(path, 300)
@@ -262,7 +262,7 @@ def test_members_of_all_sorts(tmp_path: Path) -> None:
         assert file.notes == [
             "members that are no .npy files, skipped: 'readme', 'no.txt'",
             "several members of one name, of which the last counts: 'w.npy'",
-            "members with names that lead out of the archive; nothing is unpacked: '../x.npy'",
+            "members with names that lead out of the archive, where nothing is written: '../x.npy'",
         ]
     assert os.listdir(tmp_path) == ["a.npz"]
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from convtool.arrays import description, open_weights, raw
 from convtool.arrays.description import TensorInfo
 from convtool.arrays.safetensors import reader as module
-from convtool.arrays.safetensors.reader import SafetensorsFile, ShardedSafetensors
+from convtool.arrays.safetensors.reader import SafetensorsReader, ShardedSafetensorsReader
 from convtool.errors import InputError
 
 PLAIN = [
@@ -60,7 +60,7 @@ def craft(path: str, header: Any, data: bytes = bytes(8)) -> str:
 
 def refusal(path: str) -> str:
     with pytest.raises(InputError) as caught:
-        SafetensorsFile(path)
+        SafetensorsReader(path)
     told = str(caught.value)
     assert "\n" not in told
     return told
@@ -87,7 +87,7 @@ def test_pieces_are_small_and_complete(path: str, dtype: str, monkeypatch: pytes
     monkeypatch.setattr(raw, "PIECE_BYTES", 100)
     tensor = torch.arange(101).to(getattr(torch, dtype))
     save_file({"t": tensor}, path)
-    file = SafetensorsFile(path)
+    file = SafetensorsReader(path)
     pieces = [piece.copy() for piece in file.pieces(file.find("t"))]
     assert max(piece.nbytes for piece in pieces) == 100
     assert {piece.ndim for piece in pieces} == {1}
@@ -113,16 +113,16 @@ def test_names_shapes_and_metadata(path: str) -> None:
     "metadata", [{}, {"__metadata__": {}}, {"__metadata__": {"format": "tf"}}, {"__metadata__": None}]
 )
 def test_whose_order_of_axes_it_is_can_be_open(path: str, metadata: dict[str, Any]) -> None:
-    assert SafetensorsFile(craft(path, {**metadata, "a": entry()})).layout == ""
+    assert SafetensorsReader(craft(path, {**metadata, "a": entry()})).layout == ""
 
 
 def test_no_tensors(path: str) -> None:
-    assert SafetensorsFile(craft(path, {}, b"")).tensors == ()
+    assert SafetensorsReader(craft(path, {}, b"")).tensors == ()
 
 
 def test_entries_may_be_in_any_order_and_the_header_padded(path: str) -> None:
     header = json.dumps({"b": entry(data_offsets=[8, 16]), "none": entry(shape=[0], data_offsets=[8, 8]), "a": entry()})
-    file = SafetensorsFile(craft(path, header.encode() + b"  \n", np.arange(4, dtype="<f4").tobytes()))
+    file = SafetensorsReader(craft(path, header.encode() + b"  \n", np.arange(4, dtype="<f4").tobytes()))
     assert [(tensor.name, file.values(tensor).tolist()) for tensor in file.tensors] == [
         ("b", [2.0, 3.0]),
         ("none", []),
@@ -141,7 +141,7 @@ def test_entries_may_be_in_any_order_and_the_header_padded(path: str) -> None:
 )
 def test_types_that_are_listed_alone(path: str, entry_of_a: dict[str, Any], dtype: str, flag: str) -> None:
     end = entry_of_a["data_offsets"][1]
-    file = SafetensorsFile(craft(path, {"a": entry_of_a, "b": entry(data_offsets=[end, end + 8])}, bytes(end + 8)))
+    file = SafetensorsReader(craft(path, {"a": entry_of_a, "b": entry(data_offsets=[end, end + 8])}, bytes(end + 8)))
     first, second = file.tensors
     assert (first.dtype, first.shape, first.nbytes, first.readable) == (dtype, tuple(entry_of_a["shape"]), end, False)
     assert first.flag.startswith(flag)
@@ -153,7 +153,7 @@ def test_types_that_are_listed_alone(path: str, entry_of_a: dict[str, Any], dtyp
 def test_it_is_open_only_while_it_is_read(path: str) -> None:
     save_file({"a": torch.arange(9)}, path)
     before = len(os.listdir("/proc/self/fd"))
-    file = SafetensorsFile(path)
+    file = SafetensorsReader(path)
     pieces = file.pieces(file.tensors[0])
     assert next(pieces).tolist() == list(range(9))
     assert len(os.listdir("/proc/self/fd")) == before + 1
@@ -188,8 +188,8 @@ DAMAGED = [
     (b'{"\xff": 1}', b"", "the safetensors header is no JSON"),
     (b'{"a": ' + b"[" * 100_000, b"", "the safetensors header is no JSON"),
     (b'{"a": ' + b"9" * 5000 + b"}", b"", "the safetensors header is no JSON"),
-    (b'{"a": 1, "a": 1}', b"", "the safetensors header names 'a' twice"),
-    (b'{"a": {"dtype": "F32", "dtype": "F32"}}', b"", "the safetensors header names 'dtype' twice"),
+    (b'{"a": 1, "a": 1}', b"", "the JSON names the key 'a' twice in one object"),
+    (b'{"a": {"dtype": "F32", "dtype": "F32"}}', b"", "the JSON names the key 'dtype' twice in one object"),
     ({"__metadata__": {"a": 1}}, b"", "the safetensors header has a '__metadata__' that is not texts by name"),
     ({"__metadata__": "a"}, b"", "the safetensors header has a '__metadata__' that is not texts by name"),
     ({"a": 1}, bytes(8), NO_ENTRY),
@@ -243,7 +243,7 @@ def test_what_the_reference_implementation_lets_pass(path: str, header: Any, dat
 def test_headers_that_are_too_large(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_HEADER_LIMIT", 100)
     craft(path, b"{}".ljust(100), b"")
-    assert SafetensorsFile(path).tensors == ()
+    assert SafetensorsReader(path).tensors == ()
     assert refusal(craft(path, b"{}".ljust(101), b"")) == "the safetensors header has 101 bytes; the limit is 100"
 
 
@@ -261,7 +261,7 @@ def test_any_damaged_byte_is_told_or_gives_other_numbers(path: str) -> None:
     for at in range(len(whole)):
         Path(path).write_bytes(whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :])
         try:
-            file = SafetensorsFile(path)
+            file = SafetensorsReader(path)
         except InputError as error:
             told += 1
             assert "\n" not in str(error)  # noqa: PT017 (some damage does not show)
@@ -273,7 +273,7 @@ def test_any_damaged_byte_is_told_or_gives_other_numbers(path: str) -> None:
 def test_a_file_that_changes_or_shrinks(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(raw, "PIECE_BYTES", 80)
     save_file({"a": torch.arange(100)}, path)
-    file = SafetensorsFile(path)
+    file = SafetensorsReader(path)
     pieces = file.pieces(file.tensors[0])
     assert next(pieces).tolist() == list(range(10))
     os.truncate(path, 300)
@@ -310,12 +310,12 @@ def test_a_model_in_several_files(tmp_path: Path) -> None:
 def test_a_link_to_a_shard_is_read(tmp_path: Path) -> None:
     index = shards(tmp_path, {"c": "link.safetensors"})
     (tmp_path / "link.safetensors").symlink_to("2.safetensors")
-    file = ShardedSafetensors(index)
+    file = ShardedSafetensorsReader(index)
     assert file.values(file.find("c")).tolist() == [3.0]
 
 
 def test_what_the_index_does_not_name_is_left_out(tmp_path: Path) -> None:
-    file = ShardedSafetensors(shards(tmp_path, {"b": "1.safetensors"}))
+    file = ShardedSafetensorsReader(shards(tmp_path, {"b": "1.safetensors"}))
     assert [tensor.name for tensor in file.tensors] == ["b"]
     assert file.notes == ["not in the index, left out: 'a'"]
 
@@ -345,7 +345,7 @@ def test_shards_that_are_not_there(tmp_path: Path, shard: str, reason: str) -> N
     (tmp_path / "damaged.safetensors").write_bytes(b"1234")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe.safetensors")
-    file = ShardedSafetensors(shards(tmp_path, {"a": "1.safetensors", "x": shard}))
+    file = ShardedSafetensorsReader(shards(tmp_path, {"a": "1.safetensors", "x": shard}))
     flag = f"shard {shard!r:.200}: {reason}"
     assert file.tensors[1] == TensorInfo("x", (0,), "unknown", 0, flag=flag, readable=False)
     assert file.values(file.find("a")).tolist() == [1.0, 1.0]
@@ -358,18 +358,18 @@ def test_shards_that_are_not_there(tmp_path: Path, shard: str, reason: str) -> N
     ("homes", "layout"), [({}, ""), ({"a": "3.safetensors"}, ""), ({"c": "2.safetensors"}, "torch")]
 )
 def test_the_layout_is_that_of_all_shards(tmp_path: Path, homes: dict[str, str], layout: str) -> None:
-    assert ShardedSafetensors(shards(tmp_path, homes)).layout == layout
+    assert ShardedSafetensorsReader(shards(tmp_path, homes)).layout == layout
 
 
 @pytest.mark.parametrize("homes", [None, [], {"a": 1}, {"a": None}])
 def test_indices_that_map_no_names(tmp_path: Path, homes: Any) -> None:
     with pytest.raises(InputError, match=r"^the index has no 'weight_map' from names of tensors to names of files$"):
-        ShardedSafetensors(shards(tmp_path, homes, metadata=3))
+        ShardedSafetensorsReader(shards(tmp_path, homes, metadata=3))
 
 
 def test_values_larger_than_the_limit_come_in_pieces_alone(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(description, "VALUES_LIMIT", 7)
-    file = SafetensorsFile(craft(path, {"a": entry()}))
+    file = SafetensorsReader(craft(path, {"a": entry()}))
     assert [piece.tolist() for piece in file.pieces(file.tensors[0])] == [[0.0, 0.0]]
     with pytest.raises(InputError, match=r"^tensor 'a' takes 8 bytes; the limit is 7$"):
         file.values(file.tensors[0])

@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 import torch
 
-from convtool.arrays import open_weights
+from convtool.arrays import open_weights, raw
 from convtool.arrays.description import PIECE_BYTES
 from convtool.arrays.torch import values as torch_values
 from convtool.arrays.torch.names import unwrap
-from convtool.arrays.torch.values import TorchFile
+from convtool.arrays.torch.values import TorchReader
 from convtool.errors import InputError
 
 
@@ -62,7 +62,7 @@ def rewrite(
             archive.writestr(name, data)
 
 
-OPENED: list[TorchFile] = []
+OPENED: list[TorchReader] = []
 
 
 @pytest.fixture(autouse=True)
@@ -72,19 +72,19 @@ def closed_in_the_end() -> Iterator[None]:
         OPENED.pop().close()
 
 
-def opened(path: Path) -> TorchFile:
+def opened(path: Path) -> TorchReader:
     file = open_weights(str(path))
-    assert isinstance(file, TorchFile)
+    assert isinstance(file, TorchReader)
     OPENED.append(file)
     return file
 
 
-def saved(path: Path, value: Any) -> TorchFile:
+def saved(path: Path, value: Any) -> TorchReader:
     torch.save(value, path)
     return opened(path)
 
 
-def names(file: TorchFile) -> list[str]:
+def names(file: TorchReader) -> list[str]:
     return [tensor.name for tensor in file.tensors]
 
 
@@ -95,7 +95,7 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def unreadable(file: TorchFile, name: str) -> str:
+def unreadable(file: TorchReader, name: str) -> str:
     """Why a tensor's values can't be read."""
     tensor = file.find(name)
     assert not tensor.readable
@@ -172,6 +172,7 @@ def test_values_are_those_that_torch_loads(
         assert names(file) == list(VIEWS)
         for piece in (PIECE_BYTES, 48):
             monkeypatch.setattr(torch_values, "PIECE_BYTES", piece)
+            monkeypatch.setattr(raw, "PIECE_BYTES", piece)
             for info in file.tensors:
                 expected = as_loaded(saved_views[info.name])
                 values = file.values(info)
@@ -640,7 +641,7 @@ def test_the_names_that_matter_come_first(path: Path) -> None:
     assert file.notes[1] == "it wants to call 'made.up.a\\x1b'; it was not called"
     assert file.notes[16] == "it wants to call 5 more names; they were not called"
     assert file.notes[17] == "it is a pickled module and wants to make 'torch.nn.modules.conv.Conv1d'; none was made"
-    assert file.notes[18] == f"it wants to import '{'n' * 200}...'; nothing was imported"
+    assert file.notes[18] == f"it wants to import '{'n' * 299}; nothing was imported"
     assert names(file) == [f"{index}.0" for index in range(20)]
 
 
@@ -815,7 +816,7 @@ def test_members_that_are_not_read_are_told(path: Path) -> None:
     ]
     with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr("a/data/1", b"")
-    assert "it has several members called 'a/data/1'; the last of each is read" in opened(path).notes
+    assert "several members of one name, of which the last counts: 'a/data/1'" in opened(path).notes
 
 
 def test_the_stream_that_torch_reads_is_the_one_of_the_first_folder(path: Path) -> None:

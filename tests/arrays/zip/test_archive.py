@@ -80,7 +80,7 @@ def test_members(path: str, method: int) -> None:
             ("a", 1),
         ]
         assert [archive.read(member, limit=len(DATA)) for member in archive.members] == [DATA, b"", b"1"]
-        assert archive.duplicates == ()
+        assert archive.notes == []
         assert archive.find("a") == archive.members[2]
         assert archive.find("b/") is None
 
@@ -95,7 +95,7 @@ def test_of_several_members_of_one_name_the_last_counts(path: str) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         write(path, ("a", b"old"), ("b", b"b"), ("a", b"new"))
     with Archive(path) as archive:
-        assert archive.duplicates == ("a",)
+        assert archive.notes == ["several members of one name, of which the last counts: 'a'"]
         assert {member.name: archive.read(member, limit=9) for member in archive.members} == {"a": b"new", "b": b"b"}
 
 

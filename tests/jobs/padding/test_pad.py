@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from convtool.arrays.writing import ArrayFile
+from convtool.arrays.writing import ArrayWriter
 from convtool.errors import InputError, OutputError
 from convtool.jobs.padding import pad as pad_batch
 from convtool.jobs.padding import rows as batch_rows
@@ -183,14 +183,14 @@ def test_a_disk_that_fills_up_under_a_row(tmp_path: Path, monkeypatch: pytest.Mo
     inputs = recordings(tmp_path / "takes", [5, 4])
     job = PadBatch()
     rows, _ = job.measure(inputs, {})
-    whole = ArrayFile.write
+    whole = ArrayWriter.write
 
-    def write(file: ArrayFile, name: str, at: int, values: Any) -> None:
+    def write(file: ArrayWriter, name: str, at: int, values: Any) -> None:
         if name == "batch":
             raise OutputError("full")
         whole(file, name, at, values)
 
-    monkeypatch.setattr(ArrayFile, "write", write)
+    monkeypatch.setattr(ArrayWriter, "write", write)
     with pytest.raises(OutputError, match="full"):
         job.run(rows, SingleFile(str(tmp_path / "b.npz"), job.padding), threads=2)
     assert os.listdir(tmp_path) == ["takes"]
