@@ -15,9 +15,8 @@ from convtool.errors import UsageError
 from convtool.files.names import show
 
 if TYPE_CHECKING:
-    from convtool.jobs.padding.pad import Failure, PadBatch, Written
+    from convtool.jobs.padding.pad import PadBatch, Written
     from convtool.jobs.padding.store import BatchStore, Plan
-    from convtool.runs.outcome import Outcome
     from convtool.signals.inputs import Input
     from convtool.signals.length import Length
 
@@ -166,6 +165,7 @@ def _job(options: Options) -> PadBatch:
 
 def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, options: Options) -> int:
     """Measure, plan, and write or only tell; the exit code."""
+    from convtool.jobs.padding.outcomes import outcomes_of
     from convtool.runs.local import cores
 
     rows, failures = job.measure(inputs, copies, fail_fast=options.fail_fast)
@@ -185,7 +185,7 @@ def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, optio
             show_plan(plan)
         if options.plot and plan is not None:
             _draw(options.plot, plan)
-    outcomes = _outcomes(inputs, plan, failures, store, written)
+    outcomes = outcomes_of(inputs, plan, failures, store, written)
     for outcome in outcomes:
         if outcome.error or outcome.notes or messages.asked_for("verbose"):
             tell(outcome, one=len(inputs) == 1)
@@ -202,37 +202,6 @@ def _store(job: PadBatch, options: Options) -> BatchStore:
     if not is_folder(path):
         return SingleFile(path, job.padding)
     return ShardFolder(path, job.padding, mask=options.mask, overwrite=options.overwrite, request=repr(job))
-
-
-def _outcomes(
-    inputs: Sequence[Input],
-    plan: Plan | None,
-    failures: Sequence[Failure],
-    store: BatchStore | None,
-    written: Written | None,
-) -> list[Outcome]:
-    """What became of each input; without a store, what would."""
-    from convtool.runs.outcome import Outcome
-    from convtool.runs.plan import Task
-    from convtool.runs.run import failure
-
-    failed = {id(each.input): each for each in failures}
-    placed = {} if plan is None else {id(row.input): (number, row) for number, _, row in plan.placed()}
-    results = {} if written is None else {id(result.row): result for result in written.results}
-    outcomes = []
-    for index, item in enumerate(inputs):
-        if id(item) in failed:
-            outcomes.append(failure(Task(index, item, None), failed[id(item)].error))
-        elif id(item) in placed:
-            number, row = placed[id(item)]
-            result = results.get(id(row))
-            status = "planned" if store is None else "written" if result else "skipped"
-            outcome = Outcome.of(Task(index, item, None if store is None else store.place(number)), status)
-            outcome.channels, outcome.samples, outcome.sample_rate = row.channels, row.length, row.sample_rate
-            if result is not None:
-                outcome.seconds, outcome.notes = result.seconds, result.notes
-            outcomes.append(outcome)
-    return outcomes
 
 
 def _draw(path: str, plan: Plan) -> None:
