@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
+from convtool.cli import messages
 from convtool.cli.options import argument, choice, command, flag, given, integer, parsed, text
 from convtool.cli.running import run_job
 from convtool.cli.shared_options import JobSettings, SignalOptions
-from convtool.errors import ConvtoolError, UsageError
+from convtool.errors import UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
@@ -92,8 +93,11 @@ def lstm(options: Options) -> int:
       convtool lstm amp.json takes/ -o amped/ --rate-policy resample
       convtool lstm amp.json --compare guitar.wav
     """
+    from convtool.models.recurrent import read_model
+
     _check_trial(options)
-    model = _read(options.model)
+    with messages.about(show(options.model)):
+        model = read_model(options.model)
     _check_model(options, model)
     if options.self_test or options.compare is not None:
         from convtool.cli.show.trials import show_comparison, show_self_test
@@ -132,15 +136,6 @@ def _check_trial(options: Options) -> None:
     also = [*tried[1:], *given(options, *others)]
     if tried and also:
         raise UsageError(f"{tried[0]} tries the model out, and does nothing else; leave out {also[0]}")
-
-
-def _read(path: str) -> RecurrentModel:
-    from convtool.models.recurrent import read_model
-
-    try:
-        return read_model(path)
-    except ConvtoolError as error:
-        raise type(error)(f"{show(path)}: {error}") from error
 
 
 def _check_model(options: Options, model: RecurrentModel) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
+
+from convtool.errors import ConvtoolError
 
 
 def asked_for(option: str) -> bool:
@@ -59,6 +63,15 @@ def options() -> list[click.Parameter]:
         click.Option(names, is_flag=True, expose_value=False, callback=_remember, help=help)
         for names, help in declared.items()
     ]
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Errors that arise here are about the file or option `name`: their messages begin with it."""
+    try:
+        yield
+    except ConvtoolError as error:
+        raise type(error)(f"{name}: {error}") from error
 
 
 def quiet_libraries() -> None:

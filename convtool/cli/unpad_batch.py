@@ -11,7 +11,6 @@ from convtool.cli import messages
 from convtool.cli.options import argument, command, flag, text
 from convtool.cli.running import conclude, dry_run, progress, tell, tell_counts
 from convtool.cli.shared_options import RunOptions, write_options
-from convtool.errors import InputError
 from convtool.files.names import show
 
 if TYPE_CHECKING:
@@ -57,10 +56,8 @@ def unpad_batch(options: Options) -> int:
     from convtool.runs.plan import plan
 
     write = write_options(options.format, options.subtype)
-    try:
+    with messages.about(show(options.batch)):
         batches = read_batches(options.batch)
-    except InputError as error:
-        raise InputError(f"{show(options.batch)}: {error}") from error
     tasks = plan(
         [row.item for stored in batches for row in stored.rows],
         options.output if "{" in options.output else os.path.join(options.output, ""),

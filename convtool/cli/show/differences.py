@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convtool.cli import messages
-from convtool.errors import CheckFailed, InputError
+from convtool.errors import CheckFailed
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
@@ -46,10 +46,8 @@ def _compared(listing: Listing, path: str, options: Options) -> tuple[list[Diffe
     from convtool.jobs.inspection.diff import differences
     from convtool.jobs.inspection.listing import list_weights
 
-    try:
+    with messages.about(f"--diff {show(path)}"):
         file = open_weights(path)
-    except InputError as error:
-        raise InputError(f"--diff {show(path)}: {error}") from error
     with file:
         other = list_weights(path, file, to=options.framework)
         tolerance, prefix = options.tolerance or 0.0, options.strip_prefix or ""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convtool.errors import CheckFailed, ConvtoolError, UsageError
+from convtool.cli import messages
+from convtool.errors import CheckFailed, UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
@@ -21,10 +22,8 @@ def show_self_test(model: RecurrentModel, options: Options) -> int:
     """Print how well the model gives back the vectors that its file carries; exit 3 where it does not."""
     from convtool.jobs.models.trials import self_test
 
-    try:
+    with messages.about(show(options.model)):
         test = self_test(model, engine=options.engine, dtype=options.dtype or "float32")
-    except ConvtoolError as error:
-        raise type(error)(f"{show(options.model)}: {error}") from error
     if options.as_json:
         click.echo(json.dumps({**asdict(test), "holds": test.holds}))
     told = f"test vectors of {counted(test.samples, 'sample')}: the largest difference is {test.difference:.3g}"
@@ -43,13 +42,9 @@ def show_comparison(model: RecurrentModel, options: Options) -> int:
     inputs, _ = expand([str(options.compare)])
     if len(inputs) != 1:
         raise UsageError(f"--compare runs over one input; {len(inputs)} were given")
-    item, reading = inputs[0], options.reading()
-    try:
-        found = compare(
-            model, item, read=reading, condition=options.condition, dtype=options.dtype, device=options.device
-        )
-    except ConvtoolError as error:
-        raise type(error)(f"{item.name}: {error}") from error
+    read, condition = options.reading(), options.condition
+    with messages.about(inputs[0].name):
+        found = compare(model, inputs[0], read=read, condition=condition, dtype=options.dtype, device=options.device)
     if options.as_json:
         click.echo(json.dumps(asdict(found)))
         return 0
