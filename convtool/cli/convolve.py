@@ -25,7 +25,7 @@ class Options(SignalOptions):
 
     kernel: str = text(
         "Numbers (--kernel=-1,2 when the first is negative), a file, or FILE::TENSOR of a weight file.",
-        *("-k", "--kernel"),
+        "-k --kernel",
         required=True,
         metavar="KERNEL",
     )

@@ -60,7 +60,7 @@ class Options:
         "Gives --response frequencies in Hz.  [default: in cycles a sample]", least=1, most=MOST_HZ, metavar="HZ"
     )
     plot: str | None = text("Draw the filters, or with --response their responses.", metavar="FILE")
-    output: str | None = text("Write what would be printed to an NPY or CSV file.", "-o", "--output", metavar="FILE")
+    output: str | None = text("Write what would be printed to an NPY or CSV file.", "-o --output", metavar="FILE")
     overwrite: bool = flag("Replace outputs that exist.")
     diff: str | None = text("Compare with another file; exit 3 where they differ.", metavar="OTHER")
     tolerance: float | None = real(

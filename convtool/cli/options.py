@@ -36,16 +36,16 @@ def arguments(metavar: str, *, required: bool = False) -> tuple[str, ...]:
     return _declared(click.Argument, metavar=metavar, nargs=-1, required=required)
 
 
-def flag(help: str, *names: str) -> bool:
+def flag(help: str, names: str = "") -> bool:
     """An option without a value."""
     return _declared(click.Option, names, is_flag=True, help=help)
 
 
 @overload
-def text(help: str, *names: str, metavar: str, required: Literal[True]) -> str: ...
+def text(help: str, names: str = "", *, metavar: str, required: Literal[True]) -> str: ...
 @overload
-def text(help: str, *names: str, metavar: str) -> str | None: ...
-def text(help: str, *names: str, **settings: Any) -> Any:
+def text(help: str, names: str = "", *, metavar: str) -> str | None: ...
+def text(help: str, names: str = "", **settings: Any) -> Any:
     """A value that is taken as it is."""
     return _declared(click.Option, names, help=help, **settings)
 
@@ -58,8 +58,8 @@ def texts(help: str, *, metavar: str) -> tuple[str, ...]:
 @overload
 def choice(of: object, help: str, *, default: T) -> T: ...
 @overload
-def choice(of: object, help: str, *names: str) -> T | None: ...
-def choice(of: object, help: str, *names: str, **settings: Any) -> Any:
+def choice(of: object, help: str, names: str = "") -> T | None: ...
+def choice(of: object, help: str, names: str = "", **settings: Any) -> Any:
     """One of the words of the Literal type `of`."""
     return _declared(click.Option, names, type=click.Choice(get_args(of)), help=help, **settings)
 
@@ -85,17 +85,17 @@ def real(help: str, *, least: float | None = None, most: float | None = None, **
 
 
 @overload
-def parsed(parse: Callable[[str], T], help: str, *names: str, metavar: str, required: Literal[True]) -> T: ...
+def parsed(parse: Callable[[str], T], help: str, names: str = "", *, metavar: str, required: Literal[True]) -> T: ...
 @overload
 def parsed(parse: Callable[[str], T], help: str, *, metavar: str, default: str) -> T: ...
 @overload
 def parsed(parse: Callable[[str], T], help: str, *, metavar: str) -> T | None: ...
-def parsed(parse: Callable[[str], Any], help: str, *names: str, **settings: Any) -> Any:
+def parsed(parse: Callable[[str], Any], help: str, names: str = "", **settings: Any) -> Any:
     """What `parse` makes of the word given; what it can't take is a ValueError that says why."""
     return _declared(click.Option, names, type=_Parsed(parse), help=help, **settings)
 
 
-def _declared(kind: type[click.Parameter], names: tuple[str, ...] = (), **settings: Any) -> T:  # type: ignore[type-var]
+def _declared(kind: type[click.Parameter], names: str = "", **settings: Any) -> T:  # type: ignore[type-var]
     """A field, told to the type checker as the value that it will have."""
     if settings.get("default") not in (None, ""):
         settings.setdefault("show_default", True)
@@ -146,11 +146,11 @@ def _parameters(options: type[Any]) -> Iterator[click.Parameter]:
         yield each.metadata["kind"]([each.name, *_spelled(each)], **each.metadata["settings"])
 
 
-def _spelled(declared: Field[Any]) -> tuple[str, ...]:
+def _spelled(declared: Field[Any]) -> list[str]:
     """The words that give an option on the command line."""
     if declared.metadata["kind"] is click.Argument:
-        return ()
-    return declared.metadata["names"] or (f"--{declared.name.replace('_', '-')}",)
+        return []
+    return declared.metadata["names"].split() or [f"--{declared.name.replace('_', '-')}"]
 
 
 def given(options: Any, *names: str) -> list[str]:
@@ -159,5 +159,5 @@ def given(options: Any, *names: str) -> list[str]:
     for each in map({each.name: each for each in fields(options)}.__getitem__, names):
         value, settings = getattr(options, each.name), each.metadata["settings"]
         if value is not False and value not in ((), settings.get("default")):
-            found.append((*_spelled(each), settings.get("metavar", "").rstrip("."))[0])
+            found.append([*_spelled(each), settings.get("metavar", "").rstrip(".")][0])
     return found

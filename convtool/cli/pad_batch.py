@@ -33,7 +33,7 @@ class Options(RunOptions, SourceOptions):
     """The options of `pad-batch`."""
 
     output: str | None = text(
-        "One batch in a .npz, .safetensors or .pt file, or a folder of shards.", "-o", "--output", metavar="BATCH"
+        "One batch in a .npz, .safetensors or .pt file, or a folder of shards.", "-o --output", metavar="BATCH"
     )
     strategy: Strategy = choice(
         Strategy, "All in order; equal lengths together; similar lengths together; each alone.", default="pad"

@@ -82,7 +82,7 @@ class OutputOptions:
 
     output: str | None = text(
         "FILE, DIR/, or a template with {stem} {ext} {name} {parent} {index}; - is standard output.",
-        *("-o", "--output"),
+        "-o --output",
         metavar="PATH",
     )
     format: str | None = text(

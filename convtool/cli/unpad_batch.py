@@ -30,7 +30,7 @@ class Options(RunOptions):
     batch: str = argument("BATCH")
     output: str = text(
         "DIR/, or a template with {stem} {ext} {name} {parent} {index}.",
-        *("-o", "--output"),
+        "-o --output",
         metavar="PATH",
         required=True,
     )
