@@ -156,8 +156,11 @@ def _spelled(declared: Field[Any]) -> list[str]:
 def given(options: Any, *names: str) -> list[str]:
     """Those of the fields `names` of `options` that do not have their defaults, as they are spelled."""
     found = []
-    for each in map({each.name: each for each in fields(options)}.__getitem__, names):
+    for each in (each for name in names for each in fields(options) if each.name == name):
         value, settings = getattr(options, each.name), each.metadata["settings"]
-        if value is not False and value not in ((), settings.get("default")):
-            found.append([*_spelled(each), settings.get("metavar", "").rstrip(".")][0])
+        default = settings.get("default")
+        if default is not None:
+            default = settings["type"].convert(default, None, None)
+        if value is not False and value not in ((), default):
+            found.append((_spelled(each) or [settings["metavar"].rstrip(".")])[0])
     return found
