@@ -37,10 +37,10 @@ def convtool(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> Iterator[Callable[..., Run]]:
     """`convtool ARGUMENTS...` in this process, where torch is imported once for all tests."""
-    from convtool.cli import main, options
+    from convtool.cli import main, messages
     from convtool.jobs.convolve import kernel
 
-    monkeypatch.setattr(options, "quiet_libraries", lambda: None)
+    monkeypatch.setattr(messages, "quiet_libraries", lambda: None)
     kernel.load.cache_clear()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGPIPE)}
     stdin = os.dup(0)

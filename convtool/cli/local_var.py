@@ -2,114 +2,79 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-import click
-
-from convtool.cli.options import (
-    LENGTH_OR_GRID,
-    Io,
-    batch_options,
-    compute_options,
-    input_options,
-    output_options,
-    settings,
-    talk_options,
-)
-from convtool.cli.running import run_batch
+from convtool.cli.options import choice, command, integer, parsed, text
+from convtool.cli.running import run_job
+from convtool.cli.shared_options import JobSettings, PaddingMode, SignalOptions, lengths
 from convtool.errors import UsageError
+from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
     from convtool.jobs.windows.job import LocalVarJob
     from convtool.signals.length import Length
 
+Mode = Literal["valid", "same"]
+Nan = Literal["propagate", "skip", "error", "zero"]
+
 STATS = ("var", "std", "mean", "rms", "min", "max", "median", "count")
 
 
-def _stats(_: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    from convtool.files.names import show
-
-    stats = tuple(name.strip() for name in value.split(","))
+def _stats(word: str) -> tuple[str, ...]:
+    stats = tuple(name.strip() for name in word.split(","))
     for name in stats:
         if name not in STATS:
-            raise click.BadParameter(f"there is no '{show(name)}'; there are {', '.join(STATS)}", param=param)
+            raise ValueError(f"there is no '{show(name)}'; there are {', '.join(STATS)}")
         if stats.count(name) > 1:
-            raise click.BadParameter(f"'{name}' is named {stats.count(name)} times; once is enough", param=param)
+            raise ValueError(f"'{name}' is named {stats.count(name)} times; once is enough")
     return stats
 
 
-@click.command("local-var")
-@input_options
-@click.option(
-    "-w",
-    "--window",
-    required=True,
-    type=LENGTH_OR_GRID,
-    metavar="N|NxM|TIME",
-    help="Samples (2205), rows x columns (3x5), or a time (50ms, 0.5s), which takes a sample rate.",
-)
-@click.option(
-    "--stride",
-    type=LENGTH_OR_GRID,
-    default="1",
-    show_default=True,
-    metavar="N|NxM|TIME",
-    help="From one window to the next.",
-)
-@click.option(
-    "--ddof",
-    type=click.IntRange(0, 1),
-    default=0,
-    show_default=True,
-    metavar="0|1",
-    help="Divide by n, or by n - 1, in var and std.",
-)
-@click.option(
-    "--stat",
-    callback=_stats,
-    default="var",
-    show_default=True,
-    metavar="NAMES",
-    help=f"One or more of {','.join(STATS)}: a channel or named column each.",
-)
-@click.option(
-    "--mode",
-    type=click.Choice(["valid", "same"]),
-    default="valid",
-    show_default=True,
-    help="Outputs: N-W+1 windows inside the signal; or N, number n over samples n-W//2 to n+(W-1)//2.",
-)
-@click.option(
-    "--padding-mode",
-    type=click.Choice(["zeros", "reflect", "replicate", "circular"]),
-    help="What lies beyond the ends, with --mode same.  [default: reflect]",
-)
-@click.option(
-    "--nan",
-    type=click.Choice(["propagate", "skip", "error", "zero"]),
-    default="propagate",
-    show_default=True,
-    help="NaN spoils its windows, is left out of them, is an error, or counts as 0; the last two do infinities too.",
-)
-@click.option(
-    "--min-count",
-    type=click.IntRange(1),
-    metavar="N",
-    help="With --nan skip: windows with fewer samples left give NaN.  [default: 1]",
-)
-@click.option(
-    "--dims",
-    type=click.IntRange(1, 2),
-    metavar="1|2",
-    help="2: windows over the grid that CSV rows x columns or an NPY (H, W) make.  [default: 2 for NxM, else 1]",
-)
-@click.option("--plot", metavar="FILE", help="Draw the signal, its local mean and std, and the variance under it.")
-@output_options
-@compute_options
-@batch_options
-@talk_options
-def command(**options: Any) -> int:
+@dataclass(frozen=True)
+class Options(SignalOptions):
+    """The options of `local-var`."""
+
+    window: tuple[Length, ...] = parsed(
+        lengths,
+        "Samples (2205), rows x columns (3x5), or a time (50ms, 0.5s), which takes a sample rate.",
+        "-w --window",
+        required=True,
+        metavar="N|NxM|TIME",
+    )
+    stride: tuple[Length, ...] = parsed(lengths, "From one window to the next.", default="1", metavar="N|NxM|TIME")
+    ddof: int = integer("Divide by n, or by n - 1, in var and std.", least=0, most=1, default=0, metavar="0|1")
+    stat: tuple[str, ...] = parsed(
+        _stats, f"One or more of {','.join(STATS)}: a channel or named column each.", default="var", metavar="NAMES"
+    )
+    mode: Mode = choice(
+        Mode,
+        "Outputs: N-W+1 windows inside the signal; or N, number n over samples n-W//2 to n+(W-1)//2.",
+        default="valid",
+    )
+    padding_mode: PaddingMode | None = choice(
+        PaddingMode, "What lies beyond the ends, with --mode same.  [default: reflect]"
+    )
+    nan: Nan = choice(
+        Nan,
+        "NaN spoils its windows, is left out of them, is an error, or counts as 0; the last two do infinities too.",
+        default="propagate",
+    )
+    min_count: int | None = integer(
+        "With --nan skip: windows with fewer samples left give NaN.  [default: 1]", least=1, metavar="N"
+    )
+    dims: int | None = integer(
+        "2: windows over the grid that CSV rows x columns or an NPY (H, W) make.  [default: 2 for NxM, else 1]",
+        least=1,
+        most=2,
+        metavar="1|2",
+    )
+    plot: str | None = text("Draw the signal, its local mean and std, and the variance under it.", metavar="FILE")
+
+
+@command("local-var", Options)
+def local_var(options: Options) -> int:
     """Variance, or other statistics, of every sliding window of signals and grids.
 
     As exact as a computation of each window alone, whatever came before it, at a cost that does not
@@ -123,46 +88,54 @@ def command(**options: Any) -> int:
       convtool local-var 1,2,nan,4 -w 3 --mode same --nan skip --min-count 2
       convtool local-var image.npy -w 5x5 --mode same -o texture.npy --plot texture.png
     """
-    io = Io.of(options)
-    window, stride = _axes(options, io)
-    _check(options, window)
+    window, stride = _axes(options)
+    _check(options)
 
-    def job(threads: int) -> LocalVarJob:
+    def job(settings: JobSettings) -> LocalVarJob:
         from convtool.jobs.windows.job import LocalVarJob
 
-        own = {name: options[name] for name in ("ddof", "mode", "min_count")}
-        own["padding_mode"] = options["padding_mode"] or "reflect"
-        return LocalVarJob(window, stride, options["stat"], **own, **settings(options, io, threads))
+        return LocalVarJob(
+            window,
+            stride,
+            options.stat,
+            ddof=options.ddof,
+            mode=options.mode,
+            padding_mode=options.padding_mode or "reflect",
+            min_count=options.min_count,
+            nan=options.nan,
+            plot=options.plot,
+            **settings,
+        )
 
-    return run_batch(io, options, job)
+    return run_job(options, job, plot=options.plot)
 
 
-def _axes(options: dict[str, Any], io: Io) -> tuple[tuple[Length, ...], tuple[Length, ...]]:
+def _axes(options: Options) -> tuple[tuple[Length, ...], tuple[Length, ...]]:
     """Window and stride along each axis that windows slide along."""
-    window, stride = options["window"], options["stride"]
-    dims = options["dims"] or max(len(window), len(stride))
-    for name, lengths in (("--window", window), ("--stride", stride)):
-        text = "x".join(length.text for length in lengths)
-        if len(lengths) > dims:
+    window, stride = options.window, options.stride
+    dims = options.dims or max(len(window), len(stride))
+    for name, sizes in (("--window", window), ("--stride", stride)):
+        text = "x".join(size.text for size in sizes)
+        if len(sizes) > dims:
             raise UsageError(f"{name} {text} has 2 axes, but --dims is 1; give one length, or --dims 2")
-        if dims == 2 and lengths[0].timed:
+        if dims == 2 and sizes[0].timed:
             raise UsageError(f"{name} {text} is a time, but a grid has rows and columns; give them, such as 3x5")
-    if dims == 2 and io.layout != "NCT":
-        raise UsageError(f"--layout {io.layout} says where time is; a grid has rows and columns, (..., H, W)")
+    if dims == 2 and options.layout != "NCT":
+        raise UsageError(f"--layout {options.layout} says where time is; a grid has rows and columns, (..., H, W)")
     return window * (dims // len(window)), stride * (dims // len(stride))
 
 
-def _check(options: dict[str, Any], window: tuple[Length, ...]) -> None:
+def _check(options: Options) -> None:
     """What can be refused before any input is read; windows in time are the job's to check."""
-    if options["padding_mode"] and options["mode"] != "same":
-        raise UsageError(f"--padding-mode {options['padding_mode']} needs --mode same")
-    least = options["min_count"]
-    if least is not None and options["nan"] != "skip":
-        raise UsageError(f"--min-count {least} needs --nan skip; --nan is {options['nan']}")
-    if any(length.timed for length in window):
+    if options.padding_mode and options.mode != "same":
+        raise UsageError(f"--padding-mode {options.padding_mode} needs --mode same")
+    least = options.min_count
+    if least is not None and options.nan != "skip":
+        raise UsageError(f"--min-count {least} needs --nan skip; --nan is {options.nan}")
+    if any(size.timed for size in options.window):
         return
-    samples = int(prod(length.amount for length in window))
-    if options["ddof"] >= samples:
-        raise UsageError(f"--ddof {options['ddof']} needs a window of at least 2 samples; --window has {samples}")
+    samples = int(prod(size.amount for size in options.window))
+    if options.ddof >= samples:
+        raise UsageError(f"--ddof {options.ddof} needs a window of at least 2 samples; --window has {samples}")
     if least is not None and least > samples:
-        raise UsageError(f"--min-count {least} is more than the {samples} samples of a window")
+        raise UsageError(f"--min-count {least} is more than the {counted(samples, 'sample')} of a window")

@@ -2,126 +2,84 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Literal
 
-import click
-
-from convtool.cli.options import (
-    Io,
-    batch_options,
-    compute_options,
-    input_options,
-    output_options,
-    settings,
-    talk_options,
-)
-from convtool.cli.running import run_batch
-from convtool.errors import ConvtoolError, UsageError
+from convtool.cli import messages
+from convtool.cli.options import argument, choice, command, flag, given, integer, parsed, text
+from convtool.cli.running import run_job
+from convtool.cli.shared_options import JobSettings, SignalOptions
+from convtool.errors import UsageError
+from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
     from convtool.jobs.models.lstm import LstmJob
     from convtool.models.recurrent import RecurrentModel
 
-
-_WORK = {
-    "INPUT": "inputs",
-    "--input-list": "input_list",
-    "-o": "output",
-    "--state-in": "state_in",
-    "--state-out": "state_out",
-    "--report": "report",
-    "--dry-run": "dry_run",
-}
-"""What is for running the model over inputs alone."""
+Engine = Literal["sequence", "cell"]
+RatePolicy = Literal["error", "resample", "ignore"]
+Nan = Literal["error", "propagate", "zero"]
 
 
-def _condition(_: click.Context, param: click.Parameter, value: str) -> tuple[float, ...]:
-    from math import isfinite
-
-    from convtool.files.names import show
-
+def _condition(word: str) -> tuple[float, ...]:
     try:
-        values = tuple(float(each) for each in value.split(",") if value)
+        values = tuple(float(each) for each in word.split(",") if word)
     except ValueError:
         values = (float("nan"),)
     if not all(map(isfinite, values)):
-        raise click.BadParameter(f"'{show(value)}' is no list of numbers, such as 0.5,1", param=param)
+        raise ValueError(f"'{show(word)}' is no list of numbers, such as 0.5,1")
     return values
 
 
-def _state_file(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
+def _state_file(word: str) -> str:
     from convtool.files.formats import extension, family
-    from convtool.files.names import show
 
-    if value is not None and (family(extension(value)) or extension(value) == "json"):
-        raise click.BadParameter(
-            f"'{show(value)}' has the name of another kind of file; a state goes into .npz, .safetensors, .pt",
-            param=param,
+    if family(extension(word)) or extension(word) == "json":
+        raise ValueError(
+            f"'{show(word)}' has the name of another kind of file; a state goes into .npz, .safetensors, .pt"
         )
-    return value
+    return word
 
 
-@click.command("lstm")
-@click.argument("model", metavar="MODEL")
-@input_options
-@click.option(
-    "--engine",
-    type=click.Choice(["sequence", "cell"]),
-    default="sequence",
-    show_default=True,
-    help="nn.LSTM over blocks, or nn.LSTMCell step by step: equal results, about fifty times slower.",
-)
-@click.option(
-    "--block",
-    type=click.IntRange(1, 1 << 24),
-    default=4096,
-    show_default=True,
-    metavar="SAMPLES",
-    help="Steps of one call of the engine.",
-)
-@click.option(
-    "--prewarm",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar="SAMPLES",
-    help="Silence that the model hears first, its outputs dropped.",
-)
-@click.option(
-    "--condition",
-    callback=_condition,
-    default="",
-    metavar="VALUES",
-    help="The model's further inputs, the same in every sample, such as knobs: 0.5,1.",
-)
-@click.option(
-    "--rate-policy",
-    type=click.Choice(["error", "resample", "ignore"]),
-    default="error",
-    show_default=True,
-    help="Where the sample rates of input and model differ: resample brings the input to the model's, and back.",
-)
-@click.option("--state-in", callback=_state_file, metavar="FILE", help="Go on from what --state-out kept.")
-@click.option(
-    "--state-out",
-    callback=_state_file,
-    metavar="FILE",
-    help="Keep the state after the last sample: .npz, .safetensors, .pt.",
-)
-@click.option("--self-test", is_flag=True, help="Run the test vectors that MODEL carries, instead of an input.")
-@click.option("--compare", metavar="INPUT", help="Run both engines over INPUT; print their difference and times.")
-@click.option(
-    "--nan",
-    type=click.Choice(["error", "propagate", "zero"]),
-    default="error",
-    show_default=True,
-    help="NaN and infinities are an error, may spoil all that follows them, or count as 0.",
-)
-@output_options
-@compute_options
-@batch_options
-@talk_options
-def command(model: str, **options: Any) -> int:
+@dataclass(frozen=True)
+class Options(SignalOptions):
+    """The options of `lstm`."""
+
+    model: str = argument("MODEL")
+    engine: Engine = choice(
+        Engine,
+        "nn.LSTM over blocks, or nn.LSTMCell step by step: equal results, about fifty times slower.",
+        default="sequence",
+    )
+    block: int = integer("Steps of one call of the engine.", least=1, most=1 << 24, default=4096, metavar="SAMPLES")
+    prewarm: int = integer(
+        "Silence that the model hears first, its outputs dropped.", least=0, default=0, metavar="SAMPLES"
+    )
+    condition: tuple[float, ...] = parsed(
+        _condition,
+        "The model's further inputs, the same in every sample, such as knobs: 0.5,1.",
+        default="",
+        metavar="VALUES",
+    )
+    rate_policy: RatePolicy = choice(
+        RatePolicy,
+        "Where the sample rates of input and model differ: resample brings the input to the model's, and back.",
+        default="error",
+    )
+    state_in: str | None = parsed(_state_file, "Go on from what --state-out kept.", metavar="FILE")
+    state_out: str | None = parsed(
+        _state_file, "Keep the state after the last sample: .npz, .safetensors, .pt.", metavar="FILE"
+    )
+    self_test: bool = flag("Run the test vectors that MODEL carries, instead of an input.")
+    compare: str | None = text("Run both engines over INPUT; print their difference and times.", metavar="INPUT")
+    nan: Nan = choice(
+        Nan, "NaN and infinities are an error, may spoil all that follows them, or count as 0.", default="error"
+    )
+
+
+@command("lstm", Options)
+def lstm(options: Options) -> int:
     """Run a recurrent model over signals, such as a captured guitar amplifier.
 
     MODEL is the JSON of GuitarML, AIDA-X or a torch state dict, an LSTM in NAM's .nam, a torch state
@@ -135,62 +93,59 @@ def command(model: str, **options: Any) -> int:
       convtool lstm amp.json takes/ -o amped/ --rate-policy resample
       convtool lstm amp.json --compare guitar.wav
     """
-    tried = _tried(options)
-    read = _read(model)
-    _check(options, read)
-    io = Io.of(options)
-    if tried is not None:
+    from convtool.models.recurrent import read_model
+
+    _check_trial(options)
+    with messages.about(show(options.model)):
+        model = read_model(options.model)
+    _check_model(options, model)
+    if options.self_test or options.compare is not None:
         from convtool.cli.show.trials import show_comparison, show_self_test
 
-        return show_self_test(model, read, options) if tried == "--self-test" else show_comparison(read, io, options)
+        return show_self_test(model, options) if options.self_test else show_comparison(model, options)
 
-    def job(threads: int) -> LstmJob:
+    def job(settings: JobSettings) -> LstmJob:
         from convtool.jobs.models.lstm import LstmJob
 
-        names = ("engine", "block", "prewarm", "condition", "rate_policy", "state_in", "state_out")
-        return LstmJob(read, **{name: options[name] for name in names}, **settings(options, io, threads))
+        return LstmJob(
+            model,
+            engine=options.engine,
+            block=options.block,
+            prewarm=options.prewarm,
+            condition=options.condition,
+            rate_policy=options.rate_policy,
+            state_in=options.state_in,
+            state_out=options.state_out,
+            nan=options.nan,
+            **settings,
+        )
 
-    state_in, state_out = options["state_in"], options["state_out"]
-    return run_batch(
-        io,
+    return run_job(
         options,
         job,
-        single="--state-out keeps the state after one input" if state_out else None,
-        also_read=[model, *([state_in] if state_in else [])],
-        also_written=[state_out] if state_out else [],
+        single="--state-out keeps the state after one input" if options.state_out else None,
+        also_read=[path for path in (options.model, options.state_in) if path],
+        also_written=[options.state_out] if options.state_out else [],
     )
 
 
-def _tried(options: dict[str, Any]) -> str | None:
-    """The option that has the model tried out instead of run over inputs."""
-    asked = ["--self-test"] * options["self_test"] + ["--compare"] * (options["compare"] is not None)
-    if not asked:
-        return None
-    first, *also = [*asked, *(word for word, name in _WORK.items() if options[name])]
-    if also:
-        raise UsageError(f"{first} tries the model out, and does nothing else; leave out {also[0]}")
-    return first
+def _check_trial(options: Options) -> None:
+    """What tries the model out does not run it over inputs as well."""
+    tried = given(options, "self_test", "compare")
+    others = ["inputs", "input_list", "output", "state_in", "state_out", "report", "dry_run"]
+    also = [*tried[1:], *given(options, *others)]
+    if tried and also:
+        raise UsageError(f"{tried[0]} tries the model out, and does nothing else; leave out {also[0]}")
 
 
-def _read(path: str) -> RecurrentModel:
-    from convtool.files.names import show
-    from convtool.models.recurrent import read_model
-
-    try:
-        return read_model(path)
-    except ConvtoolError as error:
-        raise type(error)(f"{show(path)}: {error}") from error
-
-
-def _check(options: dict[str, Any], model: RecurrentModel) -> None:
+def _check_model(options: Options, model: RecurrentModel) -> None:
     """Refuse what does not fit the model, whatever the input."""
-    condition = options["condition"]
-    if condition and len(condition) >= model.inputs:
-        beside = f"{model.inputs - 1} inputs beside the signal" if model.inputs > 1 else "no input but the signal"
-        raise UsageError(f"--condition is for {len(condition)} more inputs; the model has {beside}")
-    carried = [name for name in ("prewarm", "state_in", "state_out") if options[name]]
+    count = len(options.condition)
+    if count and count >= model.inputs:
+        others = f"{counted(model.inputs - 1, 'input')} beside" if model.inputs > 1 else "no input but"
+        raise UsageError(f"--condition is for {counted(count, 'more input')}; the model has {others} the signal")
+    carried = given(options, "prewarm", "state_in", "state_out")
     if carried and model.bidirectional:
-        option = carried[0].replace("_", "-")
-        raise UsageError(f"--{option} needs a model that runs forwards in time; a layer of this one is bidirectional")
-    if options["prewarm"] and options["state_in"]:
+        raise UsageError(f"{carried[0]} needs a model that runs forwards in time; a layer of this one is bidirectional")
+    if options.prewarm and options.state_in:
         raise UsageError("--prewarm is for a model that begins, and --state-in for one that goes on; give either")

@@ -12,19 +12,19 @@ from typing import Any
 import click
 
 from convtool import __version__
-from convtool.cli.options import Talk, talk_options
-from convtool.errors import ConvtoolError, UsageError
+from convtool.cli import messages
+from convtool.errors import ConvtoolError
 
 COMMANDS = {
-    "convolve": ("convtool.cli.convolve", "Convolve signals with a kernel: FIR filters, reverbs, cabinets."),
-    "local-var": ("convtool.cli.local_var", "Variance and other statistics of every sliding window."),
-    "pad-batch": ("convtool.cli.pad_batch", "Batches of recordings of different lengths: padded, masked, grouped."),
-    "unpad-batch": ("convtool.cli.unpad_batch", "The signals of a batch, as they were before padding."),
-    "inspect-weights": ("convtool.cli.inspect_weights", "What is in weight files: names, shapes, filters, responses."),
-    "rescale": ("convtool.cli.rescale", "Bring signals into a range, and back: affinely, by clipping, squashed."),
-    "lstm": ("convtool.cli.lstm", "Run recurrent models over signals: captured amplifiers, nn.LSTM and nn.GRU."),
+    "convolve": "Convolve signals with a kernel: FIR filters, reverbs, cabinets.",
+    "local-var": "Variance and other statistics of every sliding window.",
+    "pad-batch": "Batches of recordings of different lengths: padded, masked, grouped.",
+    "unpad-batch": "The signals of a batch, as they were before padding.",
+    "inspect-weights": "What is in weight files: names, shapes, filters, responses.",
+    "rescale": "Bring signals into a range, and back: affinely, by clipping, squashed.",
+    "lstm": "Run recurrent models over signals: captured amplifiers, nn.LSTM and nn.GRU.",
 }
-"""Where each command lives, and its line of help: a command's module is imported only to run it."""
+"""Each command and its line of help. Its module, which is imported only to run it, and its function bear its name."""
 
 
 class Terminated(BaseException):
@@ -44,13 +44,13 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = module.command
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"convtool.cli.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the command line, print --help; Click would turn a closed pipe into exit 1."""
@@ -61,7 +61,6 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        talk = Talk.of(ctx)
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -69,18 +68,12 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
-            if talk.debug:
-                import traceback
-
-                click.echo(traceback.format_exc(), err=True)
-            if isinstance(error, UsageError):
-                raise click.UsageError(str(error), talk.command or ctx) from error
+            messages.traceback_of(error)
             raise
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="convtool")
-@talk_options
 def cli() -> None:
     """Signal processing over PyTorch, on files of any length.
 
@@ -93,6 +86,9 @@ def cli() -> None:
       convtool convolve takes/ -k hall.wav -o wet/
       convtool local-var 1,2,4,8,16 -w 2
     """
+
+
+cli.params += messages.options()
 
 
 def main() -> None:

@@ -4,105 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-import click
-
-from convtool.cli.batch_target import is_folder, is_left, without_own
-from convtool.cli.options import (
-    LENGTH,
-    Io,
-    Talk,
-    batch_options,
-    source_options,
-    talk_options,
-)
-from convtool.cli.running import Batch, conclude, progress, tell, tell_counts, tell_passed
+from convtool.cli import messages
+from convtool.cli.options import choice, command, flag, integer, parsed, real, text
+from convtool.cli.running import conclude, progress, tell, tell_counts, tell_passed
+from convtool.cli.shared_options import MOST_HZ, Dtype, Layout, RunOptions, SourceOptions, length
 from convtool.errors import UsageError
+from convtool.files.names import show
 
 if TYPE_CHECKING:
-    from convtool.jobs.padding.pad import Failure, PadBatch, Written
+    from convtool.jobs.padding.pad import PadBatch, Written
     from convtool.jobs.padding.store import BatchStore, Plan
-    from convtool.runs.outcome import Outcome
     from convtool.signals.inputs import Input
+    from convtool.signals.length import Length
+
+Strategy = Literal["pad", "group", "bucket", "single"]
+PaddingMode = Literal["constant", "reflect", "replicate", "circular"]
+_Truncate = Literal["start", "end"]
+_Side = Literal["left", "right"]
+_Sort = Literal["none", "length"]
+_Pool = Literal["max", "mean", "std"]
 
 
-@click.command("pad-batch")
-@source_options
-@click.option(
-    "-o",
-    "--output",
-    metavar="BATCH",
-    help="One batch in a .npz, .safetensors or .pt file, or a folder of shards.",
-)
-@click.option(
-    "--strategy",
-    type=click.Choice(["pad", "group", "bucket", "single"]),
-    default="pad",
-    show_default=True,
-    help="All in order; equal lengths together; similar lengths together; each alone.",
-)
-@click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Rows of a batch, at most.")
-@click.option("--max-samples", type=click.IntRange(1), metavar="N", help="Rows x longest of a batch, at most.")
-@click.option("--max-length", type=LENGTH, metavar="N|TIME", help="Samples of a row; longer inputs are refused.")
-@click.option(
-    "--truncate", type=click.Choice(["start", "end"]), help="With --max-length: cut off that end of longer inputs."
-)
-@click.option(
-    "--side",
-    type=click.Choice(["left", "right"]),
-    default="right",
-    show_default=True,
-    help="Where padding stands: before the samples, or after them.",
-)
-@click.option("--value", type=float, default=0.0, show_default=True, help="What constant padding holds.")
-@click.option(
-    "--padding-mode",
-    type=click.Choice(["constant", "reflect", "replicate", "circular"]),
-    default="constant",
-    show_default=True,
-    help="What padding is made of.",
-)
-@click.option(
-    "--multiple-of",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Pad on to a multiple of N samples.",
-)
-@click.option(
-    "--layout",
-    type=click.Choice(["NCT", "NTC"]),
-    default="NCT",
-    show_default=True,
-    help="Axes of the batch: (batch, channels, time) for torch, (batch, time, channels) for Keras.",
-)
-@click.option("--mono", is_flag=True, help="Take the mean of each input's channels.")
-@click.option(
-    "--channels",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    help="Repeat a mono input for N channels; of more channels keep the first N.",
-)
-@click.option("--resample", type=click.IntRange(1, (1 << 31) - 1), metavar="HZ", help="Bring all inputs to this rate.")
-@click.option(
-    "--sort",
-    type=click.Choice(["none", "length"]),
-    default="none",
-    show_default=True,
-    help="Order of the rows: as given, or from short to long.",
-)
-@click.option("--seed", type=int, metavar="N", help="Shuffle the order of the batches, the same way for the same N.")
-@click.option("--pool", type=click.Choice(["max", "mean", "std"]), help="Add the pooled samples of every row.")
-@click.option("--mask", is_flag=True, help="Write masks into a folder too; a single file always has one.")
-@click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Of the batch.  [default: the inputs']")
-@click.option("--plot", metavar="FILE", help="Draw the lengths of the inputs and the padding of the batches.")
-@click.option("--overwrite", is_flag=True, help="Replace a batch that exists.")
-@click.option("--skip-existing", is_flag=True, help="Leave a batch that exists as it is.")
-@batch_options
-@talk_options
-def command(**options: Any) -> int:
+@dataclass(frozen=True)
+class Options(RunOptions, SourceOptions):
+    """The options of `pad-batch`."""
+
+    output: str | None = text(
+        "One batch in a .npz, .safetensors or .pt file, or a folder of shards.", "-o --output", metavar="BATCH"
+    )
+    strategy: Strategy = choice(
+        Strategy, "All in order; equal lengths together; similar lengths together; each alone.", default="pad"
+    )
+    batch_size: int | None = integer("Rows of a batch, at most.", least=1, metavar="N")
+    max_samples: int | None = integer("Rows x longest of a batch, at most.", least=1, metavar="N")
+    max_length: Length | None = parsed(length, "Samples of a row; longer inputs are refused.", metavar="N|TIME")
+    truncate: _Truncate | None = choice(_Truncate, "With --max-length: cut off that end of longer inputs.")
+    side: _Side = choice(_Side, "Where padding stands: before the samples, or after them.", default="right")
+    value: float = real("What constant padding holds.", default=0.0)
+    padding_mode: PaddingMode = choice(PaddingMode, "What padding is made of.", default="constant")
+    multiple_of: int = integer("Pad on to a multiple of N samples.", least=1, default=1, metavar="N")
+    layout: Layout = choice(
+        Layout,
+        "Axes of the batch: (batch, channels, time) for torch, (batch, time, channels) for Keras.",
+        default="NCT",
+    )
+    mono: bool = flag("Take the mean of each input's channels.")
+    channels: int | None = integer(
+        "Repeat a mono input for N channels; of more channels keep the first N.", least=1, most=1024, metavar="N"
+    )
+    resample: int | None = integer("Bring all inputs to this rate.", least=1, most=MOST_HZ, metavar="HZ")
+    sort: _Sort = choice(_Sort, "Order of the rows: as given, or from short to long.", default="none")
+    seed: int | None = integer("Shuffle the order of the batches, the same way for the same N.", metavar="N")
+    pool: _Pool | None = choice(_Pool, "Add the pooled samples of every row.")
+    mask: bool = flag("Write masks into a folder too; a single file always has one.")
+    dtype: Dtype | None = choice(Dtype, "Of the batch.  [default: the inputs']")
+    plot: str | None = text("Draw the lengths of the inputs and the padding of the batches.", metavar="FILE")
+    overwrite: bool = flag("Replace a batch that exists.")
+    skip_existing: bool = flag("Leave a batch that exists as it is.")
+
+
+@command("pad-batch", Options)
+def pad_batch(options: Options) -> int:
     """Recordings of different lengths in batches that a network takes: padded, with lengths and masks.
 
     A file holds the arrays batch, lengths and mask (true on real samples) and names, the inputs in
@@ -116,39 +81,41 @@ def command(**options: Any) -> int:
       convtool pad-batch takes/ -o shards/ --strategy bucket --batch-size 64 --mask
       convtool pad-batch takes/ --strategy bucket --max-samples 5000000 --dry-run
     """
-    io = Io.of({**options, "layout": "NCT", "format": None, "subtype": None})
-    talk = Talk.of(click.get_current_context())
+    from convtool.jobs.padding.target import stands, without_own
+
     _check(options)
-    inputs, passed = io.find()
-    if options["output"] is not None:
-        inputs, own = without_own(inputs, options["output"])
+    inputs, passed = options.find_inputs()
+    if options.output is not None:
+        inputs, own = without_own(inputs, options.output)
         passed += own
-        if is_left(inputs, options, talk):
+        also_written = {"--report": options.report, "--plot": options.plot}
+        if stands(options.output, inputs, also_written, overwrite=options.overwrite, skip=options.skip_existing):
+            messages.note(f"{show(options.output)} exists; left as it is")
             return 0
-    tell_passed(passed, talk)
-    from convtool.cli.options import quiet_libraries
-
-    quiet_libraries()
+    tell_passed(passed)
+    messages.quiet_libraries()
     with ExitStack() as stack:
-        return _run(inputs, _copies(inputs, stack), _job(options, io), options, talk)
+        return _run(inputs, _copies(inputs, stack), _job(options), options)
 
 
-def _check(options: dict[str, Any]) -> None:
+def _check(options: Options) -> None:
     """What can be refused before any input is looked for."""
-    if options["output"] is None and not options["dry_run"]:
+    if options.output is None and not options.dry_run:
         raise UsageError("say where the batch goes: -o batch.npz, or a folder, -o batches/; or look with --dry-run")
-    if options["truncate"] and options["max_length"] is None:
-        raise UsageError(f"--truncate {options['truncate']} needs --max-length")
-    if options["mono"] and options["channels"]:
+    if options.truncate and options.max_length is None:
+        raise UsageError(f"--truncate {options.truncate} needs --max-length")
+    if options.mono and options.channels:
         raise UsageError("--mono makes one channel; give it, or --channels")
-    if options["value"] and options["padding_mode"] != "constant":
-        raise UsageError(f"--value {options['value']:g} is for --padding-mode constant")
-    if options["plot"]:
+    if options.value and options.padding_mode != "constant":
+        raise UsageError(f"--value {options.value:g} is for --padding-mode constant")
+    if options.plot:
         from convtool.plots import picture_format
 
-        picture_format(options["plot"])
-    if options["output"] is not None:
-        is_folder(options["output"])
+        picture_format(options.plot)
+    if options.output is not None:
+        from convtool.jobs.padding.target import is_folder
+
+        is_folder(options.output)
 
 
 def _copies(inputs: Sequence[Input], stack: ExitStack) -> dict[int, Input]:
@@ -163,98 +130,78 @@ def _copies(inputs: Sequence[Input], stack: ExitStack) -> dict[int, Input]:
     }
 
 
-def _job(options: dict[str, Any], io: Io) -> PadBatch:
+def _job(options: Options) -> PadBatch:
     from convtool.jobs.padding.pad import Grouping, PadBatch
     from convtool.jobs.padding.rows import RowOptions
     from convtool.jobs.padding.writing import Padding
 
-    def chosen(*names: str) -> dict[str, Any]:
-        return {name: options[name] for name in names}
-
-    limit = options["max_length"][0] if options["max_length"] else None
-    rows = chosen("dtype", "mono", "channels", "resample", "truncate")
     return PadBatch(
-        rows=RowOptions(**rows, max_length=limit, read=io.reading()),
-        grouping=Grouping(**chosen("strategy", "batch_size", "max_samples", "multiple_of", "sort", "seed")),
-        padding=Padding(**chosen("side", "value", "layout", "pool"), mode=options["padding_mode"]),
+        rows=RowOptions(
+            dtype=options.dtype,
+            mono=options.mono,
+            channels=options.channels,
+            resample=options.resample,
+            max_length=options.max_length,
+            truncate=options.truncate,
+            read=options.read_options("NCT", options.dtype),
+        ),
+        grouping=Grouping(
+            strategy=options.strategy,
+            batch_size=options.batch_size,
+            max_samples=options.max_samples,
+            multiple_of=options.multiple_of,
+            sort=options.sort,
+            seed=options.seed,
+        ),
+        padding=Padding(
+            side=options.side,
+            value=options.value,
+            mode=options.padding_mode,
+            layout=options.layout,
+            pool=options.pool,
+        ),
     )
 
 
-def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, options: dict[str, Any], talk: Talk) -> int:
+def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, options: Options) -> int:
     """Measure, plan, and write or only tell; the exit code."""
+    from convtool.jobs.padding.outcomes import outcomes_of
     from convtool.runs.local import cores
 
-    batch = Batch.of(options)
-    rows, failures = job.measure(inputs, copies, fail_fast=batch.fail_fast)
+    rows, failures = job.measure(inputs, copies, fail_fast=options.fail_fast)
     plan: Plan | None = None
     written: Written | None = None
     store: BatchStore | None = None
-    if rows and not (failures and batch.fail_fast):
+    if rows and not (failures and options.fail_fast):
         plan = job.plan(rows)
-        if batch.dry_run:
-            _show(plan, batch)
-        else:
+        if not options.dry_run:
             store = _store(job, options)
-            with progress(len(rows), batch, talk) as advance:
-                written = job.run(rows, store, threads=batch.jobs or cores(), done=advance)
+            with progress(len(rows), options) as advance:
+                written = job.run(rows, store, threads=options.jobs or cores(), done=advance)
             plan, failures = written.plan, failures + written.failures
-        if options["plot"] and plan is not None:
-            _draw(options["plot"], plan)
-    outcomes = _outcomes(inputs, plan, failures, store, written)
+        elif not options.as_json:
+            from convtool.cli.show.batches import show_plan
+
+            show_plan(plan)
+        if options.plot and plan is not None:
+            _draw(options.plot, plan)
+    outcomes = outcomes_of(inputs, plan, failures, store, written)
     for outcome in outcomes:
-        if outcome.error or outcome.notes or talk.verbose:
-            tell(outcome, talk, one=len(inputs) == 1)
-    if len(inputs) > 1 and not batch.dry_run:
-        tell_counts(outcomes, len(inputs), talk)
-    return conclude(outcomes, batch)
+        if outcome.error or outcome.notes or messages.asked_for("verbose"):
+            tell(outcome, one=len(inputs) == 1)
+    if not options.dry_run:
+        tell_counts(outcomes, len(inputs))
+    return conclude(outcomes, options)
 
 
-def _store(job: PadBatch, options: dict[str, Any]) -> BatchStore:
+def _store(job: PadBatch, options: Options) -> BatchStore:
     from convtool.jobs.padding.store import ShardFolder, SingleFile
+    from convtool.jobs.padding.target import is_folder
 
-    if not is_folder(options["output"]):
-        return SingleFile(options["output"], job.padding)
-    return ShardFolder(
-        options["output"], job.padding, mask=options["mask"], overwrite=options["overwrite"], request=repr(job)
-    )
-
-
-def _show(plan: Plan, batch: Batch) -> None:
-    if not batch.as_json:
-        from convtool.cli.show.batches import show_plan
-
-        show_plan(plan)
-
-
-def _outcomes(
-    inputs: Sequence[Input],
-    plan: Plan | None,
-    failures: Sequence[Failure],
-    store: BatchStore | None,
-    written: Written | None,
-) -> list[Outcome]:
-    """What became of each input; without a store, what would."""
-    from convtool.runs.outcome import Outcome
-    from convtool.runs.plan import Task
-    from convtool.runs.run import failure
-
-    failed = {id(each.input): each for each in failures}
-    placed = {} if plan is None else {id(row.input): (number, row) for number, _, row in plan.placed()}
-    results = {} if written is None else {id(result.row): result for result in written.results}
-    outcomes = []
-    for index, item in enumerate(inputs):
-        if id(item) in failed:
-            outcomes.append(failure(Task(index, item, None), failed[id(item)].error))
-        elif id(item) in placed:
-            number, row = placed[id(item)]
-            result = results.get(id(row))
-            status = "planned" if store is None else "written" if result else "skipped"
-            outcome = Outcome.of(Task(index, item, None if store is None else store.place(number)), status)
-            outcome.channels, outcome.samples, outcome.sample_rate = row.channels, row.length, row.sample_rate
-            if result is not None:
-                outcome.seconds, outcome.notes = result.seconds, result.notes
-            outcomes.append(outcome)
-    return outcomes
+    path = str(options.output)
+    if not is_folder(path):
+        return SingleFile(path, job.padding)
+    return ShardFolder(path, job.padding, mask=options.mask, overwrite=options.overwrite, request=repr(job))
 
 
 def _draw(path: str, plan: Plan) -> None:

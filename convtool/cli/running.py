@@ -1,17 +1,18 @@
-"""What every signal command does with its job: plan, run, tell, report."""
+"""What every signal command does with its job: plan the inputs, run the job on each, report."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from convtool.cli.options import Io, Talk, share_threads
+from convtool.cli import messages
+from convtool.cli.shared_options import JobSettings, RunOptions, SignalOptions
 from convtool.errors import UsageError
+from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -23,147 +24,127 @@ if TYPE_CHECKING:
     from convtool.runs.run import Job
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The values of the batch options."""
-
-    jobs: int | None
-    fail_fast: bool
-    report: str | None
-    as_json: bool
-    dry_run: bool
-    no_progress: bool
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Batch:
-        """Those among all options of a command."""
-        return cls(**{name: options[name] for name in cls.__dataclass_fields__})
-
-
-def run_batch(
-    io: Io,
-    options: Mapping[str, Any],
-    make_job: Callable[[int], Job],
+def run_job(
+    options: SignalOptions,
+    make_job: Callable[[JobSettings], Job],
     *,
+    plot: str | None = None,
     single: str | None = None,
     also_read: Sequence[str] = (),
     also_written: Sequence[str] = (),
 ) -> int:
-    """Plan the inputs, run the job that `make_job(threads)` gives on each, report; the exit code.
+    """Run the job that `make_job` gives on each of the inputs, and report; the exit code.
 
-    `single` says why there can be but one input; `also_read` and `also_written` are further files of the command.
+    `single` says why there can be but one input; `plot`, `also_read` and `also_written` are further files of the
+    command.
     """
     from convtool.runs.local import cores
     from convtool.runs.plan import plan
 
-    talk = Talk.of(click.get_current_context())
-    batch = Batch.of(options)
-    plot: str | None = options.get("plot")
     if plot:
         from convtool.plots import picture_format
 
         picture_format(plot)
         single = single or "--plot draws one input"
-    inputs, passed = io.find()
+    inputs, passed = options.find_inputs()
     if single and len(inputs) > 1:
         raise UsageError(f"{single}; {len(inputs)} were given")
     tasks = plan(
         inputs,
-        io.output,
-        format=io.writing().format,
-        overwrite=io.overwrite,
-        skip_existing=io.skip_existing,
+        options.output,
+        format=options.writing().format,
+        overwrite=options.overwrite,
+        skip_existing=options.skip_existing,
         also_read=also_read,
-        also_written=[*also_written, *(path for path in (plot, batch.report) if path)],
+        also_written=[*also_written, *(path for path in (plot, options.report) if path)],
     )
-    if batch.as_json and tasks[0].output is None and not batch.dry_run:
+    if options.as_json and tasks[0].output is None and not options.dry_run:
         raise UsageError("--json prints on standard output, where the result goes; give -o")
-    tell_passed(passed, talk)
-    if batch.dry_run:
-        outcomes = dry_run(tasks, batch)
-    else:
-        jobs = min(batch.jobs or cores(), sum(not task.skip for task in tasks)) or 1
-        outcomes = _run(make_job(share_threads(options["threads"], jobs)), tasks, jobs, batch, talk)
-    return conclude(outcomes, batch)
+    tell_passed(passed)
+    if options.dry_run:
+        return conclude(dry_run(tasks, options), options)
+    jobs = min(options.jobs or cores(), sum(not task.skip for task in tasks)) or 1
+    job = make_job(options.job_settings(options.threads or max(1, cores() // jobs)))
+    return conclude(_run(job, tasks, jobs, options), options)
 
 
-def dry_run(tasks: Sequence[Task], batch: Batch) -> list[Outcome]:
+def dry_run(tasks: Sequence[Task], options: RunOptions) -> list[Outcome]:
     """Print what would be read and written."""
     from convtool.runs.outcome import Outcome
 
     outcomes = [Outcome.of(task, "skipped" if task.skip else "planned") for task in tasks]
-    if not batch.as_json:
+    if not options.as_json:
         for outcome in outcomes:
             exists = " (exists)" * (outcome.status == "skipped")
-            click.echo(f"{outcome.name} -> {_show(outcome.output or 'standard output')}{exists}")
+            click.echo(f"{outcome.name} -> {show(outcome.output or 'standard output')}{exists}")
     return outcomes
 
 
-def tell_passed(passed: Sequence[str], talk: Talk) -> None:
+def tell_passed(passed: Sequence[str]) -> None:
     """Say which files of folders are no inputs."""
     if passed:
-        talk.note(f"{len(passed)} files passed over that are no signals (-v names them)")
+        messages.note(f"{counted(len(passed), 'file')} without a signal passed over (-v tells which)")
         for path in passed:
-            talk.remark(f"passed over: {_show(path)}")
+            messages.detail(f"passed over: {show(path)}")
 
 
-def conclude(outcomes: Sequence[Outcome], batch: Batch) -> int:
+def conclude(outcomes: Sequence[Outcome], options: RunOptions) -> int:
     """Report what became of the inputs, where that is asked for; the exit code."""
-    if batch.as_json:
-        for outcome in outcomes:
-            click.echo(outcome.as_json())
-    if batch.report:
+    lines = [outcome.as_json() for outcome in outcomes]
+    if options.as_json:
+        for line in lines:
+            click.echo(line)
+    if options.report:
         from convtool.files.atomic import write_file
 
-        write_file(batch.report, "".join(outcome.as_json() + "\n" for outcome in outcomes).encode("utf-8"))
+        write_file(options.report, "".join(f"{line}\n" for line in lines).encode("utf-8"))
     codes = {outcome.exit_code for outcome in outcomes if outcome.status == "failed"}
     return next((code for code in (2, 1, 3) if code in codes), 0)
 
 
-def _run(job: Job, tasks: Sequence[Task], jobs: int, batch: Batch, talk: Talk) -> list[Outcome]:
+def _run(job: Job, tasks: Sequence[Task], jobs: int, options: RunOptions) -> list[Outcome]:
     from convtool.runs.run import run_all
 
-    with _executor(tasks, jobs) as executor, progress(len(tasks), batch, talk) as advance:
+    with _executor(tasks, jobs) as executor, progress(len(tasks), options) as advance:
 
         def done(outcome: Outcome) -> None:
             advance()
-            tell(outcome, talk, one=len(tasks) == 1)
+            tell(outcome, one=len(tasks) == 1)
 
-        outcomes = run_all(job, tasks, executor, workers=jobs, fail_fast=batch.fail_fast, done=done)
-    if len(tasks) > 1:
-        tell_counts(outcomes, len(tasks), talk)
+        outcomes = run_all(job, tasks, executor, workers=jobs, fail_fast=options.fail_fast, done=done)
+    tell_counts(outcomes, len(tasks))
     return outcomes
 
 
-def tell_counts(outcomes: Sequence[Outcome], inputs: int, talk: Talk) -> None:
-    """How many of the inputs were written, skipped, failed."""
-    counts = {status: sum(o.status == status for o in outcomes) for status in ("written", "skipped", "failed")}
-    left = inputs - len(outcomes)
-    talk.note(", ".join(f"{n} {status}" for status, n in counts.items()) + (f", {left} not begun" if left else ""))
+def tell_counts(outcomes: Sequence[Outcome], inputs: int) -> None:
+    """Of several inputs, say how many were written, skipped, failed."""
+    if inputs > 1:
+        counts = {status: sum(o.status == status for o in outcomes) for status in ("written", "skipped", "failed")}
+        left = f", {inputs - len(outcomes)} not begun" * (inputs > len(outcomes))
+        messages.note(", ".join(f"{n} {status}" for status, n in counts.items()) + left)
 
 
-def tell(outcome: Outcome, talk: Talk, *, one: bool) -> None:
+def tell(outcome: Outcome, *, one: bool) -> None:
     """Say what became of an input, as far as it is of interest."""
     name = outcome.name
-    if outcome.trace and talk.debug:
+    if outcome.trace and messages.asked_for("debug"):
         click.echo(outcome.trace, err=True)
     if outcome.error:
-        talk.error(f"{name}: {outcome.error}")
+        messages.error(f"{name}: {outcome.error}")
     for note in outcome.notes:
-        talk.note(f"Warning: {name}: {note}")
+        messages.warn(f"{name}: {note}")
     for remark in outcome.remarks:
-        talk.remark(f"{name}: {remark}")
+        messages.detail(f"{name}: {remark}")
     if not one and outcome.status == "written":
-        talk.remark(f"{name} -> {_show(outcome.output or '-')}: {outcome.samples} samples")
+        samples = counted(outcome.samples or 0, "sample")
+        messages.detail(f"{name} -> {show(outcome.output or '-')}: {samples}")
 
 
 @contextmanager
 def _executor(tasks: Sequence[Task], jobs: int) -> Iterator[Executor | None]:
     """Workers where there are several inputs; a single one is worked on here, at once."""
     if len(tasks) == 1 or all(task.skip for task in tasks):
-        from convtool.cli.options import quiet_libraries
-
-        quiet_libraries()
+        messages.quiet_libraries()
         yield None
         return
     from convtool.jobs.backend import prepare_worker
@@ -179,9 +160,9 @@ def _executor(tasks: Sequence[Task], jobs: int) -> Iterator[Executor | None]:
 
 
 @contextmanager
-def progress(inputs: int, batch: Batch, talk: Talk) -> Iterator[Callable[[], None]]:
+def progress(inputs: int, options: RunOptions) -> Iterator[Callable[[], None]]:
     """A bar with rate and time left, where a person is looking."""
-    if inputs == 1 or batch.no_progress or talk.quiet or not sys.stderr.isatty():
+    if inputs == 1 or options.no_progress or messages.asked_for("quiet") or not sys.stderr.isatty():
         yield lambda: None
         return
     from rich.console import Console
@@ -197,9 +178,3 @@ def progress(inputs: int, batch: Batch, talk: Talk) -> Iterator[Callable[[], Non
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=inputs)
         yield lambda: bar.advance(task)
-
-
-def _show(name: str) -> str:
-    from convtool.files.names import show
-
-    return show(name)

@@ -1,4 +1,4 @@
-"""Names as they are shown: one line, nothing in them can drive a terminal."""
+"""Names and numbers of things as messages show them: one line, nothing in it can drive a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ def show(name: str | bytes | os.PathLike[str]) -> str:
     'caf\\xe9.wav'
     """
     text = os.fsdecode(name)
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def counted(count: int, thing: str) -> str:
+    """How many there are of a thing, whose plural has an s, or es behind ch.
+
+    >>> counted(1, "tensor"), counted(0, "tensor"), counted(2, "batch")
+    ('1 tensor', '0 tensors', '2 batches')
+    """
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}{'es' if thing.endswith('ch') else 's'}"
 
 
 def _escape(character: str) -> str:

@@ -6,7 +6,8 @@ from convtool.jobs.backend import load_torch
 
 load_torch()
 for name in (
-    "signals.audio",
+    "signals.audio.reader",
+    "signals.audio.writer",
     "signals.text",
     "signals.npy",
     "jobs.convolve.job",

@@ -15,6 +15,7 @@ import numpy as np
 
 from convtool.errors import CheckFailed, InputError
 from convtool.files.atomic import write_file
+from convtool.files.names import counted
 from convtool.files.source import Source
 from convtool.jobs.backend import choose_device, load_torch
 from convtool.jobs.record import Record
@@ -118,9 +119,8 @@ class SignalJob(ABC):
     def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
         if output.writer.clipped:
             notes = [*notes, f"{_clipping(output)}; {self.against_clipping}"]
-        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         written = "/".join(filter(None, (output.format, output.subtype)))
-        place = f"{work.result.dtype} on {work.ingest.device}, {threads}"
+        place = f"{work.result.dtype} on {work.ingest.device}, {counted(self.threads, 'thread')}"
         return replace(
             Outcome.of(task, "written"),
             channels=output.signal.channels,
@@ -134,8 +134,7 @@ class SignalJob(ABC):
 
 def _clipping(output: Output) -> str:
     peak = 20 * np.log10(output.writer.peak)
-    count = output.writer.clipped
-    return f"{count} sample{'s' * (count > 1)} clipped, the peak is {peak:+.2f} dB over full scale"
+    return f"{counted(output.writer.clipped, 'sample')} clipped, the peak is {peak:+.2f} dB over full scale"
 
 
 def _draw(path: str, picture: Callable[[Block, Block, str], bytes], heard: Record, made: Record) -> None:

@@ -91,7 +91,7 @@ def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, optio
                 raise
             raise InputError(f"the content is no {named}, and as text {error}") from error
     if kind.role == "audio":
-        from convtool.signals.audio import open_audio
+        from convtool.signals.audio.reader import open_audio
 
         return open_audio(source, kind.name)
     if kind.role == "arrays" and item.kind == "file":
@@ -146,7 +146,7 @@ class Output:
             from convtool.signals.npy import NpyWriter
 
             return NpyWriter(file, signal, signal.dtype)
-        from convtool.signals.audio import AudioWriter
+        from convtool.signals.audio.writer import AudioWriter
 
         return AudioWriter(file, signal, self.format, self.subtype or "")
 
@@ -193,7 +193,7 @@ class Output:
 def _subtype(kind: str, named: str, signal: Signal, options: WriteOptions) -> str | None:
     if kind in ("CSV", "NPY"):
         return None
-    from convtool.signals import audio
+    from convtool.signals.audio import writer as audio
 
     if kind not in audio.formats():
         raise OutputError(f"{kind} can be read but not written; choose another with --format")

@@ -533,7 +533,7 @@ def test_a_folder(jobs: int, takes: dict[str, Block], convtool: Convtool) -> Non
     run = convtool("convolve", "takes", "-k", "1,0.5", "-o", "wet/", "--jobs", jobs, "--report", "r.jsonl", "-v")
     assert (run.code, run.out) == (0, "")
     lines = run.err.splitlines()
-    assert lines[:2] == ["1 files passed over that are no signals (-v names them)", "passed over: takes/notes.pdf"]
+    assert lines[:2] == ["1 file without a signal passed over (-v tells which)", "passed over: takes/notes.pdf"]
     assert [line for line in lines if " -> " in line] == [
         f"takes/{name} -> wet/{name}: {len(made)} samples" for name, made in takes.items()
     ]

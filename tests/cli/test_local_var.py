@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pytest
 import soundfile
@@ -23,9 +22,10 @@ import torch
 from click.testing import CliRunner
 from torch.nn import functional
 
-from convtool.cli.local_var import STATS, command
+from convtool.cli.local_var import STATS
+from convtool.cli.local_var import local_var as command
 from convtool.cli.main import cli
-from convtool.cli.options import LENGTH
+from convtool.cli.shared_options import length
 from convtool.signals.signal import Block
 from tests.helpers.reference_stats import grid_windows, of_window, padded, windows
 
@@ -527,10 +527,9 @@ def test_the_examples_of_the_help_run(convtool: Convtool) -> None:
 
 
 def test_a_plain_length_has_one_axis() -> None:
-    (length,) = LENGTH.convert("50ms", None, None)
-    assert math.isclose(length.amount, 0.05)
-    with pytest.raises(click.BadParameter, match="'3x5' is no length"):
-        LENGTH.convert("3x5", None, None)
+    assert math.isclose(length("50ms").amount, 0.05)
+    with pytest.raises(ValueError, match="'3x5' is no length"):
+        length("3x5")
 
 
 def test_outputs_that_exist_are_refused(convtool: Convtool) -> None:

@@ -410,7 +410,7 @@ def test_what_can_not_be_compared(amp: str, tmp_path: Path, convtool: Convtool) 
         (["x.npy", "--self-test"], "--self-test tries the model out, and does nothing else; leave out INPUT"),
         (["--self-test", "--compare", "x.npy"], "--self-test tries the model out, and does nothing else; leave out"),
         (["--compare", "x.npy", "-o", "y.npy"], "--compare tries the model out, and does nothing else; leave out -o"),
-        (["x.npy", "--condition", "1"], "--condition is for 1 more inputs; the model has no input but the signal"),
+        (["x.npy", "--condition", "1"], "--condition is for 1 more input; the model has no input but the signal"),
         (["x.npy", "--condition", "a"], "'a' is no list of numbers, such as 0.5,1"),
         (["x.npy", "--condition", "inf"], "'inf' is no list of numbers"),
         (["x.npy", "--state-out", "s.txt"], "'s.txt' has the name of another kind of file; a state goes into .npz"),

@@ -149,7 +149,7 @@ def test_a_fault_of_the_program_is_one_line(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("for a\x07 test\nof two lines")
 
-    monkeypatch.setattr("convtool.cli.convolve.run_batch", fail)
+    monkeypatch.setattr("convtool.cli.convolve.run_job", fail)
     run = convtool(*debug, "convolve", "4,1", "-k", "1")
     line = "Error: unexpected ZeroDivisionError: for a\\x07 test (--debug shows where)\n"
     assert run.code == 1
@@ -159,7 +159,7 @@ def test_a_fault_of_the_program_is_one_line(
 @pytest.mark.parametrize(
     ("error", "code"), [(KeyboardInterrupt, 130), (EOFError, 130), (Terminated, 143), (BrokenPipeError, 141)]
 )
-@pytest.mark.parametrize("where", ["cli.convolve.run_batch", "cli.main.LazyGroup.parse_args"])
+@pytest.mark.parametrize("where", ["cli.convolve.run_job", "cli.main.LazyGroup.parse_args"])
 def test_stopped(
     where: str, error: type[BaseException], code: int, convtool: Convtool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ import soundfile
 from click.testing import CliRunner
 
 from convtool.cli.main import cli
-from convtool.cli.rescale import command
+from convtool.cli.rescale import rescale as command
 from convtool.signals.signal import Block
 
 Convtool = Callable[..., Any]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convtool.cli.show.tables import human_bytes, table, terminal_width
+from convtool.files.names import counted
 
 if TYPE_CHECKING:
     from convtool.jobs.padding.store import Plan
@@ -32,8 +33,7 @@ def show_plan(plan: Plan) -> None:
         click.echo(line)
     total = waste(plan.batches, lengths)
     samples = sum(len(batch.rows) * batch.longest for batch in plan.batches)
-    inputs = f"{len(lengths)} input{'s' * (len(lengths) != 1)}"
-    batches = f"{len(plan.batches)} batch{'es' * (len(plan.batches) != 1)}"
+    inputs, batches = counted(len(lengths), "input"), counted(len(plan.batches), "batch")
     click.echo(
         f"\n{inputs} in {batches}, {human_bytes(samples * item)}, of which padding "
         f"{human_bytes(total.samples * item)} ({total.percent:.2f} %)\n"

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convtool.cli.options import Talk
+from convtool.cli import messages
 from convtool.cli.show.tables import coloured, matrix, terminal_width
+from convtool.files.names import show
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from convtool.cli.inspect_weights import Options
     from convtool.jobs.inspection.listing import Listing
     from convtool.jobs.inspection.views import View
 
@@ -26,34 +28,34 @@ _CURVE_WIDTHS = (40, 100)
 _POINTS = 257
 
 
-def look(listing: Listing, options: dict[str, Any], talk: Talk) -> None:
+def look(listing: Listing, options: Options) -> None:
     """Print, write or draw what the options ask of one tensor."""
-    if options["response"]:
-        _look_at_responses(listing, options, talk)
+    if options.response:
+        _look_at_responses(listing, options)
         return
     found = _view(listing, options)
-    if options["output"]:
+    if options.output:
         from convtool.jobs.inspection.export import export_view
 
-        export_view(options["output"], found)
-        _tell_use(listing.path, found, options, talk)
-    elif not options["plot"]:
-        _print(found, talk)
-    if options["plot"]:
+        export_view(options.output, found)
+        _tell_use(listing.path, found, options.output, options.framework)
+    elif not options.plot:
+        _print(found)
+    if options.plot:
         from convtool.plots import picture_format, render_filters
 
-        form = picture_format(options["plot"])
-        _write(options["plot"], render_filters(found.bank, name=found.listed.name, labels=found.labels, format=form))
+        form = picture_format(options.plot)
+        _write(options.plot, render_filters(found.bank, name=found.listed.name, labels=found.labels, format=form))
 
 
-def _view(listing: Listing, options: dict[str, Any]) -> View:
+def _view(listing: Listing, options: Options) -> View:
     """What the options ask to look at; a picture, or the text of a convolution, is of its filters."""
     from convtool.jobs.inspection import views as views
 
-    name, place, output = options["tensor"], options["filter_"], options["output"]
-    if options["gates"]:
+    name, place, output = options.tensor, options.filter, options.output
+    if options.gates:
         return views.gate_view(views.choose(listing, name, views.has_gates, "gates"))
-    if place is not None or (name is None and options["plot"]):
+    if place is not None or (name is None and options.plot):
         return views.filter_view(views.choose(listing, name, views.has_filters, "filters"), place or ())
     listed = views.choose(listing, name, lambda _: True, "values")
     by_filter = views.has_filters(listed.described)
@@ -64,7 +66,7 @@ def _view(listing: Listing, options: dict[str, Any]) -> View:
     return views.filter_view(listed) if by_filter else views.tensor_view(listed)
 
 
-def _print(found: View, talk: Talk) -> None:
+def _print(found: View) -> None:
     """The matrices, each under its title; of many or large ones a terminal is shown a part."""
     import numpy as np
 
@@ -83,53 +85,51 @@ def _print(found: View, talk: Talk) -> None:
         for line in matrix(part, width=width, peak=peak):
             click.echo(line)
     if not whole:
-        talk.note(f"that is a part of {'x'.join(map(str, found.values.shape))} numbers; a pipe or -o FILE takes all")
+        shape = "x".join(map(str, found.values.shape))
+        messages.note(f"that is a part of {shape} numbers; a pipe or -o FILE takes all")
 
 
-def _tell_use(source: str, found: View, options: dict[str, Any], talk: Talk) -> None:
+def _tell_use(source: str, found: View, path: str, framework: str | None) -> None:
     """How `convolve` does what the layer does: layers correlate."""
     from convtool.jobs.inspection.export import kernel_options
 
     if found.listed.described.kind not in ("conv1d", "depthwise_conv1d"):
         return
-    path = options["output"]
     more = kernel_options(found, path)
     if more is not None:
         start, kernel = "the taps are in the layer's order, unflipped; the layer's output", path
-    elif options["to"] is None:
+    elif framework is None:
         start = "convolve does not take the layer in this form; the layer's output"
         kernel, more = f"{source}::{found.listed.name}", ""
     else:
         return
-    from convtool.files.names import show
-
     command = f"convtool convolve INPUT -k {show(shlex.quote(kernel))} --correlate --mode valid{more}"
-    talk.note(f"{start}, but for bias, stride and padding, is {command}")
+    messages.note(f"{start}, but for bias, stride and padding, is {command}")
 
 
-def _look_at_responses(listing: Listing, options: dict[str, Any], talk: Talk) -> None:
+def _look_at_responses(listing: Listing, options: Options) -> None:
     """As columns of numbers, a picture, or curves where a person is looking."""
     from convtool.jobs.inspection import views as views
 
-    listed = views.choose(listing, options["tensor"], views.has_responses, "1-D filters")
-    found = views.signal_filter_view(listed, options["filter_"] or ())
-    rate, points = options["sample_rate"], options["points"] or _POINTS
+    listed = views.choose(listing, options.tensor, views.has_responses, "1-D filters")
+    found = views.signal_filter_view(listed, options.filter or ())
+    rate, points = options.sample_rate, options.points or _POINTS
     frequency, magnitude, names = views.responses(found, points=points, sample_rate=rate)
-    if options["plot"]:
+    if options.plot:
         from convtool.plots import picture_format, render_response
 
-        form = picture_format(options["plot"])
+        form = picture_format(options.plot)
         picture = render_response(frequency, magnitude, labels=names, sample_rate=rate, name=listed.name, format=form)
-        _write(options["plot"], picture)
+        _write(options.plot, picture)
     width = terminal_width()
-    if options["output"] or (width is None and not options["plot"]):
+    if options.output or (width is None and not options.plot):
         import numpy as np
 
         from convtool.jobs.inspection.export import export
 
-        export(options["output"], np.vstack([frequency, magnitude]).T, ["frequency", *names])
-    elif width is not None and not options["plot"]:
-        _print_curves(frequency, magnitude, names, width, rate, talk)
+        export(options.output, np.vstack([frequency, magnitude]).T, ["frequency", *names])
+    elif width is not None and not options.plot:
+        _print_curves(frequency, magnitude, names, width, rate)
 
 
 def _write(path: str, picture: bytes) -> None:
@@ -139,7 +139,7 @@ def _write(path: str, picture: bytes) -> None:
 
 
 def _print_curves(
-    frequency: NDArray[Any], magnitude: NDArray[Any], names: Sequence[str], width: int, rate: int | None, talk: Talk
+    frequency: NDArray[Any], magnitude: NDArray[Any], names: Sequence[str], width: int, rate: int | None
 ) -> None:
     from convtool.cli.show.curves import terminal_curve
 
@@ -157,4 +157,4 @@ def _print_curves(
         )
         click.echo("\n".join(lines))
     if len(names) > _SHOWN:
-        talk.note(f"those are the first {_SHOWN} of {len(names)} responses; a pipe or -o FILE takes all")
+        messages.note(f"those are the first {_SHOWN} of {len(names)} responses; a pipe or -o FILE takes all")

@@ -3,53 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from convtool.cli.options import Io
-from convtool.errors import CheckFailed, ConvtoolError, UsageError
+from convtool.cli import messages
+from convtool.errors import CheckFailed, UsageError
+from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
+    from convtool.cli.lstm import Options
     from convtool.jobs.models.trials import Comparison
     from convtool.models.recurrent import RecurrentModel
 
 
-def show_self_test(path: str, model: RecurrentModel, options: Mapping[str, Any]) -> int:
+def show_self_test(model: RecurrentModel, options: Options) -> int:
     """Print how well the model gives back the vectors that its file carries; exit 3 where it does not."""
-    from convtool.files.names import show
     from convtool.jobs.models.trials import self_test
 
-    try:
-        test = self_test(model, engine=options["engine"], dtype=options["dtype"] or "float32")
-    except ConvtoolError as error:
-        raise type(error)(f"{show(path)}: {error}") from error
-    if options["as_json"]:
+    with messages.about(show(options.model)):
+        test = self_test(model, engine=options.engine, dtype=options.dtype or "float32")
+    if options.as_json:
         click.echo(json.dumps({**asdict(test), "holds": test.holds}))
-    told = f"test vectors of {test.samples} samples: the largest difference is {test.difference:.3g}"
+    told = f"test vectors of {counted(test.samples, 'sample')}: the largest difference is {test.difference:.3g}"
     if not test.holds:
-        raise CheckFailed(f"{show(path)}: {told}, above the {test.limit:.3g} of rounding")
-    if not options["as_json"]:
+        raise CheckFailed(f"{show(options.model)}: {told}, above the {test.limit:.3g} of rounding")
+    if not options.as_json:
         click.echo(f"{told}, within {test.limit:.3g}" + ", without the file's gains" * (not test.gains))
     return 0
 
 
-def show_comparison(model: RecurrentModel, io: Io, options: Mapping[str, Any]) -> int:
+def show_comparison(model: RecurrentModel, options: Options) -> int:
     """Print what the engines took, and how far their outputs lie apart."""
     from convtool.jobs.models.trials import compare
     from convtool.signals.inputs import expand
 
-    inputs, _ = expand([options["compare"]])
+    inputs, _ = expand([str(options.compare)])
     if len(inputs) != 1:
         raise UsageError(f"--compare runs over one input; {len(inputs)} were given")
-    names = ("condition", "dtype", "device")
-    try:
-        found = compare(model, inputs[0], read=io.reading(), **{name: options[name] for name in names})
-    except ConvtoolError as error:
-        raise type(error)(f"{inputs[0].name}: {error}") from error
-    if options["as_json"]:
+    read, condition = options.reading(), options.condition
+    with messages.about(inputs[0].name):
+        found = compare(model, inputs[0], read=read, condition=condition, dtype=options.dtype, device=options.device)
+    if options.as_json:
         click.echo(json.dumps(asdict(found)))
         return 0
     click.echo("\n".join([*_engines(found), _apart(found)]))

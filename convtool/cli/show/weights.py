@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convtool.cli.options import Talk
+from convtool.cli import messages
 from convtool.cli.show.tables import fitting, human_bytes, human_count, table, terminal_width
+from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
     from convtool.jobs.inspection.listing import Listed, Listing
@@ -24,7 +25,7 @@ _SPARE_BESIDE_STATS = (*_SPARE, "axes", "kind", "shape")
 _INDENT = "    "
 
 
-def show_listing(listing: Listing, stats: Mapping[str, TensorStats] | None, talk: Talk, *, many: bool) -> None:
+def show_listing(listing: Listing, stats: Mapping[str, TensorStats] | None, *, many: bool) -> None:
     """Print the table of one file; under the file's name where there are several."""
     width = terminal_width()
     grouped = width is not None and stats is None
@@ -42,19 +43,10 @@ def show_listing(listing: Listing, stats: Mapping[str, TensorStats] | None, talk
     lines = table(header, rows, right=_RIGHT, width=width)
     if width is not None:
         lines[1:] = [line + _below(flag, width) for line, flag in zip(lines[1:], flags, strict=True)]
-    heading = [f"{shown(listing.path)}:"] if many else []
+    heading = [f"{show(listing.path)}:"] if many else []
     click.echo("\n".join([*heading, *lines, _totals(listing), *[""] * many]))
     if left_out:
-        talk.note(f"left out here: {', '.join(left_out)}; a wider terminal, a pipe or --json has them")
-
-
-def shown(text: str) -> str:
-    """`text` from a file on one line, nothing in it to drive the terminal."""
-    if text.isprintable():
-        return text
-    from convtool.files.names import show
-
-    return show(text)
+        messages.note(f"left out here: {', '.join(left_out)}; a wider terminal, a pipe or --json has them")
 
 
 def _below(flag: str, width: int) -> str:
@@ -72,32 +64,23 @@ def _totals(listing: Listing) -> str:
     numbers = counted(listing.parameters, "parameter")
     if listing.parameters >= 1000:
         numbers += f" ({human_count(listing.parameters)})"
-    told = [f"{shown(key)} {shown(str(value))}" for key, value in listing.file.metadata.items()]
+    told = [f"{show(key)} {show(str(value))}" for key, value in listing.file.metadata.items()]
     tensors = counted(len(listing.tensors), "tensor")
     return ", ".join([listing.file.format, tensors, numbers, human_bytes(listing.nbytes), *told])
-
-
-def counted(count: int, what: str) -> str:
-    """How many there are.
-
-    >>> counted(1, "tensor"), counted(2, "tensor")
-    ('1 tensor', '2 tensors')
-    """
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _cells(group: Sequence[Listed], stats: Mapping[str, TensorStats] | None, *, digits: int) -> list[str]:
     first = group[0].described
     tensor = first.tensor
-    name = shown(tensor.name)
+    name = show(tensor.name)
     if len(group) > 1:
-        name = f"{_pattern([shown(each.name) for each in group])} ×{len(group)}"
+        name = f"{_pattern([show(each.name) for each in group])} ×{len(group)}"
     cells = [
         name,
         first.kind,
         "x".join(map(str, tensor.shape)) or "scalar",
         ",".join(first.axes),
-        shown(tensor.dtype),
+        show(tensor.dtype),
         str(len(group) * tensor.parameters),
         human_bytes(len(group) * tensor.nbytes),
     ]
@@ -114,7 +97,7 @@ def _figure(value: Any, digits: int) -> str:
 def _flag(listed: Listed) -> str:
     tensor = listed.described.tensor
     flags = [tensor.flag, f"same as {tensor.tied_to}" if tensor.tied_to else ""]
-    return "; ".join(shown(flag) for flag in flags if flag)
+    return "; ".join(show(flag) for flag in flags if flag)
 
 
 def _grouped(tensors: Sequence[Listed]) -> list[list[Listed]]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from convtool.errors import InputError
+from convtool.files.names import counted
 from convtool.jobs.rescale.params import Params
 from convtool.jobs.rescale.range_fit import Fitting, check_finite, check_order, kept_nan
 from convtool.jobs.signal_job import SignalJob, Work
@@ -107,7 +108,7 @@ class RescaleJob(SignalJob):
         outside, range = work.operation.outside, self.params.range
         if not outside:
             return outcome
-        count = f"{outside} sample{'s' * (outside > 1)}"
+        count = counted(outside, "sample")
         note = f"{count} outside what was fitted ({self.params.data}); results may leave {range}"
         if self._clips:
             note = f"{count} clipped to {range}"

@@ -13,7 +13,7 @@ import soundfile
 
 from convtool.errors import InputError
 from convtool.files.source import Source
-from convtool.signals.audio import AudioReader, open_audio
+from convtool.signals.audio.reader import AudioReader, open_audio
 from convtool.signals.wav.reader import WavReader, open_wav
 
 

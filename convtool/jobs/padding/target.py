@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
-from convtool.cli.options import Talk
 from convtool.errors import UsageError
-
-if TYPE_CHECKING:
-    from convtool.signals.inputs import Input
+from convtool.files.formats import extension
+from convtool.files.names import show
+from convtool.jobs.padding.store import MANIFEST, is_shard
+from convtool.runs.plan import refuse_collisions, refuse_existing
+from convtool.signals.inputs import Input
 
 FILES = ("npz", "safetensors", "pt", "pth")
 """The extensions of batches in one file."""
@@ -18,9 +18,6 @@ FILES = ("npz", "safetensors", "pt", "pth")
 
 def is_folder(path: str) -> bool:
     """Whether the output is a folder of shards; refuses files of other kinds."""
-    from convtool.files.formats import extension
-    from convtool.files.names import show
-
     if path in ("", "-"):
         raise UsageError(f"-o '{path}': a batch is written at many places, into a file or a folder; give its name")
     named = path.endswith(("/", os.sep)) or os.path.isdir(path) or not os.path.splitext(path)[1]
@@ -36,9 +33,6 @@ def is_folder(path: str) -> bool:
 
 def without_own(inputs: Sequence[Input], output: str) -> tuple[list[Input], list[str]]:
     """The inputs but for the shards that an earlier run wrote below a folder that is an input; and those."""
-    from convtool.files.names import show
-    from convtool.jobs.padding.store import is_shard
-
     if not is_folder(output):
         return list(inputs), []
     own = [item for item in inputs if item.kind == "file" and is_shard(item.value, output)]
@@ -49,20 +43,19 @@ def without_own(inputs: Sequence[Input], output: str) -> tuple[list[Input], list
     return [item for item in inputs if id(item) not in left_out], [item.value for item in own]
 
 
-def is_left(inputs: Sequence[Input], options: Mapping[str, Any], talk: Talk) -> bool:
-    """Refuse collisions; whether there is a batch that is to be left."""
-    from convtool.files.names import show
-    from convtool.jobs.padding.store import MANIFEST
-    from convtool.runs.plan import refuse_collisions, refuse_existing
+def stands(
+    output: str, inputs: Sequence[Input], also_written: Mapping[str, str | None], *, overwrite: bool, skip: bool
+) -> bool:
+    """Whether there is a batch, which `skip` leaves; refuses collisions, and files that exist but for `overwrite`.
 
-    folder = is_folder(options["output"])
-    place = os.path.join(options["output"], MANIFEST) if folder else options["output"]
-    others = [(options[name], f"--{name}") for name in ("report", "plot") if options[name]]
+    `also_written` are further files of the command, by the options that name them.
+    """
+    place = os.path.join(output, MANIFEST) if is_folder(output) else output
+    others = [(path, option) for option, path in also_written.items() if path]
     refuse_collisions([(place, "-o"), *others], [item.value for item in inputs if item.kind == "file"])
-    if options["skip_existing"] and os.path.lexists(place):
-        talk.note(f"{show(options['output'])} exists; left as it is")
+    if skip and os.path.lexists(place):
         return True
-    if not options["overwrite"]:
+    if not overwrite:
         refuse_existing([place], skippable=True)
         refuse_existing([path for path, _ in others])
     return False

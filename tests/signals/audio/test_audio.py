@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from convtool.errors import InputError, OutputError, UsageError
 from convtool.files import formats as formats_module
 from convtool.files.source import Source
-from convtool.signals.audio import AudioWriter, choose_subtype, open_audio
+from convtool.signals.audio.reader import open_audio
+from convtool.signals.audio.writer import AudioWriter, choose_subtype
 from convtool.signals.opening import Output, WriteOptions
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Reader, Signal, as_float

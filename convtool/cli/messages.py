@@ -1,0 +1,84 @@
+"""What a command says on standard error, and how much of it: -q, -v and --debug settle that."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from convtool.errors import ConvtoolError
+
+
+def asked_for(option: str) -> bool:
+    """Whether `quiet`, `verbose` or `debug` was given, before the command's name or after it."""
+    return option in click.get_current_context().meta.get(__name__, ())
+
+
+def error(text: str) -> None:
+    """Say what went wrong."""
+    click.echo(f"Error: {text}", err=True)
+
+
+def note(text: str) -> None:
+    """Say what the person should know, unless -q was given."""
+    if not asked_for("quiet"):
+        click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Say what may not be as the person expects, unless -q was given."""
+    note(f"Warning: {text}")
+
+
+def detail(text: str) -> None:
+    """Say what was chosen, where -v was given."""
+    if asked_for("verbose"):
+        click.echo(text, err=True)
+
+
+def traceback_of(error: BaseException) -> None:
+    """Say where in the program `error` arose, where --debug was given."""
+    if asked_for("debug"):
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error)), err=True)
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta.setdefault(__name__, set()).add(param.name)
+
+
+def options() -> list[click.Parameter]:
+    """The options of every command that settle what it says."""
+    declared = {
+        ("-q", "--quiet"): "Say nothing but errors.",
+        ("-v", "--verbose"): "Tell what was chosen: method, blocks, dtype, device, threads.",
+        ("--debug",): "Show where in the program an error arose.",
+    }
+    return [
+        click.Option(names, is_flag=True, expose_value=False, callback=_remember, help=help)
+        for names, help in declared.items()
+    ]
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Errors that arise here are about the file or option `name`: their messages begin with it."""
+    try:
+        yield
+    except ConvtoolError as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def quiet_libraries() -> None:
+    """Keep the remarks of C libraries (libmpg123 has many) off the terminal; Python's own still get there."""
+    sys.stderr.flush()
+    kept = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = kept

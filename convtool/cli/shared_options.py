@@ -1,0 +1,180 @@
+"""The options that commands share, in groups, and what follows from their values.
+
+The help of a command has the groups in the order of dataclass fields, that of the last base class first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
+
+from convtool.cli.options import arguments, choice, flag, integer, text
+from convtool.errors import UsageError
+from convtool.files.names import show
+
+if TYPE_CHECKING:
+    from convtool.signals.inputs import Input
+    from convtool.signals.length import Length
+    from convtool.signals.opening import ReadOptions, WriteOptions
+
+Dtype = Literal["float32", "float64"]
+Layout = Literal["NCT", "NTC"]
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+_Decimal = Literal[".", ","]
+_Device = Literal["auto", "cpu", "cuda", "mps"]
+
+MOST_HZ = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What is read."""
+
+    COMES_FIRST: ClassVar = True
+
+    inputs: tuple[str, ...] = arguments("INPUT...")
+    input_list: str | None = text("Read input paths from FILE (- is standard input), one a line.", metavar="FILE")
+    null: bool = flag("The paths of --input-list are separated by NUL.", "-0")
+    input_format: str | None = text("Format of the inputs, instead of looking at their content.", metavar="FORMAT")
+    columns: str | None = text("Columns of a CSV to work on, by name or by number from 1.", metavar="NAMES")
+    decimal: _Decimal = choice(_Decimal, "Decimal mark of CSV inputs.", default=".")
+    sample_rate: int | None = integer(
+        "Sample rate of inputs that have none (CSV, NPY).", least=1, most=MOST_HZ, metavar="HZ"
+    )
+
+    def find_inputs(self) -> tuple[list[Input], list[str]]:
+        """The inputs that are meant, and the files of folders that were passed over."""
+        from convtool.signals.inputs import expand, read_list
+
+        if self.null and self.input_list is None:
+            raise UsageError("-0 says how --input-list is separated; give that too")
+        listed = [] if self.input_list is None else read_list(self.input_list, null=self.null)
+        inputs, passed = expand(self.inputs, listed)
+        if not inputs or (self.input_list is not None and not listed and not self.inputs):
+            raise UsageError("there is no signal file among the inputs")
+        return inputs, passed
+
+    def takes_stdin(self) -> bool:
+        """Whether standard input is an input, or the list of them."""
+        return "-" in (*self.inputs, self.input_list) or not (self.inputs or self.input_list)
+
+    def read_options(self, layout: Layout, dtype: Dtype | None) -> ReadOptions:
+        """How the inputs are read, to be worked in `dtype`."""
+        from convtool.files.formats import NAMES, family
+        from convtool.signals.opening import ReadOptions
+
+        form = self.input_format and self.input_format.lower()
+        if form is not None and family(form) is None:
+            raise UsageError(f"--input-format {form}: convtool knows {', '.join(NAMES)}")
+        return ReadOptions(form, self.columns, self.decimal, layout, dtype is None, self.sample_rate)
+
+
+@dataclass(frozen=True)
+class InputOptions(SourceOptions):
+    """What is read, and how its axes stand."""
+
+    layout: Layout = choice(Layout, "Axes of NPY arrays: time last, or before channels.", default="NCT")
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where signals are written, and how."""
+
+    output: str | None = text(
+        "FILE, DIR/, or a template with {stem} {ext} {name} {parent} {index}; - is standard output.",
+        "-o --output",
+        metavar="PATH",
+    )
+    format: str | None = text(
+        "Output format: csv, npy, wav, flac, ogg, opus, mp3, aiff... [default: by extension, else the input's]",
+        metavar="FORMAT",
+    )
+    subtype: str | None = text(
+        "Encoding inside an audio format: PCM_16, PCM_24, FLOAT... [default: the input's, where it fits]",
+        metavar="NAME",
+    )
+    overwrite: bool = flag("Replace outputs that exist.")
+    skip_existing: bool = flag("Leave outputs that exist, and do the others.")
+    fail_on_clip: bool = flag("Exit 3, and write nothing, where samples would be clipped.")
+
+    def writing(self) -> WriteOptions:
+        """How the outputs are written."""
+        return write_options(self.format, self.subtype)
+
+
+@dataclass(frozen=True)
+class ComputeOptions:
+    """How numbers are worked."""
+
+    dtype: Dtype | None = choice(Dtype, "Precision to work in. [default: the input's]")
+    device: _Device = choice(_Device, "Where to compute.", default="auto")
+    threads: int | None = integer(
+        "Threads for one input. [default: the cores, shared among the jobs]", least=1, most=1024, metavar="N"
+    )
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How many inputs are gone through, and what is reported of them."""
+
+    jobs: int | None = integer("Inputs worked on side by side. [default: the cores]", least=1, most=1024, metavar="N")
+    fail_fast: bool = flag("Stop at the first input that fails.")
+    report: str | None = text("Write one JSON object a line for each input.", metavar="FILE")
+    as_json: bool = flag("Print the report on standard output.", "--json")
+    dry_run: bool = flag("Print what would be read and written, and do nothing.")
+    no_progress: bool = flag("Show no progress bar.")
+
+
+class JobSettings(TypedDict):
+    """What the shared options say to the job of a signal command."""
+
+    dtype: str | None
+    device: str
+    threads: int
+    fail_on_clip: bool
+    read: ReadOptions
+    write: WriteOptions
+
+
+@dataclass(frozen=True)
+class SignalOptions(RunOptions, ComputeOptions, OutputOptions, InputOptions):
+    """What all commands share that make signals of signals; each has its own choices of --nan besides."""
+
+    def reading(self) -> ReadOptions:
+        """How the inputs are read."""
+        return self.read_options(self.layout, self.dtype)
+
+    def job_settings(self, threads: int) -> JobSettings:
+        """What they say to the job."""
+        return {
+            "dtype": self.dtype,
+            "device": self.device,
+            "threads": threads,
+            "fail_on_clip": self.fail_on_clip,
+            "read": self.reading(),
+            "write": self.writing(),
+        }
+
+
+def write_options(format: str | None, subtype: str | None) -> WriteOptions:
+    """How signals are written in the format and encoding of these names."""
+    from convtool.signals.opening import WriteOptions, check_format
+
+    form = format and format.lower()
+    check_format(form)
+    return WriteOptions(form, subtype and subtype.upper())
+
+
+def length(word: str) -> Length:
+    """A length in samples (`2205`) or time (`50ms`, `0.5s`)."""
+    from convtool.signals.length import Length
+
+    return Length.parse(show(word))
+
+
+def lengths(word: str) -> tuple[Length, ...]:
+    """A length, or rows and columns (`3x5`)."""
+    sizes = tuple(length(part) for part in word.lower().split("x"))
+    if len(sizes) > 2 or (len(sizes) == 2 and any(size.timed for size in sizes)):
+        raise ValueError(f"'{show(word)}': a grid has rows and columns, such as 3x5, in samples")
+    return sizes

@@ -1,0 +1,39 @@
+"""What became of each input of `pad-batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from convtool.jobs.padding.pad import Failure, Written
+from convtool.jobs.padding.store import BatchStore, Plan
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
+from convtool.runs.run import failure
+from convtool.signals.inputs import Input
+
+
+def outcomes_of(
+    inputs: Sequence[Input],
+    plan: Plan | None,
+    failures: Sequence[Failure],
+    store: BatchStore | None,
+    written: Written | None,
+) -> list[Outcome]:
+    """What became of each input; without a store, what would."""
+    failed = {id(each.input): each for each in failures}
+    placed = {} if plan is None else {id(row.input): (number, row) for number, _, row in plan.placed()}
+    results = {} if written is None else {id(result.row): result for result in written.results}
+    outcomes = []
+    for index, item in enumerate(inputs):
+        if id(item) in failed:
+            outcomes.append(failure(Task(index, item, None), failed[id(item)].error))
+        elif id(item) in placed:
+            number, row = placed[id(item)]
+            result = results.get(id(row))
+            status = "planned" if store is None else "written" if result else "skipped"
+            outcome = Outcome.of(Task(index, item, None if store is None else store.place(number)), status)
+            outcome.channels, outcome.samples, outcome.sample_rate = row.channels, row.length, row.sample_rate
+            if result is not None:
+                outcome.seconds, outcome.notes = result.seconds, result.notes
+            outcomes.append(outcome)
+    return outcomes

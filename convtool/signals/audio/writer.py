@@ -1,0 +1,134 @@
+"""Audio files, written by libsndfile, or as WAV by hand; nothing that is not a finite number reaches an encoder."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile
+
+from convtool.errors import InputError, OutputError, UsageError
+from convtool.files.watched import WatchedFile
+from convtool.signals.audio.encodings import BITS, EXACT, FLOATS, INSTEAD, reason
+from convtool.signals.pcm import Encoded, as_frames, quantise
+from convtool.signals.signal import Block, Signal, Writer
+from convtool.signals.wav.chunks import SUBTYPES as WAV_SUBTYPES
+from convtool.signals.wav.writer import WavFile
+
+
+@lru_cache(maxsize=1)
+def formats() -> dict[str, str]:
+    """The audio formats that can be written, with their names."""
+    return dict(soundfile.available_formats())
+
+
+def choose_subtype(format: str, wanted: str | None, signal: Signal) -> str:
+    """The subtype to write: the one `wanted`, else the input's own where `format` holds it, else the default.
+
+    A lossy encoding is kept only inside its own format: a WAV can hold MP3 frames, but nobody means that.
+    """
+    if wanted in INSTEAD:
+        raise UsageError(f"{wanted} is not written: libsndfile's encoder damages noise; {INSTEAD[wanted]} holds it")
+    if wanted is not None:
+        if not soundfile.check_format(format, wanted):
+            possible = ", ".join(sorted(soundfile.available_subtypes(format)))
+            raise UsageError(f"{format} can't hold subtype {wanted}; it can hold {possible}")
+        return wanted
+    own = signal.subtype or {"float64": "DOUBLE"}.get(signal.dtype, "FLOAT")
+    own = INSTEAD.get(own, own)
+    if own not in EXACT and (
+        signal.format != format or (own.startswith("MPEG") and (format, own) != ("MP3", "MPEG_LAYER_III"))
+    ):
+        own = ""
+    if own in ("PCM_U8", "PCM_S8"):  # one and the same precision; each format has its own sign
+        own = next((s for s in (own, "PCM_U8", "PCM_S8") if soundfile.check_format(format, s)), own)
+    if own and soundfile.check_format(format, own):
+        return own
+    default: str = soundfile.default_subtype(format)
+    return default
+
+
+class AudioWriter(Writer):
+    """Audio of any format written to an open file; nothing that is not a finite number reaches an encoder."""
+
+    def __init__(self, file: BinaryIO, signal: Signal, format: str, subtype: str) -> None:
+        if signal.batch is not None:
+            raise InputError(f"audio holds one signal, but the result is an array of {signal.batch}; write .npy")
+        if not signal.sample_rate:
+            raise InputError(f"there is no sample rate to write {format} with; give --sample-rate")
+        self._bits = BITS.get(subtype, 16)
+        self._subtype = subtype
+        self._bad = self._first_bad = self._written = 0
+        if format in ("WAV", "WAVEX", "RF64") and subtype in WAV_SUBTYPES:
+            self._sink: Any = WavFile(file, signal, subtype, extensible=format == "WAVEX")
+            return
+        try:
+            self._sink = _SoundFileSink(file, signal, format, subtype)
+        except soundfile.LibsndfileError as error:
+            what = f"{signal.channels} channels at {signal.sample_rate} Hz"
+            raise OutputError(f"{format}/{subtype} can't be written with {what}: {reason(error)}") from error
+
+    def encode(self, block: Block) -> Encoded:
+        """Frames in the numbers of the subtype."""
+        if block.ndim == 3:
+            block = block.reshape(-1, block.shape[-1])
+        if self._subtype in FLOATS:
+            return as_frames(block, np.float32)
+        if self._subtype == "DOUBLE":
+            return as_frames(block, np.float64)
+        if not np.issubdtype(block.dtype, np.floating):
+            block = block.astype(np.float64)
+        return quantise(block, self._bits, np.int32 if self._bits > 16 else np.int16)
+
+    def write(self, encoded: Encoded) -> None:
+        if encoded.bad and not self._bad:
+            self._first_bad = self._written + encoded.first_bad
+        self._bad += encoded.bad
+        self._written += len(encoded.frames)
+        self.clipped += encoded.clipped
+        self.peak = max(self.peak, encoded.peak)
+        if not self._bad:
+            self._sink.write(encoded)
+
+    def close(self) -> None:
+        if self._bad:
+            raise InputError(
+                f"{self._bad} results are NaN or infinite, the first at sample {self._first_bad}; "
+                "audio can't hold them: clean the input, or --nan zero"
+            )
+        self._sink.close()
+
+    def discard(self) -> None:
+        """Let libsndfile end its file while there is one."""
+        if isinstance(self._sink, _SoundFileSink):
+            self._sink.discard()
+
+
+class _SoundFileSink:
+    """libsndfile, and the file that it writes to; what it writes while it closes counts too."""
+
+    def __init__(self, file: BinaryIO, signal: Signal, format: str, subtype: str) -> None:
+        self._watched = WatchedFile(file.fileno())
+        try:
+            self._file = soundfile.SoundFile(
+                self._watched, "w", signal.sample_rate, signal.channels, format=format, subtype=subtype
+            )
+        except soundfile.LibsndfileError:
+            self._watched.check_writes()
+            raise
+
+    def write(self, encoded: Encoded) -> None:
+        try:
+            self._file.write(encoded.frames)
+        except (soundfile.LibsndfileError, AssertionError) as error:
+            self._watched.check_writes()
+            raise OutputError(f"the encoder failed: {reason(error)}") from error
+        self._watched.check_writes()
+
+    def close(self) -> None:
+        self._file.close()
+        self._watched.check_writes()
+
+    def discard(self) -> None:
+        self._file.close()
