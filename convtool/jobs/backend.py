@@ -59,4 +59,7 @@ def prepare_worker() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
+    from convtool.signals.audio.opening import decode_here
+
+    decode_here()
     load_torch()

@@ -6,6 +6,7 @@ from convtool.jobs.backend import load_torch
 
 load_torch()
 for name in (
+    "signals.audio.opening",
     "signals.audio.reader",
     "signals.audio.writer",
     "signals.text",

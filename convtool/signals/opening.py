@@ -91,7 +91,7 @@ def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, optio
                 raise
             raise InputError(f"the content is no {named}, and as text {error}") from error
     if kind.role == "audio":
-        from convtool.signals.audio.reader import open_audio
+        from convtool.signals.audio.opening import open_audio
 
         return open_audio(source, kind.name)
     if kind.role == "arrays" and item.kind == "file":

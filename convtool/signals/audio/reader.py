@@ -14,7 +14,6 @@ from convtool.files.watched import WatchedFile
 from convtool.signals.audio.encodings import BITS, FLOATS, WIDE, reason
 from convtool.signals.signal import Block, Reader, Signal
 from convtool.signals.wav.chunks import is_unstated
-from convtool.signals.wav.reader import open_wav
 
 _ABSURD = 1 << 62
 _CUT = re.compile(r"^ *(?:data|SSND|BODY|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -112,9 +111,3 @@ def _open(source: Source, watched: WatchedFile, kind: str) -> _Sequential:
 def _unused_bits(file: soundfile.SoundFile) -> int:
     """The bits that no sample of a FLAC file uses when read into 32: others appear when its depth changes."""
     return (1 << (32 - BITS[file.subtype])) - 1 if file.format == "FLAC" else 0
-
-
-def open_audio(source: Source, kind: str) -> Reader:
-    """A reader of the audio in `source`, of which the first bytes said that it is `kind`."""
-    plain = open_wav(source) if kind in ("WAV", "RF64") else None
-    return plain or AudioReader(source, kind)

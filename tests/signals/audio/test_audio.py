@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from convtool.errors import InputError, OutputError, UsageError
 from convtool.files import formats as formats_module
 from convtool.files.source import Source
-from convtool.signals.audio.reader import open_audio
+from convtool.signals.audio.opening import open_audio
+from convtool.signals.audio.reader import AudioReader
 from convtool.signals.audio.writer import AudioWriter, choose_subtype
 from convtool.signals.opening import Output, WriteOptions
 from convtool.signals.pcm import Encoded, as_frames, quantise
@@ -739,7 +740,7 @@ def test_a_read_that_fails_is_no_end(format: str, tmp_path: Path, monkeypatch: p
             raise OSError(errno.EIO, "Input/output error")
         return reading(descriptor, buffers, at)
 
-    with opened(path, format) as reader:
+    with closing(Source.of_path(str(path))) as source, AudioReader(source, format) as reader:
         monkeypatch.setattr(os, "preadv", preadv)
         with pytest.raises(InputError, match="can't be read: Input/output error"):
             read(reader, 1000)

@@ -13,7 +13,8 @@ import soundfile
 
 from convtool.errors import InputError
 from convtool.files.source import Source
-from convtool.signals.audio.reader import AudioReader, open_audio
+from convtool.signals.audio.opening import open_audio
+from convtool.signals.audio.reader import AudioReader
 from convtool.signals.wav.reader import WavReader, open_wav
 
 

@@ -1,0 +1,176 @@
+"""Child processes in which libraries run that a file can crash: their death is an error of that file, and of no other.
+
+A child is forked from this process, so it starts in milliseconds with everything loaded; it answers one request at a
+time, keeps what it opened, and ends when this process does. Large results go through memory that both share, all else
+as JSON: what a child says is not trusted with more.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import mmap
+import os
+import signal
+import socket
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from convtool.errors import ConvtoolError, InputError
+
+Handler = Callable[..., Any]
+"""Makes what is asked for: called with the shared memory, a descriptor where one was sent, and the arguments."""
+
+SHARED_BYTES = 8 << 20
+"""What a result that goes through shared memory may take."""
+
+_LENGTH = 8
+_ANSWER_LIMIT = 16 << 20
+
+
+class Child:
+    """A process that answers requests with the functions in `handlers`.
+
+    Attributes:
+        shared: memory that the child writes and this process reads.
+    """
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self.shared = mmap.mmap(-1, SHARED_BYTES)
+        self._pipe, theirs = socket.socketpair()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # about threads; the child runs none of them
+            self._process = os.fork()
+        if not self._process:
+            _live(theirs, self.shared, handlers)
+        theirs.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can answer."""
+        return self._process != 0
+
+    def ask(self, name: str, *arguments: Any, descriptor: int | None = None) -> Any:
+        """What the handler `name` gives for `arguments`, which JSON can hold.
+
+        Args:
+            name: a key of the handlers.
+            arguments: numbers, texts, and lists of them.
+            descriptor: an open file that the child gets too.
+
+        Raises:
+            InputError: the child says so, or died of it.
+        """
+        request = json.dumps([name, *arguments]).encode()
+        try:
+            socket.send_fds(self._pipe, [_framed(request)], [] if descriptor is None else [descriptor])
+            answer = json.loads(_received(self._pipe))
+        except (OSError, EOFError, ValueError) as error:
+            raise self._death() from error
+        if isinstance(answer, dict) and "error" in answer:
+            raise InputError(str(answer["error"]))
+        return answer
+
+    def _death(self) -> InputError:
+        status = self._reap()
+        code = os.waitstatus_to_exitcode(status)
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return InputError(f"the decoder crashed on it ({how}): the file is damaged")
+
+    def _reap(self) -> int:
+        self._pipe.close()
+        process, self._process = self._process, 0
+        return os.waitpid(process, 0)[1] if process else 0
+
+    def end(self) -> None:
+        """Let the child end."""
+        self._reap()
+
+
+class Children:
+    """Children for one kind of work, kept from file to file."""
+
+    def __init__(self, handlers: Mapping[str, Handler], keep: int = 8) -> None:
+        self._handlers = handlers
+        self._keep = keep
+        self._idle: list[Child] = []
+        self._lock = threading.Lock()
+
+    def borrow(self) -> Child:
+        """A child that nobody else uses until it is given back."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return Child(self._handlers)
+
+    def give_back(self, child: Child) -> None:
+        """Keep `child` for the next file, unless it is dead or there are enough."""
+        with self._lock:
+            if child.alive and len(self._idle) < self._keep:
+                self._idle.append(child)
+                return
+        child.end()
+
+
+def _framed(data: bytes) -> bytes:
+    return len(data).to_bytes(_LENGTH, "little") + data
+
+
+def _received(pipe: socket.socket) -> bytes:
+    length = int.from_bytes(_exactly(pipe, _LENGTH), "little")
+    if length > _ANSWER_LIMIT:
+        raise EOFError
+    return _exactly(pipe, length)
+
+
+def _exactly(pipe: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        part = pipe.recv(count - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
+def _live(pipe: socket.socket, shared: mmap.mmap, handlers: Mapping[str, Handler]) -> NoReturn:
+    """The life of a child: it answers until the pipe closes."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        gc.freeze()  # what is ours must not be closed there, under numbers that mean other files by then
+        _keep_only(pipe.fileno())
+        while True:
+            pipe.sendall(_framed(json.dumps(_answer(pipe, shared, handlers)).encode()))
+    except (EOFError, OSError):
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _answer(pipe: socket.socket, shared: mmap.mmap, handlers: Mapping[str, Handler]) -> Any:
+    """Read a request and make what it asks for; what goes wrong becomes an answer."""
+    head, descriptors, _, _ = socket.recv_fds(pipe, _LENGTH, 1)
+    if not head:
+        raise EOFError
+    head += _exactly(pipe, _LENGTH - len(head))
+    name, *arguments = json.loads(_exactly(pipe, int.from_bytes(head, "little")))
+    try:
+        return handlers[name](shared, *descriptors, *arguments)
+    except ConvtoolError as error:
+        return {"error": str(error)}
+    except MemoryError:
+        return {"error": "out of memory"}
+    except Exception as error:
+        return {"error": f"unexpected {type(error).__name__}: {error}"}
+
+
+def _keep_only(descriptor: int) -> None:
+    """Close all other files; nothing that a C library prints reaches a terminal, and it can read nothing there."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nowhere, standard)
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))

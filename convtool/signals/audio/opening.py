@@ -1,0 +1,100 @@
+"""Audio files opened: plain WAV here, everything else by libsndfile in a child process, which a file can crash."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convtool.files.source import Source
+from convtool.isolation import SHARED_BYTES, Children
+from convtool.signals.signal import Block, Reader, Signal
+from convtool.signals.wav.reader import open_wav
+
+if TYPE_CHECKING:
+    import mmap
+
+
+def open_audio(source: Source, kind: str) -> Reader:
+    """A reader of the audio in `source`, of which the first bytes said that it is `kind`.
+
+    Raises:
+        InputError: it can't be decoded, or the decoder crashed.
+    """
+    plain = open_wav(source) if kind in ("WAV", "RF64") else None
+    if plain is not None:
+        return plain
+    if _here:
+        from convtool.signals.audio.reader import AudioReader
+
+        return AudioReader(source, kind)
+    return IsolatedReader(source, kind)
+
+
+_here = False
+
+
+def decode_here() -> None:
+    """Let this process decode by itself: it is one that may crash, a worker that others take the place of."""
+    global _here
+    _here = True
+
+
+class IsolatedReader(Reader):
+    """An audio file that a child process decodes."""
+
+    def __init__(self, source: Source, kind: str) -> None:
+        self._source = source
+        descriptor = source.fileno()
+        self._child = _CHILDREN.borrow()
+        try:
+            fields, self.notes = self._child.ask("open", source.path or "", kind, descriptor=descriptor)
+        except BaseException:
+            _CHILDREN.give_back(self._child)
+            raise
+        self.signal = Signal(**fields | {"leading": tuple(fields["leading"])})
+
+    def read(self, samples: int) -> Block:
+        """The next samples, decoded."""
+        parts: list[Block] = []
+        while samples:
+            count, dtype, self.notes = self._child.ask("read", samples)
+            values = np.frombuffer(self._child.shared, dtype, count * self.signal.channels)
+            parts.append(values.reshape(count, self.signal.channels).T.copy("A"))
+            samples -= count
+            if not count:
+                break
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+
+    def close(self) -> None:
+        _CHILDREN.give_back(self._child)
+        self._source.close()
+
+
+# In the child
+
+_opened: list[Any] = []
+
+
+def _open(_: mmap.mmap, descriptor: int, path: str, kind: str) -> tuple[dict[str, Any], list[str]]:
+    from convtool.signals.audio.reader import AudioReader
+
+    while _opened:
+        _opened.pop().close()
+    source = Source(os.fdopen(descriptor, "rb", buffering=0), seekable=True, path=path)
+    _opened.append(AudioReader(source, kind))
+    return asdict(_opened[0].signal), _opened[0].notes
+
+
+def _read(shared: mmap.mmap, samples: int) -> tuple[int, str, list[str]]:
+    """Samples into the shared memory, as frames; as many as go there."""
+    reader = _opened[0]
+    block = reader.read(min(samples, SHARED_BYTES // (8 * reader.signal.channels)))
+    frames = block.T
+    np.copyto(np.frombuffer(shared, frames.dtype, frames.size).reshape(frames.shape), frames)
+    return len(frames), frames.dtype.str, reader.notes
+
+
+_CHILDREN = Children({"open": _open, "read": _read})
