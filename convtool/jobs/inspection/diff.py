@@ -42,7 +42,8 @@ def differences(
 
     Two values are the same where they are at most `tolerance` apart, or are both NaN, or are the same infinity.
     Types that differ are a difference of their own only without a tolerance: half-precision copies are compared
-    by value. `strip_prefix` is left out of the names that begin with it, in both files.
+    by value. Of text, only the shapes are compared. `strip_prefix` is left out of the names that begin with it, in
+    both files.
     """
     first, second = _by_name(ours, strip_prefix), _by_name(theirs, strip_prefix)
     for name, one in first.items():
@@ -68,6 +69,10 @@ def _by_name(tensors: Sequence[Listed], prefix: str) -> Mapping[str, Listed]:
 def _compare(name: str, one: Listed, other: Listed, tolerance: float) -> Difference | None:
     if one.shape != other.shape:
         return Difference(name, f"shape {_by(one.shape)} against {_by(other.shape)}")
+    if one.is_text and other.is_text:
+        return None
+    if one.is_text or other.is_text:
+        return Difference(name, f"{one.dtype} against {other.dtype}")
     found = _Largest(tolerance)
     for left, right in _paired(one.pieces(), _of_second(other.pieces())):
         found.take(left, right)

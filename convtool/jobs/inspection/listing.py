@@ -50,6 +50,11 @@ class Listed:
         """Of the stored values."""
         return self.described.tensor.dtype
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds strings, and so no numbers to look at."""
+        return self.described.tensor.is_text
+
     def as_json(self, stats: TensorStats | None) -> dict[str, Any]:
         """The figures, under stable keys; what not every tensor has comes last."""
         tensor = self.described.tensor
@@ -133,10 +138,10 @@ def list_weights(path: str, file: WeightFile, *, to: str | None = None) -> Listi
 
 
 def statistics(listing: Listing) -> tuple[dict[str, TensorStats], list[str]]:
-    """What the values of each tensor are like, by name; and why those of the others can't be read."""
+    """What the numbers of each tensor are like, by name, text has none; and why others can't be read."""
     from convtool.weights.statistics import all_stats
 
-    tensors = [listed.described.tensor for listed in listing.tensors]
+    tensors = [listed.described.tensor for listed in listing.tensors if not listed.is_text]
     stats: dict[str, TensorStats] = {}
     damage = []
     for tensor, found in zip(tensors, all_stats(listing.file, tensors), strict=True):

@@ -49,6 +49,17 @@ def test_no_difference() -> None:
     assert compare([True, False], [True, False]) == []
 
 
+def test_text_is_compared_by_shape_alone() -> None:
+    text, longer = (
+        list_weights("m.npz", Arrays({}, "", [TensorInfo("w", shape, "text", 0, readable=False)])).tensors
+        for shape in ((2,), (3,))
+    )
+    assert list(differences(text, text)) == []
+    assert [each.what for each in differences(text, longer)] == ["shape 2 against 3"]
+    assert [each.what for each in differences(text, listed(w=[1, 2]))] == ["text against int64"]
+    assert [each.what for each in differences(listed(w=[1.5, 2]), text)] == ["float64 against text"]
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8, np.uint64, np.complex64, np.bool_])
 def test_the_largest_distance_and_its_place(dtype: Any) -> None:
     values = np.arange(60).astype(dtype).reshape(3, 4, 5)
