@@ -253,7 +253,7 @@ def test_many_taps_are_a_line(taps: int, figures: list[Figure]) -> None:
     np.testing.assert_allclose(np.array(lines), expected, atol=1e-9)
     marks = [each for each in figures[0].axes[0].collections if isinstance(each, LineCollection)]
     colours = [tuple(np.round(each.get_color()[0][:3] * 255)) for each in marks if len(each.get_segments())]
-    assert colours == [YELLOW, GREEN]
+    assert colours[1:] == [YELLOW, GREEN]  # after the lines at 0
     assert {"NaN", "infinite"} <= set(texts(figures[0]))
 
 
