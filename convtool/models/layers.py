@@ -13,6 +13,7 @@ from convtool.errors import InputError
 from convtool.weights.conversion.file import ConvertedFile
 from convtool.weights.kinds import RECURRENT
 from convtool.weights.layouts import Described, describe
+from convtool.weights.naming import TORCH_RECURRENT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,13 +23,7 @@ MODEL_LIMIT = 1 << 28
 
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "elu", "softmax")
 
-_PARAMETERS = {
-    "input": "weight_ih",
-    "recurrent": "weight_hh",
-    "input_bias": "bias_ih",
-    "recurrent_bias": "bias_hh",
-    "projection": "weight_hr",
-}
+_PARAMETERS = {role: name for name, role in TORCH_RECURRENT.items()}
 
 
 @dataclass(frozen=True)
