@@ -31,7 +31,7 @@ from convtool.files.json import json_kind, json_numbers
 from convtool.models.keras_chain import check_chain_of_keras
 from convtool.models.layers import (
     Dense,
-    Layer,
+    ModelLayer,
     RecurrentLayer,
     chained,
     count_unfit,
@@ -57,7 +57,7 @@ class RecurrentModel:
 
     format: str
     """`guitarml`, `rtneural`, `nam`, or what the file of its tensors is: `torch`, `safetensors`, `keras`..."""
-    layers: tuple[Layer, ...]
+    layers: tuple[ModelLayer, ...]
     skip: int = 0
     """How many inputs are added to the outputs: 0, 1 to all of them, or as many as there are outputs."""
     input_gain: float = 1.0

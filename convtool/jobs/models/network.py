@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from convtool.models.layers import Dense, Layer, RecurrentLayer
+from convtool.models.layers import Dense, ModelLayer, RecurrentLayer
 from convtool.models.recurrent import RecurrentModel
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def initial_states(model: RecurrentModel, place: Place) -> list[State] | None:
     return [tuple(place.tensor(part)[None, None] for part in layer.state) for layer in layers]
 
 
-def _modules(layer: Layer, place: Place) -> Iterator[nn.Module]:
+def _modules(layer: ModelLayer, place: Place) -> Iterator[nn.Module]:
     from torch import nn
 
     from convtool.ops.recurrent.network import recurrent_layer

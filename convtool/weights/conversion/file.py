@@ -35,7 +35,7 @@ from convtool.errors import InputError
 from convtool.weights.conversion.deferred import Deferred, of_tensor
 from convtool.weights.conversion.recurrent import convert_recurrent
 from convtool.weights.filters import in_axes
-from convtool.weights.kinds import RECURRENT, Layer
+from convtool.weights.kinds import RECURRENT, LayerKind
 from convtool.weights.layouts import GATES, Described, axes_of, recurrent_axes
 from convtool.weights.naming import in_habit
 
@@ -135,7 +135,7 @@ def _plain(each: Described, to: str) -> Converted:
     if factor != 1:
         raise InputError(f"its Gemm multiplies it by {factor}")
     if each.role == "weight" and each.kind != "norm":
-        axes = axes_of(Layer(each.kind, each.groups), to, len(each.axes))
+        axes = axes_of(LayerKind(each.kind, each.groups), to, len(each.axes))
         array = in_axes(array, each.axes, axes, groups=each.groups)
     if each.prefix == tensor.name:  # no word of it tells its part
         prefix = name = tensor.name
