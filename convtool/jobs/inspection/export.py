@@ -12,6 +12,7 @@ from convtool.arrays.writing import Array, create
 from convtool.errors import InputError, UsageError
 from convtool.files.formats import extension, family
 from convtool.files.names import show
+from convtool.jobs.inspection.listing import size
 from convtool.jobs.inspection.views import View, has_responses
 from convtool.runs.plan import refuse_collisions, refuse_existing
 from convtool.signals.opening import Output, WriteOptions
@@ -74,9 +75,9 @@ def export(path: str | None, values: NDArray[Any], names: Sequence[str] | None =
             file.discard()
         return
     if values.dtype.kind not in "fiub" or values.ndim > 2:
-        shape = "x".join(map(str, values.shape)) or "scalar"
         raise InputError(
-            f"{values.dtype} of shape {shape} does not fit rows and columns of text; write .npy, or choose a --filter"
+            f"{values.dtype} of shape {size(values.shape)} does not fit rows and columns of text; write .npy, "
+            "or choose a --filter"
         )
     if values.dtype.kind == "b":
         values = values.astype(np.int8)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convtool.arrays.description import some
 from convtool.errors import InputError, UsageError
 from convtool.files.names import show
-from convtool.jobs.inspection.listing import Listed, Listing
+from convtool.jobs.inspection.listing import Listed, Listing, size
 from convtool.weights.filters import as_filters, gate_axes, split_gates
 from convtool.weights.layouts import Described
 
@@ -75,8 +75,8 @@ def signal_filter_view(listed: Listed, place: tuple[int, ...] = ()) -> View:
     if values.ndim in (1, 2):
         values = np.atleast_2d(values)[:, np.newaxis]
     if values.ndim != 3:
-        shape = "x".join(map(str, listed.shape)) or "scalar"
-        raise InputError(f"tensor {listed.name!r}, {described.kind} {shape}, holds no filters along one axis")
+        kind = f"{described.kind} {size(listed.tensor.shape)}"
+        raise InputError(f"tensor {listed.name!r}, {kind}, holds no filters along one axis")
     return _filter_view(listed, values, place)
 
 
