@@ -249,10 +249,10 @@ def _draw_curves(figure: Figure, bank: _Bank, title: str) -> None:
         unit = [channel / 255 for channel in NOT_FINITE[word]]
         ends = ((top + edge).repeat(taps, 1)[bad] for edge in (1, height - 1))
         axes.vlines(middles[bad], *ends, color=unit, linewidth=1.5)
-    many, at, low, high = stretches(curves)
+    many, at, low, high = stretches(curves, 0, step)
     bottoms, tops = zero - reach * low, zero - reach * high
     if many:
-        for x, bottom, end in zip(start + at * step, bottoms, tops, strict=True):
+        for x, bottom, end in zip(start + at, bottoms, tops, strict=True):
             axes.fill_between(x, bottom, end, step="post", color=COLOURS[0], linewidth=0.5)
     elif taps > STEMS:
         axes.plot(middles.T, bottoms.T, color=COLOURS[0], linewidth=1)
