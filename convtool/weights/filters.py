@@ -1,4 +1,4 @@
-"""A layer's numbers as people think of them, whatever order the file has them in: filter by filter, gate by gate."""
+"""The filters of a convolution or dense layer, and the gates of a recurrent one, from its tensor in any layout."""
 
 from __future__ import annotations
 

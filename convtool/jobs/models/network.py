@@ -1,4 +1,4 @@
-"""From a model's description, in numpy, to a network that runs."""
+"""The torch network of a recurrent model that was read from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recurrent layers from one layout to another.
+"""The weights of recurrent layers, converted from one layout to another.
 
 With a direction's weights W of its input and U of its state, a row for each gate and unit, its biases b and d, and
 sigmoid gates, all three layouts compute ::
