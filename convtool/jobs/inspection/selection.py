@@ -13,7 +13,7 @@ from convtool.arrays.description import some
 from convtool.errors import InputError, UsageError
 from convtool.files.names import show
 from convtool.jobs.inspection.listing import Listed, Listing, size
-from convtool.weights.filters import as_filters, gate_axes, split_gates
+from convtool.weights.filters import as_filters, split_gates
 from convtool.weights.layouts import Described
 
 Values = NDArray[Any]
@@ -101,10 +101,10 @@ def select_gates(listed: Listed) -> Selection:
     Raises:
         InputError: the tensor does not stack gates.
     """
-    gates = split_gates(listed.values(), listed.described)
+    gates, gate_axes = split_gates(listed.values(), listed.described)
     values = np.stack(list(gates.values()))
     names = [f"gate {name}" for name in gates]
-    axes = [_FILTER_AXES[0], *gate_axes(listed.described)]
+    axes = [_FILTER_AXES[0], *gate_axes]
     titles = [names, *_numbered(values.shape, axes)[1:]]
     return Selection(listed, values, titles, np.expand_dims(np.atleast_3d(values), 1), names)
 
