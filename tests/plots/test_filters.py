@@ -16,15 +16,10 @@ from matplotlib.patches import Rectangle
 from convtool.errors import InputError
 from convtool.plots import render_filters
 from convtool.plots.figure import Samples
-from tests.helpers.pictures import overlapping, saved_figures, texts
+from tests.helpers.pictures import overlapping, texts
 
 FRAME, YELLOW, GREEN = (0xBB, 0xBB, 0xBB), (0xF0, 0xE4, 0x42), (0x00, 0x9E, 0x73)
 UNDER = 16  # pixels from the top of a name to the tile under it
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    return saved_figures(monkeypatch)
 
 
 def weights(*shape: int) -> Samples:

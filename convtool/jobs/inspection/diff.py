@@ -27,12 +27,7 @@ class Difference:
     def as_json(self) -> dict[str, Any]:
         """The figures, under stable keys; a distance that is no number is left to `what`."""
         finite = self.largest is not None and np.isfinite(self.largest)
-        return {
-            "name": self.name,
-            "what": self.what,
-            "largest": self.largest if finite else None,
-            "index": None if self.index is None else list(self.index),
-        }
+        return vars(self) | {"largest": self.largest if finite else None}
 
 
 def differences(
