@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from convtool.arrays import open_weights
 from convtool.arrays.description import WeightFile
-from convtool.arrays.model_json import RecurrentJson, whole_number
+from convtool.arrays.model_json import RecurrentJsonReader, whole_number
 from convtool.errors import InputError
 from convtool.files.json import json_kind, json_numbers
 from convtool.models.keras_chain import check_chain_of_keras
@@ -116,7 +116,7 @@ def _keras(file: Hdf5Weights) -> RecurrentModel:
 # GuitarML
 
 
-def _guitarml(file: RecurrentJson) -> RecurrentModel:
+def _guitarml(file: RecurrentJsonReader) -> RecurrentModel:
     place, told = "model_data.", {"skip": 0} | file.document["model_data"]
     for key, known in (("model", ("SimpleRNN",)), ("unit_type", ("LSTM", "GRU"))):
         if told.get(key, known[0]) not in known:
@@ -140,7 +140,7 @@ def _guitarml(file: RecurrentJson) -> RecurrentModel:
 # RTNeural
 
 
-def _rtneural(file: RecurrentJson) -> RecurrentModel:
+def _rtneural(file: RecurrentJsonReader) -> RecurrentModel:
     document, names = file.document, {tensor.name for tensor in file.tensors}
     for index, entry in enumerate(document["layers"]):
         if entry["type"] not in _RTNEURAL_TYPES:
@@ -222,7 +222,7 @@ def _vectors(document: Mapping[str, Any], model: RecurrentModel) -> tuple[NDArra
 # NAM
 
 
-def _nam(file: RecurrentJson) -> RecurrentModel:
+def _nam(file: RecurrentJsonReader) -> RecurrentModel:
     document = file.document
     if document["architecture"] != "LSTM":
         hint = "; an impulse response is for convtool convolve" * (document["architecture"] == "Linear")
