@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1 << 20
 """What one piece of a tensor's values takes at the most."""
 
+TEXT = "text"
+"""The dtype of arrays of strings, however a file encodes them."""
+
 VALUES_LIMIT = 1 << 30
 """Bytes that the values of one tensor may take in memory: a small file can declare any number of them."""
 
@@ -28,7 +31,7 @@ class TensorInfo:
     """As the file spells it, without the keys that only wrap (``state_dict.``, ``model.``, ``module.``)."""
     shape: tuple[int, ...]
     dtype: str
-    """NumPy's or torch's name: ``float32``, ``bfloat16``, ``float8_e4m3fn``, ``int64``, ``bool``..."""
+    """NumPy's or torch's name: ``float32``, ``bfloat16``, ``float8_e4m3fn``, ``int64``, ``bool``..., or `TEXT`."""
     nbytes: int
     """Bytes that its values take, unpacked; 0 for a tensor that shares those of another."""
     layer: str = ""
@@ -44,8 +47,13 @@ class TensorInfo:
 
     @property
     def parameters(self) -> int:
-        """How many numbers it holds; none of its own where it is tied to another."""
-        return 0 if self.tied_to else math.prod(self.shape)
+        """How many numbers it holds; none in text, and none of its own where it is tied to another."""
+        return 0 if self.tied_to or self.is_text else math.prod(self.shape)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds strings, which are listed but never read."""
+        return self.dtype == TEXT
 
 
 class WeightFile(ABC):

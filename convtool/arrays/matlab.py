@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile
+from convtool.arrays.description import PIECE_BYTES, TEXT, TensorInfo, WeightFile
 from convtool.errors import InputError
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ class MatlabReader(WeightFile):
             start = at + 20 + length
             flag = "holds text; expected numbers" if kind % 10 == 1 else "is a sparse matrix" if kind % 10 else ""
             flag = flag or ("holds complex numbers; expected real ones" if imaginary else "")
-            yield self._listed(name, (rows, columns), "float64", flag, _Element(start, 0, 0, size, stored))
+            dtype = TEXT if kind % 10 == 1 else "float64"
+            yield self._listed(name, (rows, columns), dtype, flag, _Element(start, 0, 0, size, stored))
             at = start + size * (1 + bool(imaginary))
 
     def _level_5(self) -> Iterator[TensorInfo]:
@@ -146,7 +147,8 @@ class MatlabReader(WeightFile):
         number, extra = flags & 0xFF, flags >> 8 & 0xFF
         flag = "holds complex numbers; expected real ones" if extra & _COMPLEX else ""
         if number not in _CLASSES:
-            return self._listed(name, shape, "unknown", f"is {_OTHERS.get(number, 'of a class of its own')}")
+            dtype = TEXT if _OTHERS.get(number) == "text" else "unknown"
+            return self._listed(name, shape, dtype, f"is {_OTHERS.get(number, 'of a class of its own')}")
         stored = ("<" if order == "little" else ">") + _TYPES.get(abs(kind), "V1")
         place = numbers_at + skipped
         element = _Element(start if packed else start + place, packed, place, size, stored)
@@ -162,7 +164,7 @@ class MatlabReader(WeightFile):
         if element is not None and not flag:
             self._elements[name] = element
         bits = int("".join(filter(str.isdigit, dtype)) or 8)  # a bool takes a byte
-        nbytes = 0 if dtype == "unknown" else math.prod(shape) * bits // 8
+        nbytes = 0 if dtype in (TEXT, "unknown") else math.prod(shape) * bits // 8
         return TensorInfo(name, shape, dtype, nbytes, flag=flag, readable=not flag)
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:

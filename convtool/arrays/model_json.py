@@ -10,7 +10,7 @@ import math
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
 from convtool.errors import InputError
@@ -23,6 +23,8 @@ TENSORS_LIMIT = 10_000
 """Tensors that such a model may have."""
 
 _ITEM = 8
+_EXPECTED = {dict: "an object with named entries", list: "a list", str: "a name in quotes"}
+_Kind = TypeVar("_Kind", dict[str, Any], list[Any], str)
 _Tensor = tuple[TensorInfo, "array[float]"]
 
 _LAYERS = {
@@ -62,14 +64,17 @@ class RecurrentJsonReader(WeightFile):
     ``torch json``  tensors alone, some named a weight   torch   as in the state dict
     ==============  ===================================  ======  =====================================================
 
+    Attributes:
+        document: all that the file says.
+
     Raises:
         InputError: it is no JSON, none of these, or a tensor in it is damaged; the key is told.
     """
 
     def __init__(self, path: str) -> None:
-        document = read_json(path)
-        self.format, self.layout, read, told = _kind(document)
-        found = list(islice(read(document), TENSORS_LIMIT + 1))
+        self.document = read_json(path)
+        self.format, self.layout, read, told = _kind(self.document)
+        found = list(islice(read(self.document), TENSORS_LIMIT + 1))
         if len(found) > TENSORS_LIMIT:
             raise InputError(f"there are more than {TENSORS_LIMIT} tensors in it")
         self.tensors = tuple(tensor for tensor, _ in found)
@@ -120,7 +125,7 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def _guitarml(document: dict[str, Any]) -> Iterator[_Tensor]:
-    model, state = (_object(_entry(document, key), key) for key in ("model_data", "state_dict"))
+    model, state = (_entry(document, key, dict) for key in ("model_data", "state_dict"))
     unit = model.get("unit_type")
     classes = {"rec": unit if isinstance(unit, str) else "", "lin": "Linear"}
     for name, value in state.items():
@@ -135,13 +140,8 @@ def _state_dict(document: dict[str, Any]) -> Iterator[_Tensor]:
 def _rtneural(document: dict[str, Any]) -> Iterator[_Tensor]:
     for index, entry in enumerate(document["layers"]):
         place = f"layers.{index}"
-        layer = _object(entry, place)
-        kind, weights = _entry(layer, "type", f"{place}."), layer.get("weights", [])
-        if not isinstance(kind, str) or not isinstance(weights, list):
-            raise InputError(
-                f"{place!r} has as 'type' {json_kind(kind)} and as 'weights' {json_kind(weights)}; "
-                "expected a text such as 'lstm', and a list"
-            )
+        layer = {"weights": []} | _entry({place: entry}, place, dict)
+        kind, weights = _entry(layer, "type", str, f"{place}."), _entry(layer, "weights", list, f"{place}.")
         name, variables = _LAYERS.get(kind, (kind, ()))
         if name == "BatchNormalization" and len(weights) == 2:
             variables = variables[2:]
@@ -180,23 +180,23 @@ def _nam(document: dict[str, Any]) -> Iterator[_Tensor]:
         return
     for index, submodel in enumerate(submodels):
         place = f"submodels.{index}"
-        model = _entry(_object(submodel, place), "model", f"{place}.")
-        yield from _nam_model(_object(model, f"{place}.model"), f"{place}.")
+        model = _entry(_entry({place: submodel}, place, dict), "model", dict, f"{place}.")
+        yield from _nam_model(model, f"{place}.")
 
 
 def _nam_model(model: Mapping[str, Any], prefix: str) -> Iterator[_Tensor]:
-    architecture = _entry(model, "architecture", prefix)
-    if not isinstance(architecture, str):
-        raise InputError(f"'{prefix}architecture' is {json_kind(architecture)}; expected a text such as 'LSTM'")
-    shape, numbers = json_numbers(_entry(model, "weights", prefix), f"{prefix}weights")
+    architecture = _entry(model, "architecture", str, prefix)
+    shape, numbers = json_numbers(_value(model, "weights", prefix), f"{prefix}weights")
     if architecture == "LSTM":
-        yield from _nam_lstm(_object(_entry(model, "config", prefix), f"{prefix}config"), prefix, numbers)
+        yield from _nam_lstm(_entry(model, "config", dict, prefix), prefix, numbers)
     else:
         yield _tensor(f"{prefix}weights", shape, numbers, layer=architecture)
 
 
 def _nam_lstm(config: Mapping[str, Any], prefix: str, numbers: array[float]) -> Iterator[_Tensor]:
-    inputs, hidden, layers = (_size(config, key, prefix) for key in ("input_size", "hidden_size", "num_layers"))
+    inputs, hidden, layers = (
+        whole_number(config, key, f"{prefix}config.", least=1) for key in ("input_size", "hidden_size", "num_layers")
+    )
     of_all_layers = 4 * hidden * (inputs + hidden) + (layers - 1) * 8 * hidden * hidden + layers * 6 * hidden
     needed = of_all_layers + hidden + 1
     if len(numbers) != needed:
@@ -222,22 +222,28 @@ def _nam_parts(inputs: int, hidden: int, layers: int) -> Iterator[tuple[str, tup
     yield "head.bias", (1,), "Linear"
 
 
-def _size(config: Mapping[str, Any], key: str, prefix: str) -> int:
-    value = _entry(config, key, f"{prefix}config.")
-    if type(value) is not int or value < 1:
-        raise InputError(f"'{prefix}config.{key}' is {json_kind(value)}; expected a whole number from 1 on")
+def whole_number(document: Mapping[str, Any], key: str, prefix: str, *, least: int) -> int:
+    """The whole number that `document`, whose place in the file is `prefix`, has under `key`.
+
+    Raises:
+        InputError: it is missing, smaller than `least`, or something else.
+    """
+    value = _value(document, key, prefix)
+    if type(value) is not int or value < least:
+        raise InputError(f"'{prefix}{key}' is {json_kind(value)}; expected a whole number from {least} on")
     return value
 
 
-def _entry(document: Mapping[str, Any], key: str, prefix: str = "") -> Any:
+def _value(document: Mapping[str, Any], key: str, prefix: str) -> Any:
     if key not in document:
         raise InputError(f"'{prefix}{key}' is missing")
     return document[key]
 
 
-def _object(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(f"{name!r} is {json_kind(value)}; expected an object with named entries")
+def _entry(document: Mapping[str, Any], key: str, kind: type[_Kind], prefix: str = "") -> _Kind:
+    value = _value(document, key, prefix)
+    if not isinstance(value, kind):
+        raise InputError(f"'{prefix}{key}' is {json_kind(value)}; expected {_EXPECTED[kind]}")
     return value
 
 

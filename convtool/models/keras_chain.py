@@ -1,4 +1,4 @@
-"""Whether a Keras model is one chain of layers that a recurrent model can be made of: its weights alone don't tell."""
+"""The check that a Keras model is one chain of recurrent and dense layers, which its weights alone do not tell."""
 
 from __future__ import annotations
 

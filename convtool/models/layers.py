@@ -13,6 +13,7 @@ from convtool.errors import InputError
 from convtool.weights.conversion.file import ConvertedFile
 from convtool.weights.kinds import RECURRENT
 from convtool.weights.layouts import Described, describe
+from convtool.weights.naming import TORCH_RECURRENT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,13 +23,7 @@ MODEL_LIMIT = 1 << 28
 
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "elu", "softmax")
 
-_PARAMETERS = {
-    "input": "weight_ih",
-    "recurrent": "weight_hh",
-    "input_bias": "bias_ih",
-    "recurrent_bias": "bias_hh",
-    "projection": "weight_hr",
-}
+_PARAMETERS = {role: name for name, role in TORCH_RECURRENT.items()}
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ class Dense:
         return int(self.weights["weight"].shape[0])
 
 
-Layer = RecurrentLayer | Dense
+ModelLayer = RecurrentLayer | Dense
 
 
 @dataclass(frozen=True)
@@ -96,16 +91,8 @@ class _Part:
             raise InputError(f"tensor {self.prefix + name!r} is missing")
         return self.tensors[name].shape
 
-    def expect(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Refuse what differs from `shapes`, in torch's layout."""
-        for name, shape in shapes.items():
-            if self.shape(name) != shape:
-                raise InputError(
-                    f"tensor {self.tensors[name].name!r} has the shape {self.shape(name)}; expected {shape}"
-                )
 
-
-def read_layers(file: WeightFile) -> list[Layer]:
+def read_layers(file: WeightFile) -> list[ModelLayer]:
     """The layers of the model in `file`, in the order of its tensors. What belongs to an optimiser is left out.
 
     Raises:
@@ -124,7 +111,7 @@ def read_layers(file: WeightFile) -> list[Layer]:
     return [layer for part in _parts(converted.described) for layer in _layers(part, converted)]
 
 
-def chained(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+def chained(layers: Sequence[ModelLayer]) -> tuple[ModelLayer, ...]:
     """`layers`, if they can follow each other.
 
     Raises:
@@ -174,62 +161,50 @@ def _parts(described: Sequence[Described]) -> list[_Part]:
     return list(parts.values())
 
 
-def _layers(part: _Part, file: WeightFile) -> Iterator[Layer]:
+def _layers(part: _Part, file: WeightFile) -> Iterator[ModelLayer]:
     """A layer for each level that a recurrent part stacks."""
-    name = part.prefix.rstrip("./")
-    config = next(iter(part.tensors.values())).config
-    if part.kind == "dense":
-        outputs = part.shape("weight")[0]
-        part.expect({"weight": (outputs, math.prod(part.shape("weight")[1:]))})
-        if "bias" in part.tensors:
-            part.expect({"bias": (outputs,)})
-        _check_units(name, config, outputs)
-        yield Dense(name, _values(part.tensors, file), _known(config.get("activation"), name))
-        return
-    part.expect(_shapes(part))
-    _check_units(name, config, part.shape("weight_ih_l0")[0] // RECURRENT[part.kind])
-    levels: dict[str, dict[str, TensorInfo]] = {}
-    for full, tensor in part.tensors.items():
-        word, level, reverse = _split(full)
-        levels.setdefault(level, {})[f"{word}_l0{reverse}"] = tensor
-    for level, tensors in sorted(levels.items(), key=lambda item: int(item[0])):
-        called = f"{name}, level {level}" if len(levels) > 1 else name
-        yield RecurrentLayer(called, "lstm" if part.kind == "lstm" else "gru", _values(tensors, file))
-
-
-def _split(name: str) -> tuple[str, str, str]:
-    """`weight_ih_l0_reverse` as its word, level, and direction."""
-    word, _, end = name.rpartition("_l")
-    return word, end.removesuffix("_reverse"), "_reverse" * end.endswith("_reverse")
-
-
-def _check_units(name: str, config: Mapping[str, Any], units: int) -> None:
+    name, config = part.prefix.rstrip("./"), next(iter(part.tensors.values())).config
+    levels = [_dense_shapes(part)] if part.kind == "dense" else _recurrent_shapes(part)
+    for word, expected in (item for shapes in levels for item in shapes.items()):
+        if part.shape(word) != expected:
+            full = part.tensors[word].name
+            raise InputError(f"tensor {full!r} has the shape {part.shape(word)}; expected {expected}")
+    units = next(iter(levels[0].values()))[0] // RECURRENT.get(part.kind, 1)
     if config.get("units", units) != units:
         raise InputError(f"layer {name!r} is declared to have {config['units']} units; its tensors have {units}")
+    for level, shapes in enumerate(levels):
+        weights = {word.replace(f"_l{level}", "_l0"): finite_values(file, part.tensors[word]) for word in shapes}
+        if part.kind == "dense":
+            yield Dense(name, weights, _known(config.get("activation"), name))
+        else:
+            called = f"{name}, level {level}" if len(levels) > 1 else name
+            yield RecurrentLayer(called, "lstm" if part.kind == "lstm" else "gru", weights)
 
 
-def _shapes(part: _Part) -> dict[str, tuple[int, ...]]:
-    """The shapes that the parameters of a recurrent layer have, by the first of them and by which others there are."""
+def _dense_shapes(part: _Part) -> dict[str, tuple[int, ...]]:
+    """The shapes that the tensors of a dense layer have, by that of its weight."""
+    outputs, *inputs = part.shape("weight")
+    shapes: dict[str, tuple[int, ...]] = {"weight": (outputs, math.prod(inputs))}
+    return shapes | ({"bias": (outputs,)} if "bias" in part.tensors else {})
+
+
+def _recurrent_shapes(part: _Part) -> list[dict[str, tuple[int, ...]]]:
+    """The shapes that the parameters of each level have, by the first of them and by which others there are."""
     rows, inputs = part.shape("weight_ih_l0")
     hidden = rows // RECURRENT[part.kind]
-    projected = any(name.startswith("weight_hr") for name in part.tensors)
+    rows = RECURRENT[part.kind] * hidden
+    biased, projected = (any(name.startswith(word) for name in part.tensors) for word in ("bias", "weight_hr"))
     given = part.shape("weight_hr_l0")[0] if projected else hidden
     ways = ["", "_reverse"] if any(name.endswith("_reverse") for name in part.tensors) else [""]
-    shapes: dict[str, tuple[int, ...]] = {}
-    for level in range(1 + max(int(_split(name)[1]) for name in part.tensors)):
-        taken = given * len(ways) if level else inputs
+    levels: list[dict[str, tuple[int, ...]]] = []
+    for level in range(len({name.removesuffix("_reverse").rpartition("_l")[2] for name in part.tensors})):
+        levels.append({})
         for end in (f"_l{level}{way}" for way in ways):
-            shapes |= {f"weight_ih{end}": (RECURRENT[part.kind] * hidden, taken)}
-            shapes |= {f"weight_hh{end}": (RECURRENT[part.kind] * hidden, given)}
-            if any(name.startswith("bias") for name in part.tensors):
-                shapes |= {f"bias_{which}{end}": (RECURRENT[part.kind] * hidden,) for which in ("ih", "hh")}
-            if projected:
-                shapes |= {f"weight_hr{end}": (given, hidden)}
-    return shapes
-
-
-def _values(tensors: Mapping[str, TensorInfo], file: WeightFile) -> dict[str, NDArray[Any]]:
-    return {name: finite_values(file, tensor) for name, tensor in tensors.items()}
+            taken = given * len(ways) if level else inputs
+            levels[-1] |= {f"weight_ih{end}": (rows, taken), f"weight_hh{end}": (rows, given)}
+            levels[-1] |= {f"bias_ih{end}": (rows,), f"bias_hh{end}": (rows,)} if biased else {}
+            levels[-1] |= {f"weight_hr{end}": (given, hidden)} if projected else {}
+    return levels
 
 
 def finite_values(file: WeightFile, tensor: TensorInfo) -> NDArray[Any]:
@@ -238,7 +213,6 @@ def finite_values(file: WeightFile, tensor: TensorInfo) -> NDArray[Any]:
     Raises:
         InputError: they are not, or can't be read.
     """
-
     values = file.values(tensor)
     if values.dtype.kind != "f":
         raise InputError(f"tensor {tensor.name!r} is {tensor.dtype}; expected floating-point numbers")

@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING, Any
 
 from convtool.arrays import open_weights
 from convtool.arrays.description import WeightFile
+from convtool.arrays.model_json import RecurrentJsonReader, whole_number
 from convtool.errors import InputError
-from convtool.files.json import json_kind, json_numbers, read_json
+from convtool.files.json import json_kind, json_numbers
 from convtool.models.keras_chain import check_chain_of_keras
 from convtool.models.layers import (
     Dense,
-    Layer,
+    ModelLayer,
     RecurrentLayer,
     chained,
     count_unfit,
@@ -40,6 +41,8 @@ from convtool.models.layers import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from convtool.arrays.keras.hdf5_file import Hdf5Weights
 
 _GUITARML_RATE = 44100
 _NAM_RATE = 48000
@@ -54,7 +57,7 @@ class RecurrentModel:
 
     format: str
     """`guitarml`, `rtneural`, `nam`, or what the file of its tensors is: `torch`, `safetensors`, `keras`..."""
-    layers: tuple[Layer, ...]
+    layers: tuple[ModelLayer, ...]
     skip: int = 0
     """How many inputs are added to the outputs: 0, 1 to all of them, or as many as there are outputs."""
     input_gain: float = 1.0
@@ -92,75 +95,58 @@ def read_model(path: str) -> RecurrentModel:
     with open_weights(path) as file:
         if file.format == "onnx":
             raise InputError("it is an ONNX graph; expected a model of GuitarML, AIDA-X, NAM, torch or Keras")
-        model = _READERS.get(file.format, _of_tensors)(file, path)
+        model = _READERS[file.format](file) if file.format in _READERS else _of_tensors(file)
     if model.skip not in (0, 1, model.outputs) or model.skip > model.inputs:
         raise InputError(f"skip is {model.skip}, which does not fit {model.inputs} inputs and {model.outputs} outputs")
     return model
 
 
-def _of_tensors(file: WeightFile, _: str) -> RecurrentModel:
+def _of_tensors(file: WeightFile) -> RecurrentModel:
     layers = read_layers(file)
     return RecurrentModel(file.format, chained(sorted(layers, key=lambda layer: isinstance(layer, Dense))))
 
 
-def _keras(file: WeightFile, path: str) -> RecurrentModel:
-    from convtool.arrays.keras.hdf5_file import Hdf5Weights
-
-    assert isinstance(file, Hdf5Weights)
+def _keras(file: Hdf5Weights) -> RecurrentModel:
     check_chain_of_keras(file.model)
     if not file.model.items("layers"):  # in the order of their names
-        return _of_tensors(file, path)
+        return _of_tensors(file)
     return RecurrentModel(file.format, chained(read_layers(file)))
 
 
 # GuitarML
 
 
-def _guitarml(file: WeightFile, path: str) -> RecurrentModel:
-    told = read_json(path)["model_data"]
+def _guitarml(file: RecurrentJsonReader) -> RecurrentModel:
+    place, told = "model_data.", {"skip": 0} | file.document["model_data"]
     for key, known in (("model", ("SimpleRNN",)), ("unit_type", ("LSTM", "GRU"))):
         if told.get(key, known[0]) not in known:
             raise InputError(
                 f"'model_data.{key}' is {json_kind(told[key])}; convtool runs {' and '.join(map(repr, known))}"
             )
-    model = replace(_of_tensors(file, path), skip=_whole(told, "skip", 0), usual_rate=_GUITARML_RATE)
+    model = replace(_of_tensors(file), skip=whole_number(told, "skip", place, least=0), usual_rate=_GUITARML_RATE)
     first, last = model.layers[0], model.layers[-1]
     if not isinstance(last, Dense):
         raise InputError("tensor 'lin.weight' is missing")
     if told.get("bias_fl") is True and "bias" not in last.weights:
         raise InputError("tensor 'lin.bias' is missing, and 'model_data.bias_fl' is true")
     levels = sum(isinstance(layer, RecurrentLayer) for layer in model.layers)
-    found = {
-        "input_size": model.inputs,
-        "hidden_size": first.outputs,
-        "num_layers": levels,
-        "output_size": model.outputs,
-    }
-    for key, size in found.items():
-        if _whole(told, key, size) != size:
+    sizes = (model.inputs, first.outputs, levels, model.outputs)
+    for key, size in zip(("input_size", "hidden_size", "num_layers", "output_size"), sizes, strict=True):
+        if key in told and whole_number(told, key, place, least=0) != size:
             raise InputError(f"'model_data.{key}' is {told[key]}, but the tensors have {size}")
     return model
-
-
-def _whole(told: Mapping[str, Any], key: str, default: int) -> int:
-    value = told.get(key, default)
-    if type(value) is not int or value < 0:
-        raise InputError(f"'model_data.{key}' is {json_kind(value)}; expected a whole number")
-    return value
 
 
 # RTNeural
 
 
-def _rtneural(file: WeightFile, path: str) -> RecurrentModel:
-    document = read_json(path)
+def _rtneural(file: RecurrentJsonReader) -> RecurrentModel:
+    document, names = file.document, {tensor.name for tensor in file.tensors}
     for index, entry in enumerate(document["layers"]):
         if entry["type"] not in _RTNEURAL_TYPES:
             raise InputError(
                 f"'layers.{index}' is of the type {entry['type']!r}; convtool runs {', '.join(_RTNEURAL_TYPES)}"
             )
-    names = {tensor.name for tensor in file.tensors}
-    for index in range(len(document["layers"])):
         if (bias := f"layers.{index}.bias") not in names:
             raise InputError(f"tensor {bias!r} is missing")
     model = RecurrentModel(
@@ -236,8 +222,8 @@ def _vectors(document: Mapping[str, Any], model: RecurrentModel) -> tuple[NDArra
 # NAM
 
 
-def _nam(file: WeightFile, path: str) -> RecurrentModel:
-    document = read_json(path)
+def _nam(file: RecurrentJsonReader) -> RecurrentModel:
+    document = file.document
     if document["architecture"] != "LSTM":
         hint = "; an impulse response is for convtool convolve" * (document["architecture"] == "Linear")
         raise InputError(f"its architecture is {document['architecture']!r}; convtool runs 'LSTM'{hint}")
@@ -267,7 +253,7 @@ def _nam_head(file: WeightFile) -> Dense:
     return Dense("head", {"weight": weight[None], "bias": bias})
 
 
-_READERS: Mapping[str, Callable[[WeightFile, str], RecurrentModel]] = {
+_READERS: Mapping[str, Callable[[Any], RecurrentModel]] = {
     "guitarml": _guitarml,
     "rtneural": _rtneural,
     "nam": _nam,

@@ -54,7 +54,7 @@ def render_local_stats(
     b'PNG'
     """
     signal, mean, var = (np.asarray(each) for each in (signal, mean, var))
-    first, step = middle(window, centred=centred), 1 / (sample_rate or 1)
+    first, step = (samples / (sample_rate or 1) for samples in (middle(window, centred=centred), stride))
     channels = len(signal)
     colours = channel_colours(channels)
     panels = min(channels, PANELS)
@@ -69,7 +69,7 @@ def render_local_stats(
         *above, below = figure.subplots(panels + 1, 1, sharex=True)
         for i, axes in enumerate(above):
             draw_waveform(axes, signal[i : i + 1], [FAINT], sample_rate)
-            _draw_band(axes, mean[i : i + 1], bands[i], colours[i], first, stride, step)
+            _draw_band(axes, mean[i : i + 1], bands[i], colours[i], first, step)
             axes.set_xlabel("")
             axes.set_ylabel("amplitude" if channels == 1 else f"channel {i + 1}")
         drawn = {"signal": FAINT, "local mean": colours[0]}
@@ -78,7 +78,7 @@ def render_local_stats(
         set_title(above[0], named("input", name), details(signal, sample_rate))
         set_style(below, "time (s)" if sample_rate else "time (samples)", "variance")
         for values, colour in zip(var, colours, strict=True):
-            _draw_curve(below, values[np.newaxis], colour, first, stride, step)
+            _draw_curve(below, values[np.newaxis], colour, first, step)
         below.set_ylim(bottom=0)
         if channels > 1:
             numbered = enumerate(colours[:LEGEND], start=1)
@@ -95,10 +95,9 @@ def middle(window: int, *, centred: bool) -> float:
     return (window - 1) / 2 - (window // 2 if centred else 0)
 
 
-def _draw_curve(axes: Axes, values: Samples, colour: str, first: float, stride: int, step: float) -> None:
+def _draw_curve(axes: Axes, values: Samples, colour: str, first: float, step: float) -> None:
     """One channel ``(1, windows)`` as a line, or the extremes of its stretches."""
-    many, at, lows, highs = stretches(values)
-    time = (first + stride * at) * step
+    many, time, lows, highs = stretches(values, first, step)
     if many:
         axes.fill_between(time, lows[0], highs[0], step="post", color=colour, linewidth=0.9, alpha=0.85)
     else:
@@ -106,12 +105,11 @@ def _draw_curve(axes: Axes, values: Samples, colour: str, first: float, stride: 
         axes.plot(time, lows[0], "o-" if few else "-", color=colour, linewidth=1.3, alpha=0.9, markersize=4)
 
 
-def _draw_band(axes: Axes, mean: Samples, band: Samples, colour: str, first: float, stride: int, step: float) -> None:
+def _draw_band(axes: Axes, mean: Samples, band: Samples, colour: str, first: float, step: float) -> None:
     """The mean ``(1, windows)`` of one channel in its band, ``(2, windows)``."""
-    many, at, lows, highs = stretches(band)
-    time = (first + stride * at) * step
+    many, time, lows, highs = stretches(band, first, step)
     look: Any = {"step": "post" if many else None, "linewidth": 0, "alpha": 0.3, "zorder": 2.1, "label": "band"}
     axes.fill_between(time, lows[0], highs[1], color=colour, **look)
     if band.shape[-1] <= STEMS:
         axes.vlines(time, lows[0], highs[1], color=colour, linewidth=1, alpha=0.6)
-    _draw_curve(axes, mean, colour, first, stride, step)
+    _draw_curve(axes, mean, colour, first, step)

@@ -6,7 +6,7 @@ A subplot for each of hundreds of tiles would take matplotlib minutes, and no ce
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Pixels = NDArray[np.uint8]
-Colour = tuple[int, int, int]
 
 MARGIN = 24
 HEADER = 84  # pixels from the top of the page to the tiles: for the title and the details
@@ -30,8 +29,6 @@ GAP = 10  # pixels between units
 LINE = 16  # pixels that a line of labels takes
 LABEL = 8  # points
 TITLE, DETAILS = 11.5, 9
-SWATCH = 16, 10  # pixels
-BESIDE = 8  # pixels from a swatch to its name
 
 
 @dataclass(frozen=True)
@@ -67,19 +64,14 @@ def arrange(count: int, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """
     for index, (width, height) in enumerate(sizes):
         fitting = {}
-        for across in range(1, min(count, _most(width)) + 1):
+        for across in range(1, min(count, (WIDTH + GAP) // (width + GAP)) + 1):
             down = -(-count // across)
             wide, high = across * (width + GAP) - GAP, down * (height + GAP) - GAP
             if high <= HEIGHT:
                 fitting[across] = abs(math.log(wide / high / ASPECT)) + 4 * (across * down - count) / count
         if fitting:
             return index, min(fitting, key=fitting.__getitem__)
-    return len(sizes) - 1, min(count, max(1, _most(sizes[-1][0])))
-
-
-def _most(width: int) -> int:
-    """How many units of that width the page has room for, side by side."""
-    return (WIDTH + GAP) // (width + GAP)
+    return len(sizes) - 1, min(count, max(1, (WIDTH + GAP) // (sizes[-1][0] + GAP)))
 
 
 def text_width(text: str, points: float = LABEL) -> int:
@@ -102,8 +94,8 @@ def start_page(figure: Figure, *, right: int, bottom: int, title: str, details: 
     axes = figure.add_axes((0, 0, width / wide, height / high))
     axes.set_axis_off()
     axes.set(xlim=(0, width), ylim=(height, 0))
-    write(axes, MARGIN, MARGIN, title, points=TITLE)
-    write(axes, MARGIN, MARGIN + 26, details, points=DETAILS, colour="#777777")
+    write(axes, MARGIN, MARGIN, title, size=TITLE)
+    write(axes, MARGIN, MARGIN + 26, details, size=DETAILS, colour="#777777")
     return axes
 
 
@@ -113,12 +105,12 @@ def write(
     y: float,
     text: str,
     *,
-    points: float = LABEL,
+    size: float = LABEL,
     ha: str = "left",
     va: str = "top",
     colour: str = INK,
 ) -> None:
-    axes.text(x, y, text, fontsize=points, ha=ha, va=va, color=colour)
+    axes.text(x, y, text, fontsize=size, ha=ha, va=va, color=colour)
 
 
 def paste(axes: Axes, pixels: Pixels, left: int, top: int) -> None:
@@ -127,17 +119,3 @@ def paste(axes: Axes, pixels: Pixels, left: int, top: int) -> None:
     height, width = pixels.shape[:2]
     axes.imshow(pixels, extent=(left, left + width, top + height, top), interpolation="nearest", aspect="auto")
     axes.set(xlim=limits[0], ylim=limits[1])
-
-
-def key_width(words: Iterable[str]) -> int:
-    """Pixels that swatches with `words` beside them take; none without words."""
-    return max((SWATCH[0] + BESIDE + text_width(word) for word in words), default=0)
-
-
-def explain(axes: Axes, colours: dict[str, Colour], left: int, top: int) -> None:
-    """A swatch of each of `colours` with its name."""
-    width, height = SWATCH
-    for i, (word, colour) in enumerate(colours.items()):
-        y = top + i * LINE
-        paste(axes, np.full((height, width, 3), colour, np.uint8), left, y)
-        write(axes, left + width + BESIDE, y + height / 2, word, va="center_baseline")

@@ -37,18 +37,20 @@ def envelope(signal: Samples, columns: int) -> tuple[Starts, Samples, Samples]:
     return starts, np.fmin.reduceat(signal, starts, axis=-1), np.fmax.reduceat(signal, starts, axis=-1)
 
 
-def stretches(signal: Samples) -> tuple[bool, Curve, Samples, Samples]:
+def stretches(signal: Samples, first: float, step: float) -> tuple[bool, Curve, Samples, Samples]:
     """Whether ``(channels, samples)`` are too many to draw each; where the drawing has points, the extremes there.
 
-    Of stretches, the last end comes after their beginnings, and repeats the last value.
+    Sample n is at ``first + n * step``. Of stretches, the last end comes after their beginnings, and repeats the last
+    value.
     """
     samples = signal.shape[-1]
-    if samples <= 2 * COLUMNS:
-        starts, low, high = envelope(signal, samples)
-        return False, starts.astype(np.float64), low, high
-    starts, low, high = envelope(signal, COLUMNS)
-    low, high = (np.concatenate([each, each[:, -1:]], -1) for each in (low, high))
-    return True, np.append(starts, float(samples)), low, high
+    many: bool = samples > 2 * COLUMNS
+    starts, low, high = envelope(signal, COLUMNS if many else samples)
+    if many:
+        starts = np.append(starts, samples)
+        low, high = (np.concatenate([each, each[:, -1:]], -1) for each in (low, high))
+    places = first + starts.astype(np.float64) * step
+    return many, places, low, high
 
 
 def peak_of(signal: Samples) -> float:
@@ -82,8 +84,7 @@ def draw_waveform(axes: Axes, signal: Samples, colours: Sequence[str], sample_ra
         return add_note(axes, "empty")
     step = 1 / (sample_rate or 1)
     axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0.6)
-    many, at, lows, highs = stretches(signal)
-    time = at * step
+    many, time, lows, highs = stretches(signal, 0, step)
     for low, high, colour in zip(lows, highs, colours, strict=True):
         if many:
             axes.fill_between(time, low, high, step="post", color=colour, linewidth=0.5, alpha=0.65)

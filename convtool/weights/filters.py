@@ -1,4 +1,4 @@
-"""A layer's numbers as people think of them, whatever order the file has them in: filter by filter, gate by gate."""
+"""The filters of a convolution or dense layer, and the gates of a recurrent one, from its tensor in any layout."""
 
 from __future__ import annotations
 
@@ -58,39 +58,28 @@ def as_filters(values: NDArray[Any], described: Described) -> NDArray[Any]:
     return apart.reshape((outputs * groups, *apart.shape[2:]))
 
 
-def split_gates(values: NDArray[Any], described: Described) -> dict[str, NDArray[Any]]:
-    """The part of each gate of a recurrent layer's tensor, by the gate's letter and in the file's order.
+def split_gates(values: NDArray[Any], described: Described) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+    """The part of each gate of a recurrent layer's tensor, by the gate's letter and in the file's order; and its axes.
+
+    `H` stands in place of `4H` or `3H`, and `2, H` in place of the `8H` of ONNX's bias, in which the bias of the input
+    is followed by that of the state.
 
     Args:
         values: those of the tensor, in its own shape.
-        described: what `describe` says of it; `gate_axes` names the axes of each part.
+        described: what `describe` says of it.
 
     Raises:
         InputError: the tensor does not stack gates.
     """
-    gates = described.gates
+    gates, axes = described.gates, described.axes
     if not gates:
         raise InputError(f"tensor {described.tensor.name!r} is a {described.kind} without gates")
-    axis = _gate_axis(described)
-    copies = int(described.axes[axis][:-1]) // len(gates)
-    size = values.shape[axis]
+    axis = next(index for index, name in enumerate(axes) if name[0].isdigit() and name.endswith("H"))
+    copies, size = int(axes[axis][:-1]) // len(gates), values.shape[axis]
     if size % (copies * len(gates)):
         raise InputError(f"tensor {described.tensor.name!r} has {size} rows, which are not {len(gates)} equal gates")
-    cut = [*([copies] if copies > 1 else []), len(gates), size // (copies * len(gates))]
+    first = [copies] if copies > 1 else []
+    cut = [*first, len(gates), size // (copies * len(gates))]
     apart = values.reshape((*values.shape[:axis], *cut, *values.shape[axis + 1 :]))
-    return {gate: apart.take(index, axis=axis + len(cut) - 2) for index, gate in enumerate(gates)}
-
-
-def gate_axes(described: Described) -> tuple[str, ...]:
-    """The axes of each part that `split_gates` gives.
-
-    `H` stands in place of `4H` or `3H`, and `2, H` in place of the `8H` of ONNX's bias, in which the bias of the input
-    is followed by that of the state.
-    """
-    axis = _gate_axis(described)
-    both = int(described.axes[axis][:-1]) > len(described.gates)
-    return (*described.axes[:axis], *(("2", "H") if both else ("H",)), *described.axes[axis + 1 :])
-
-
-def _gate_axis(described: Described) -> int:
-    return next(index for index, axis in enumerate(described.axes) if axis[0].isdigit() and axis.endswith("H"))
+    parts = {gate: apart.take(index, axis=axis + len(first)) for index, gate in enumerate(gates)}
+    return parts, (*axes[:axis], *map(str, first), "H", *axes[axis + 1 :])

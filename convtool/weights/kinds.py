@@ -39,7 +39,7 @@ _TRANSPOSED = ("transpose", "deconv", "upconv")
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerKind:
     """What a layer is."""
 
     kind: str
@@ -60,7 +60,7 @@ class _Flow:
     pointwise: bool
 
 
-def kinds_of_layers(layers: Sequence[tuple[str, Roles, str]]) -> list[Layer]:
+def kinds_of_layers(layers: Sequence[tuple[str, Roles, str]]) -> list[LayerKind]:
     """What each layer is, given the prefix of its names, its tensors and its layout; in the file's order.
 
     A `state_dict` does not tell a depthwise convolution from one over a single channel: `(32, 1, 3, 3)` is both. It is
@@ -82,11 +82,11 @@ def kinds_of_layers(layers: Sequence[tuple[str, Roles, str]]) -> list[Layer]:
         separable = given == flow.given and after is not None and after.pointwise and after.taken == flow.given
         if separable or _words(prefix, 2) & _DEPTHWISE:
             groups = given if given > 1 and flow.given % given == 0 else flow.given
-            found[flow.index] = Layer(f"depthwise_{kind}", groups)
+            found[flow.index] = LayerKind(f"depthwise_{kind}", groups)
     return found
 
 
-def _flow(index: int, roles: Roles, layer: Layer) -> _Flow | None:
+def _flow(index: int, roles: Roles, layer: LayerKind) -> _Flow | None:
     """The channels through a layer of torch's order; nothing where it has no say in them."""
     if not layer.kind.startswith(("conv", "dense")) or len(roles["weight"].shape) < 2:
         return None
@@ -96,20 +96,20 @@ def _flow(index: int, roles: Roles, layer: Layer) -> _Flow | None:
     return _Flow(index, second * layer.groups, first, all(size == 1 for size in kernel))
 
 
-def _layer(prefix: str, roles: Roles, layout: str) -> Layer:
+def _layer(prefix: str, roles: Roles, layout: str) -> LayerKind:
     weight = roles.get("weight", roles.get("depthwise"))
     family = _family_of_class(roles) or _family_of_shapes(prefix, roles, layout)
     if weight is None:
-        return Layer(family if family in ("norm", *RECURRENT) else "tensor")
+        return LayerKind(family if family in ("norm", *RECURRENT) else "tensor")
     rank = len(weight.shape) - 2
     if family == "depthwise" or "depthwise" in roles:
         fits = layout == "keras" and rank in (1, 2)
-        return Layer(f"depthwise_conv{rank}d", weight.shape[-2]) if fits else Layer("tensor")
+        return LayerKind(f"depthwise_conv{rank}d", weight.shape[-2]) if fits else LayerKind("tensor")
     if family in ("conv", "conv_transpose"):
-        return _convolution(family, prefix, roles, layout) if rank in (1, 2, 3) else Layer("tensor")
+        return _convolution(family, prefix, roles, layout) if rank in (1, 2, 3) else LayerKind("tensor")
     if family == "dense":
-        return Layer("dense", in_first=_in_first(weight, roles.get("bias"), layout))
-    return Layer(family)
+        return LayerKind("dense", in_first=_in_first(weight, roles.get("bias"), layout))
+    return LayerKind(family)
 
 
 def _family_of_class(roles: Roles) -> str:
@@ -154,17 +154,17 @@ def _recurrent(roles: Roles, layout: str) -> str:
     return next((kind for kind, gates in RECURRENT.items() if rows == gates * hidden), "tensor")
 
 
-def _convolution(family: str, prefix: str, roles: Roles, layout: str) -> Layer:
+def _convolution(family: str, prefix: str, roles: Roles, layout: str) -> LayerKind:
     weight = roles["weight"]
     rank = len(weight.shape) - 2
     groups = _groups(weight, layout)
     if not _family_of_class(roles):
         family, groups = _transposed(prefix, weight, roles.get("bias"), layout)
         if layout == "keras" and rank < 3 and _words(prefix, 1) & _DEPTHWISE:
-            return Layer(f"depthwise_conv{rank}d", weight.shape[-2])
+            return LayerKind(f"depthwise_conv{rank}d", weight.shape[-2])
     if layout != "keras" and family == "conv" and rank < 3 and weight.shape[1] == 1 < groups:
-        return Layer(f"depthwise_conv{rank}d", groups)
-    return Layer(f"{family}{rank}d", groups)
+        return LayerKind(f"depthwise_conv{rank}d", groups)
+    return LayerKind(f"{family}{rank}d", groups)
 
 
 def _groups(weight: TensorInfo, layout: str) -> int:

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convtool.arrays.description import TensorInfo
-from convtool.weights.kinds import RECURRENT, Layer, kinds_of_layers
+from convtool.weights.kinds import RECURRENT, LayerKind, kinds_of_layers
 from convtool.weights.naming import Part, layer_parts, part_of
 
 GATES = {
@@ -99,7 +99,7 @@ def describe(tensors: Sequence[TensorInfo], *, layout: str) -> list[Described]:
     ]
 
 
-def _described(tensor: TensorInfo, part: Part, layer: Layer, layout: str, *, projected: bool) -> Described:
+def _described(tensor: TensorInfo, part: Part, layer: LayerKind, layout: str, *, projected: bool) -> Described:
     rank = len(tensor.shape)
     role = "weight" if part.role == "depthwise" else part.role
     kind = layer.kind
@@ -120,10 +120,10 @@ def _described(tensor: TensorInfo, part: Part, layer: Layer, layout: str, *, pro
     return Described(tensor, kind, axes, layout, part.prefix, role, layer.groups, gates, part.level, part.reverse)
 
 
-def axes_of(layer: Layer, layout: str, rank: int) -> tuple[str, ...]:
+def axes_of(layer: LayerKind, layout: str, rank: int) -> tuple[str, ...]:
     """The axes of the weight of a layer that is not recurrent, in that layout; none of what is no layer.
 
-    >>> axes_of(Layer("conv_transpose1d", groups=2), "torch", 3)
+    >>> axes_of(LayerKind("conv_transpose1d", groups=2), "torch", 3)
     ('in', 'out/groups', 'K')
     """
     if layer.kind == "embedding":

@@ -46,14 +46,16 @@ _ONNX = {
     "P": "peephole",
 }
 _WORDS = {"torch": _TORCH, "keras": _KERAS, "onnx": _ONNX}
-_TORCH_RECURRENT = re.compile(r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)(?:_l(\d{1,4}))?(_reverse)?")
-_TORCH_RECURRENT_ROLES = {
+TORCH_RECURRENT = {
     "weight_ih": "input",
     "weight_hh": "recurrent",
-    "weight_hr": "projection",
     "bias_ih": "input_bias",
     "bias_hh": "recurrent_bias",
+    "weight_hr": "projection",
 }
+"""The parts of a recurrent layer by torch's names."""
+
+_TORCH_NAME = re.compile(rf"({'|'.join(TORCH_RECURRENT)})(?:_l(\d{{1,4}}))?(_reverse)?")
 _KERAS_CELL = re.compile(r"(?:lstm_|gru_|simple_rnn_)?cell(?:_\d{1,4})?")
 _OPTIMIZER = ("optimizer.", "optimizer/", "optimizer_state", "optimizer_weights")
 _ONNX_RECURRENT = ("LSTM", "GRU", "RNN")
@@ -103,10 +105,10 @@ def part_of(tensor: TensorInfo, layout: str) -> Part:
 def _by_word(name: str, layout: str) -> Part:
     start = max(name.rfind("."), name.rfind("/")) + 1
     prefix, word = name[:start], name[start:]
-    found = _TORCH_RECURRENT.fullmatch(word) if layout in ("torch", "") else None
+    found = _TORCH_NAME.fullmatch(word) if layout in ("torch", "") else None
     if found is not None:
         what, level, reverse = found.groups()
-        return Part(prefix, _TORCH_RECURRENT_ROLES[what], "torch", int(level or 0), bool(reverse))
+        return Part(prefix, TORCH_RECURRENT[what], "torch", int(level or 0), bool(reverse))
     stem, under, last = word.rpartition("_")
     for whose in [layout] if layout else ["keras", "torch"]:  # gamma and beta are Keras's words first of all
         if word in _WORDS[whose]:

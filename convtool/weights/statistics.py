@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -64,40 +64,61 @@ class TensorStats:
     """How many are infinite; a complex number where either part is."""
 
 
-def tensor_stats(file: WeightFile, tensor: TensorInfo) -> TensorStats:
-    """Statistics of the values of `tensor`, one of the tensors of `file`.
+def all_stats(file: WeightFile, tensors: Sequence[TensorInfo]) -> list[TensorStats | InputError]:
+    """Statistics of the values of each of `tensors` of `file`, in that order; where they can't be read, the reason.
 
     Relative error of mean and std below 1e-12 where float64 can tell them at all, whatever the offset: 1e8 plus noise,
     1e300 and denormals alike. Memory: some megabytes for each of at most 4 threads.
 
-    Raises:
-        InputError: the values can't be read.
-    """
-    (found,) = all_stats(file, [tensor])
-    if isinstance(found, InputError):
-        raise found
-    return found
-
-
-def all_stats(file: WeightFile, tensors: Sequence[TensorInfo]) -> list[TensorStats | InputError]:
-    """`tensor_stats` of each of `tensors` of `file`, in that order; where one's values can't be read, the reason.
-
     Several threads work where the file allows it: one large tensor keeps as many of them busy as many small ones do.
     The result does not depend on how many there are.
     """
-    work = _Work(file, tensors)
+    import numpy as np
+
+    parts: list[list[_Part]] = [[] for _ in tensors]
+    errors: dict[int, InputError] = {}
+    streams, lock = _streams(file, tensors, errors), Lock()
+
+    def work() -> None:
+        room = _Room()
+        with np.errstate(all="ignore"):
+            while True:
+                with lock:
+                    index, stream = next(streams, (0, None))
+                if stream is None:
+                    return
+                try:
+                    for piece in stream:
+                        for start in range(0, len(piece), _BLOCK):
+                            parts[index].append(_part(piece[start : start + _BLOCK], room))
+                except InputError as error:
+                    errors[index] = error
+
     large = sum(tensor.nbytes for tensor in tensors) > _SMALL
     threads = min(_THREADS, os.cpu_count() or 1) if large and file.threadsafe else 1
     if threads == 1:
-        work.share()
+        work()
     else:
         with ThreadPoolExecutor(threads) as pool:
             try:
-                for future in [pool.submit(work.share) for _ in range(threads)]:
+                for future in [pool.submit(work) for _ in range(threads)]:
                     future.result()
             finally:
-                work.stop()
-    return work.results()
+                with lock:
+                    streams.close()  # where one has failed, the others need not go on
+    return [errors.get(index) or _stats(found) for index, found in enumerate(parts)]
+
+
+def _streams(
+    file: WeightFile, tensors: Sequence[TensorInfo], errors: dict[int, InputError]
+) -> Generator[tuple[int, Iterator[NDArray[Any]]]]:
+    """The values of all tensors in streams, each with the tensor's index; `errors` takes why there are none."""
+    for index, tensor in enumerate(tensors):
+        try:
+            for stream in file.shares(tensor):
+                yield index, stream
+        except InputError as error:
+            errors[index] = error
 
 
 @dataclass(frozen=True)
@@ -121,54 +142,6 @@ class _Room:
 
         self.doubles, self.marks = np.empty(_BLOCK), np.empty(_BLOCK, np.bool_)
         self.ones = np.ones(_ROW)
-
-
-class _Work:
-    """The values of several tensors in streams, which threads take from it, and what they have found in them."""
-
-    def __init__(self, file: WeightFile, tensors: Sequence[TensorInfo]) -> None:
-        self._streams = self._all_streams(file, tensors)
-        self._lock = Lock()
-        self._parts: list[list[_Part]] = [[] for _ in tensors]
-        self._errors: dict[int, InputError] = {}
-
-    def _all_streams(
-        self, file: WeightFile, tensors: Sequence[TensorInfo]
-    ) -> Iterator[tuple[int, Iterator[NDArray[Any]]]]:
-        for index, tensor in enumerate(tensors):
-            try:
-                for stream in file.shares(tensor):
-                    yield index, stream
-            except InputError as error:
-                self._errors[index] = error
-
-    def share(self) -> None:
-        """Work on streams until there are none left."""
-        import numpy as np
-
-        room = _Room()
-        with np.errstate(all="ignore"):
-            while taken := self._take():
-                index, stream = taken
-                try:
-                    for piece in stream:
-                        for start in range(0, len(piece), _BLOCK):
-                            self._parts[index].append(_part(piece[start : start + _BLOCK], room))
-                except InputError as error:
-                    self._errors[index] = error
-
-    def _take(self) -> tuple[int, Iterator[NDArray[Any]]] | None:
-        with self._lock:
-            return next(self._streams, None)
-
-    def stop(self) -> None:
-        """Leave no streams to take."""
-        with self._lock:
-            self._streams = iter(())
-
-    def results(self) -> list[TensorStats | InputError]:
-        """What was found, tensor by tensor."""
-        return [self._errors.get(index) or _stats(parts) for index, parts in enumerate(self._parts)]
 
 
 def _stats(parts: Sequence[_Part]) -> TensorStats:

@@ -49,6 +49,7 @@ def test_level_5(tmp_path: Path, compressed: bool) -> None:
         assert {tensor.name for tensor in file.tensors} == set(ARRAYS | OTHERS)
         for tensor in file.tensors:
             assert tensor.readable == (tensor.name in ARRAYS)
+            assert tensor.is_text == (tensor.name == "text")
             if tensor.readable:
                 values, expected = file.values(tensor), ARRAYS[tensor.name]
                 assert values.dtype == expected.dtype == np.dtype(tensor.dtype)
@@ -72,6 +73,7 @@ def test_level_4(tmp_path: Path) -> None:
             np.testing.assert_array_equal(file.values(file.find(name)), arrays[name])
         flags = [tensor.flag for tensor in file.tensors if not tensor.readable]
         assert [flag.split()[1].strip(";") for flag in flags] == ["complex", "text"]
+        assert [tensor.name for tensor in file.tensors if tensor.is_text] == ["t"]
 
 
 def test_both_byte_orders(tmp_path: Path) -> None:

@@ -245,8 +245,8 @@ def test_rtneural_layers(entry: Any, names: list[str], cls: str, config: dict[st
     [
         (5, "'layers.0' is 5; expected an object"),
         ({}, "'layers.0.type' is missing"),
-        ({"type": 1}, "'layers.0' has as 'type' 1 and as 'weights' a list; expected a text such as 'lstm', and a list"),
-        ({"type": "lstm", "weights": {}}, "as 'weights' an object"),
+        ({"type": 1}, "'layers.0.type' is 1; expected a name in quotes"),
+        ({"type": "lstm", "weights": {}}, "'layers.0.weights' is an object; expected a list"),
         ({"type": "dense", "weights": [[[1]], ["1"]]}, "'layers.0.bias' holds the text '1'"),
     ],
 )
@@ -340,7 +340,7 @@ def test_models_within_a_nam_model(path: Path) -> None:
         (nam(input_size=0), "'config.input_size' is 0"),
         (nam(5) | {"weights": {}}, "'weights' holds an object where"),
         (nam() | {"config": None}, "'config' is null"),
-        (nam() | {"architecture": None}, "'architecture' is null; expected a text such as 'LSTM'"),
+        (nam() | {"architecture": None}, "'architecture' is null; expected a name in quotes"),
         ({"architecture": "X", "config": {"submodels": [1]}}, "'submodels.0' is 1; expected an object"),
         ({"architecture": "X", "config": {"submodels": [{}]}}, "'submodels.0.model' is missing"),
         ({"architecture": "X", "config": {"submodels": [{"model": {}}]}}, "'submodels.0.architecture' is missing"),

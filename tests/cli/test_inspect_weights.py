@@ -221,6 +221,23 @@ def test_damage_that_only_the_values_show(convtool: Convtool) -> None:
     assert "stats" not in json.loads(run.out)["tensors"][1]
 
 
+def test_text_is_listed_and_has_no_numbers(convtool: Convtool) -> None:
+    assert convtool("pad-batch", "4,5", "1,2,3", "-o", "b.npz").code == 0
+    run = convtool("inspect-weights", "b.npz", "--stats", "--json")
+    assert (run.code, run.err) == (0, "")
+    found = {each["name"]: each for each in json.loads(run.out)["tensors"]}
+    assert found["lengths"]["stats"]["max"] == 3
+    for name in ("names", "manifest"):
+        assert (found[name]["dtype"], found[name]["parameters"], "stats" in found[name]) == ("text", 0, False)
+    run = convtool("inspect-weights", "b.npz", "--check")
+    assert (run.code, run.err) == (0, "b.npz: 3 tensors, every value is finite\n")
+    run = convtool("inspect-weights", "b.npz", "--diff", "b.npz")
+    assert (run.code, run.out) == (0, "")
+    assert run.err.splitlines()[0] == "text is not compared: names, manifest"
+    run = convtool("inspect-weights", "b.npz", "--tensor", "names")
+    assert (run.code, run.err) == (1, "Error: b.npz: tensor 'names': holds text; expected numbers\n")
+
+
 def test_notes_are_told_unless_quiet(convtool: Convtool) -> None:
     with h5py.File("m.h5", "w") as file:
         file["w"] = np.ones(2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -14,19 +13,6 @@ from convtool.plots.figure import Curve, Samples
 
 def noise(channels: int, samples: int) -> Samples:
     return np.random.default_rng(0).uniform(-1, 1, (channels, samples))
-
-
-def saved_figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that will be saved, to be read."""
-    saved: list[Figure] = []
-    save = Figure.savefig
-
-    def keep(figure: Figure, *args: object, **options: object) -> None:
-        saved.append(figure)
-        save(figure, *args, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return saved
 
 
 def titles(axes: Axes) -> list[Text]:

@@ -12,7 +12,7 @@ from torch import nn
 
 from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.errors import InputError
-from convtool.weights.conversion.tensors import convert
+from convtool.weights.conversion.file import convert
 from convtool.weights.layouts import Described, describe
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -44,7 +44,7 @@ def converted(file: WeightFile, described: Sequence[Described], to: str) -> tupl
     made = convert(described, to=to)
     arrays = {}
     for each in made:
-        tensor, values = each.described.tensor, each.values(file)
+        tensor, values = each.described.tensor, each.array.values(file)
         assert (tensor.shape, tensor.dtype, tensor.nbytes) == (values.shape, str(values.dtype), values.nbytes)
         assert len(each.described.axes) == values.ndim
         arrays[tensor.name] = np.ascontiguousarray(values).reshape(values.shape)

@@ -16,14 +16,9 @@ from matplotlib.image import imread
 from convtool.plots import render_convolution
 from convtool.plots.figure import Samples
 from convtool.plots.spectra import SEGMENT, _power
-from tests.helpers.pictures import curve, noise, saved_figures, texts, titles
+from tests.helpers.pictures import curve, noise, texts, titles
 
 FOUR, THREE, SIX = np.array([[4, 1, 2, 5]]), np.array([[1, 2, -1]]), np.array([[4, 9, 0, 8, 8, -5]])
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    return saved_figures(monkeypatch)
 
 
 def render(

@@ -10,14 +10,9 @@ from matplotlib.figure import Figure
 
 from convtool.plots import render_response
 from convtool.plots.figure import Curve
-from tests.helpers.pictures import overlapping, saved_figures, texts
+from tests.helpers.pictures import overlapping, texts
 
 INF, NAN = np.inf, np.nan
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    return saved_figures(monkeypatch)
 
 
 def render(

@@ -13,12 +13,7 @@ from matplotlib.image import imread
 from convtool.errors import UsageError
 from convtool.plots import render_grid_stats, render_local_stats
 from convtool.plots.figure import Samples
-from tests.helpers.pictures import curve, noise, saved_figures, texts, titles
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    return saved_figures(monkeypatch)
+from tests.helpers.pictures import curve, noise, texts, titles
 
 
 def render_stats(

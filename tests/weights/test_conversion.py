@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from convtool.arrays.description import TensorInfo
-from convtool.weights.conversion.tensors import convert
+from convtool.weights.conversion.file import convert
 from convtool.weights.filters import as_filters
 from convtool.weights.layouts import describe
 from tests.helpers import reference_layers as keras
@@ -439,7 +439,7 @@ def test_flags_and_narrow_types_are_kept() -> None:
 def test_headers_need_neither_numpy_nor_torch() -> None:
     script = (
         "import sys\n"
-        "from convtool.weights.conversion.tensors import convert\n"
+        "from convtool.weights.conversion.file import convert\n"
         "from convtool.arrays.description import TensorInfo\n"
         "from convtool.weights.layouts import describe\n"
         f"tensors = [TensorInfo(name, shape, 'float32', 4) for name, shape in {TORCH_LSTM}.items()]\n"
@@ -548,7 +548,7 @@ def test_headers_promise_what_values_are(tensors: list[TensorInfo], layout: str,
         each = made.described
         assert len(each.axes) == len(each.tensor.shape)
         if each.tensor.readable:
-            values = made.values(file)
+            values = made.array.values(file)
             assert (values.shape, values.nbytes) == (each.tensor.shape, each.tensor.nbytes)
         if each.tensor.readable and "conv" in each.kind:
             assert as_filters(values, each).size == values.size

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from convtool.errors import InputError
-from convtool.weights.filters import as_filters, gate_axes, split_gates
+from convtool.weights.filters import as_filters, split_gates
 from convtool.weights.layouts import describe
 from tests.helpers.weight_arrays import arrays_of, converted, info, model, rnn, signal
 
@@ -79,11 +79,11 @@ def test_gates(kind: type[nn.RNNBase], letters: str, layout: str) -> None:
     made, described = converted(file, describe(file.tensors, layout="torch"), layout)
     same = {"g": "c", "n": "h"} if layout != "torch" else {}
     for each in described:
-        parts = split_gates(made.values(each.tensor), each)
+        parts, axes = split_gates(made.values(each.tensor), each)
         assert tuple(parts) == each.gates
         for index, letter in enumerate(letters):
             part = parts[same.get(letter, letter)]
-            assert part.ndim == len(gate_axes(each))
+            assert part.ndim == len(axes)
             rows = slice(4 * index, 4 * index + 4)
             if each.role in ("input", "recurrent"):
                 word = {"input": "weight_ih", "recurrent": "weight_hh"}[each.role]
@@ -110,9 +110,9 @@ def test_gates(kind: type[nn.RNNBase], letters: str, layout: str) -> None:
 )
 def test_axes_of_gates(layout: str, name: str, shape: tuple[int, ...], axes: tuple[str, ...]) -> None:
     (described,) = describe([info(name, shape, layer="GRU")], layout=layout)
-    assert gate_axes(described) == axes
-    part = split_gates(np.zeros(shape), described)["z"]
-    assert part.shape == tuple({"in": 3, "H": 4, "dirs": 1, "2": 2}[axis] for axis in axes)
+    parts, found = split_gates(np.zeros(shape), described)
+    assert found == axes
+    assert parts["z"].shape == tuple({"in": 3, "H": 4, "dirs": 1, "2": 2}[axis] for axis in axes)
 
 
 def test_what_has_no_gates() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from convtool.errors import InputError
-from convtool.weights.conversion.tensors import convert
+from convtool.weights.conversion.file import convert
 from convtool.weights.layouts import describe
 from tests.helpers import reference_layers as keras
 from tests.helpers import reference_onnx as onnx
@@ -109,7 +109,7 @@ def refusals(layout: str, to: str, shapes: Mapping[str, tuple[int, ...]], **conf
             layout,
         )
         with pytest.raises(InputError) as caught:
-            made.values(file)
+            made.array.values(file)
         assert str(caught.value) == f"tensor {left.name!r} {left.flag}"
         reasons.add(left.flag.removeprefix(f"can't be converted to {to}: "))
     return reasons

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from h5py import File, h5a, h5d, h5g, h5l, h5o, h5s, h5z
+from h5py import File, check_string_dtype, h5a, h5d, h5g, h5l, h5o, h5s, h5z
 
-from convtool.arrays.description import VALUES_LIMIT
+from convtool.arrays.description import TEXT, VALUES_LIMIT
 
 _LINKS_LIMIT = 20_000
 """Groups and datasets of a file, under all their names: two or three seconds."""
@@ -25,7 +25,7 @@ _SPARSE = 1000
 
 _ATTRIBUTES = ("name", "backend", "keras_version", "model_config")
 _SPLIT_ATTRIBUTES = ("layer_names", "weight_names")
-_KINDS = {"O": "text, references or lists of varying length", "S": "text", "V": "records or opaque bytes"}
+_KINDS = {"O": "references or lists of varying length", "V": "records or opaque bytes"}
 _LIBRARY = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError)
 """What h5py makes of an error in the library."""
 
@@ -187,6 +187,8 @@ def _number(dataset: h5d.DatasetID) -> tuple[str, int, str]:
         return "bfloat16", 2, ""  # NumPy lacks it, so Keras hands over two opaque bytes
     if dtype.kind in "biufc" and dtype.itemsize <= (16 if dtype.kind == "c" else 8):
         return dtype.name, dtype.itemsize, ""
+    if check_string_dtype(dtype) is not None:
+        return TEXT, dtype.itemsize, "it holds text: not read"
     return dtype.name, dtype.itemsize, f"it holds {_KINDS.get(dtype.kind, dtype.name)}: not read"
 
 

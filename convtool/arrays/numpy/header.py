@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from convtool.arrays.description import TEXT
 from convtool.arrays.raw import checked_count
 from convtool.errors import InputError
 
@@ -139,4 +140,5 @@ def _number_type(descr: object) -> tuple[Literal["<", ">"], str, int, str]:
     kind, size = found.group(2, 3) if found else ("", "")
     if found and kind + size in _NAMES:
         return ">" if found.group(1) == ">" else "<", _NAMES[kind + size], int(size), ""
-    return "<", f"{descr:.40}", 0, f"holds {_OTHERS.get(kind, 'what convtool does not read')}; expected numbers"
+    dtype = TEXT if kind in ("S", "U") else f"{descr:.40}"
+    return "<", dtype, 0, f"holds {_OTHERS.get(kind, 'what convtool does not read')}; expected numbers"

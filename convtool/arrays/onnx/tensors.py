@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from convtool.arrays.description import TensorInfo
+from convtool.arrays.description import TEXT, TensorInfo
 from convtool.arrays.onnx.protobuf import Field, Walk
 from convtool.arrays.raw import checked_count
 from convtool.errors import InputError
@@ -163,7 +163,7 @@ def described(tensor: StoredTensor, name: str, *, layer: str, config: Mapping[st
     """`tensor` as a listing shows it; one of a shape that can't be has the shape ``(0,)``."""
     misshapen = _shape_fault(tensor)
     flag = _type_fault(tensor) or misshapen or _data_fault(tensor)
-    unknown = "string" if tensor.code == _STRING else f"unknown ({tensor.code})"
+    unknown = TEXT if tensor.code == _STRING else f"unknown ({tensor.code})"
     return TensorInfo(
         name,
         (0,) if misshapen else tuple(tensor.dims),

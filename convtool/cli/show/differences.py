@@ -31,6 +31,8 @@ def show_differences(listing: Listing, path: str, options: Options) -> None:
     else:
         for each in found:
             click.echo(f"{show(each.name)}: {each.what}")
+    if texts := [each.name for each in listing.tensors if each.tensor.is_text]:
+        messages.note(f"text is not compared: {', '.join(map(show, texts))}")
     if not found:
         messages.note(f"no difference in {counted(len(listing.tensors), 'tensor')}")
         return

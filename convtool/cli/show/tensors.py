@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from convtool.cli.inspect_weights import Options
     from convtool.jobs.inspection.listing import Listing
-    from convtool.jobs.inspection.views import View
+    from convtool.jobs.inspection.selection import Selection
 
 _SHOWN = 64  # matrices, or curves, that a terminal is shown; a pipe or a file takes them all
 _COLUMNS = 1024  # of a matrix on a terminal
@@ -33,11 +33,11 @@ def look(listing: Listing, options: Options) -> None:
     if options.response:
         _look_at_responses(listing, options)
         return
-    found = _view(listing, options)
+    found = _selected(listing, options)
     if options.output:
-        from convtool.jobs.inspection.export import export_view
+        from convtool.jobs.inspection.export import export_selection
 
-        export_view(options.output, found)
+        export_selection(options.output, found)
         _tell_use(listing.path, found, options.output, options.framework)
     elif not options.plot:
         _print(found)
@@ -48,25 +48,25 @@ def look(listing: Listing, options: Options) -> None:
         _write(options.plot, render_filters(found.bank, name=found.listed.name, labels=found.labels, format=form))
 
 
-def _view(listing: Listing, options: Options) -> View:
+def _selected(listing: Listing, options: Options) -> Selection:
     """What the options ask to look at; a picture, or the text of a convolution, is of its filters."""
-    from convtool.jobs.inspection import views as views
+    from convtool.jobs.inspection import selection
 
     name, place, output = options.tensor, options.filter, options.output
     if options.gates:
-        return views.gate_view(views.choose(listing, name, views.has_gates, "gates"))
+        return selection.select_gates(selection.choose(listing, name, selection.has_gates, "gates"))
     if place is not None or (name is None and options.plot):
-        return views.filter_view(views.choose(listing, name, views.has_filters, "filters"), place or ())
-    listed = views.choose(listing, name, lambda _: True, "values")
-    by_filter = views.has_filters(listed.described)
+        return selection.select_filters(selection.choose(listing, name, selection.has_filters, "filters"), place or ())
+    listed = selection.choose(listing, name, lambda _: True, "values")
+    by_filter = selection.has_filters(listed.described)
     if output and by_filter:
         from convtool.jobs.inspection.export import is_text
 
-        by_filter = is_text(output) and views.has_responses(listed.described)
-    return views.filter_view(listed) if by_filter else views.tensor_view(listed)
+        by_filter = is_text(output) and selection.has_responses(listed.described)
+    return selection.select_filters(listed) if by_filter else selection.select_all(listed)
 
 
-def _print(found: View) -> None:
+def _print(found: Selection) -> None:
     """The matrices, each under its title; of many or large ones a terminal is shown a part."""
     import numpy as np
 
@@ -89,7 +89,7 @@ def _print(found: View) -> None:
         messages.note(f"that is a part of {shape} numbers; a pipe or -o FILE takes all")
 
 
-def _tell_use(source: str, found: View, path: str, framework: str | None) -> None:
+def _tell_use(source: str, found: Selection, path: str, framework: str | None) -> None:
     """How `convolve` does what the layer does: layers correlate."""
     from convtool.jobs.inspection.export import kernel_options
 
@@ -109,12 +109,12 @@ def _tell_use(source: str, found: View, path: str, framework: str | None) -> Non
 
 def _look_at_responses(listing: Listing, options: Options) -> None:
     """As columns of numbers, a picture, or curves where a person is looking."""
-    from convtool.jobs.inspection import views as views
+    from convtool.jobs.inspection import selection
 
-    listed = views.choose(listing, options.tensor, views.has_responses, "1-D filters")
-    found = views.signal_filter_view(listed, options.filter or ())
+    listed = selection.choose(listing, options.tensor, selection.has_responses, "1-D filters")
+    found = selection.select_1d_filters(listed, options.filter or ())
     rate, points = options.sample_rate, options.points or _POINTS
-    frequency, magnitude, names = views.responses(found, points=points, sample_rate=rate)
+    frequency, magnitude, names = selection.responses(found, points=points, sample_rate=rate)
     if options.plot:
         from convtool.plots import picture_format, render_response
 

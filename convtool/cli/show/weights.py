@@ -70,6 +70,8 @@ def _totals(listing: Listing) -> str:
 
 
 def _cells(group: Sequence[Listed], stats: Mapping[str, TensorStats] | None, *, digits: int) -> list[str]:
+    from convtool.jobs.inspection.listing import size
+
     first = group[0].described
     tensor = first.tensor
     name = show(tensor.name)
@@ -78,7 +80,7 @@ def _cells(group: Sequence[Listed], stats: Mapping[str, TensorStats] | None, *, 
     cells = [
         name,
         first.kind,
-        "x".join(map(str, tensor.shape)) or "scalar",
+        size(tensor.shape),
         ",".join(first.axes),
         show(tensor.dtype),
         str(len(group) * tensor.parameters),

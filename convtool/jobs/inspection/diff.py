@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convtool.errors import InputError
-from convtool.jobs.inspection.listing import Listed
+from convtool.jobs.inspection.listing import Listed, size
 
 Values = NDArray[Any]
 
@@ -27,12 +27,7 @@ class Difference:
     def as_json(self) -> dict[str, Any]:
         """The figures, under stable keys; a distance that is no number is left to `what`."""
         finite = self.largest is not None and np.isfinite(self.largest)
-        return {
-            "name": self.name,
-            "what": self.what,
-            "largest": self.largest if finite else None,
-            "index": None if self.index is None else list(self.index),
-        }
+        return vars(self) | {"largest": self.largest if finite else None}
 
 
 def differences(
@@ -42,7 +37,8 @@ def differences(
 
     Two values are the same where they are at most `tolerance` apart, or are both NaN, or are the same infinity.
     Types that differ are a difference of their own only without a tolerance: half-precision copies are compared
-    by value. `strip_prefix` is left out of the names that begin with it, in both files.
+    by value. Of text, only the shapes are compared. `strip_prefix` is left out of the names that begin with it, in
+    both files.
     """
     first, second = _by_name(ours, strip_prefix), _by_name(theirs, strip_prefix)
     for name, one in first.items():
@@ -66,18 +62,21 @@ def _by_name(tensors: Sequence[Listed], prefix: str) -> Mapping[str, Listed]:
 
 
 def _compare(name: str, one: Listed, other: Listed, tolerance: float) -> Difference | None:
-    if one.shape != other.shape:
-        return Difference(name, f"shape {_by(one.shape)} against {_by(other.shape)}")
+    shape, dtypes = one.tensor.shape, f"{one.tensor.dtype} against {other.tensor.dtype}"
+    if shape != other.tensor.shape:
+        return Difference(name, f"shape {size(shape)} against {size(other.tensor.shape)}")
+    if one.tensor.is_text or other.tensor.is_text:
+        return Difference(name, dtypes) if one.tensor.dtype != other.tensor.dtype else None
     found = _Largest(tolerance)
     for left, right in _paired(one.pieces(), _of_second(other.pieces())):
         found.take(left, right)
     if found.differing:
-        index = tuple(int(i) for i in np.unravel_index(found.at, one.shape))
+        index = tuple(int(i) for i in np.unravel_index(found.at, shape))
         far = f"by {found.largest:.6g} at most" if np.isfinite(found.largest) else "one of them is not finite"
         what = f"{found.differing} of {found.seen} values differ, {far}, at {list(index)}"
         return Difference(name, what, found.largest, index)
-    if not tolerance and one.dtype != other.dtype:
-        return Difference(name, f"{one.dtype} against {other.dtype}, the values are equal")
+    if not tolerance and one.tensor.dtype != other.tensor.dtype:
+        return Difference(name, f"{dtypes}, the values are equal")
     return None
 
 
@@ -136,7 +135,3 @@ def _paired(ours: Iterator[Values], theirs: Iterator[Values]) -> Iterator[tuple[
             return
         yield left[:count], right[:count]
         left, right = left[count:], right[count:]
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "scalar"

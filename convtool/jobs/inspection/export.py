@@ -12,7 +12,8 @@ from convtool.arrays.writing import Array, create
 from convtool.errors import InputError, UsageError
 from convtool.files.formats import extension, family
 from convtool.files.names import show
-from convtool.jobs.inspection.views import View, has_responses
+from convtool.jobs.inspection.listing import size
+from convtool.jobs.inspection.selection import Selection, has_responses
 from convtool.runs.plan import refuse_collisions, refuse_existing
 from convtool.signals.opening import Output, WriteOptions
 from convtool.signals.signal import Signal
@@ -37,7 +38,7 @@ def is_text(path: str) -> bool:
     return family(extension(path)) == "CSV"
 
 
-def export_view(path: str, view: View) -> None:
+def export_selection(path: str, selected: Selection) -> None:
     """Write what is looked at to `path`.
 
     NPY keeps shape and dtype. Text has the rows and columns of a matrix; the taps of 1-D filters run down, and there
@@ -46,15 +47,15 @@ def export_view(path: str, view: View) -> None:
     Raises:
         InputError: text can't hold so many axes, or such numbers.
     """
-    if not is_text(path) or not has_responses(view.listed.described):
-        export(path, view.values)
+    if not is_text(path) or not has_responses(selected.listed.described):
+        export(path, selected.values)
         return
-    outputs, inputs, taps = view.bank.shape
+    outputs, inputs, taps = selected.bank.shape
     if outputs * inputs == 1:
-        export(path, view.bank.reshape(taps))
+        export(path, selected.bank.reshape(taps))
         return
-    names = [label + f" in {index}" * (inputs > 1) for index in range(inputs) for label in view.labels]
-    export(path, view.bank.swapaxes(0, 1).reshape(-1, taps).T, names)
+    names = [label + f" in {index}" * (inputs > 1) for index in range(inputs) for label in selected.labels]
+    export(path, selected.bank.swapaxes(0, 1).reshape(-1, taps).T, names)
 
 
 def export(path: str | None, values: NDArray[Any], names: Sequence[str] | None = None) -> None:
@@ -74,9 +75,9 @@ def export(path: str | None, values: NDArray[Any], names: Sequence[str] | None =
             file.discard()
         return
     if values.dtype.kind not in "fiub" or values.ndim > 2:
-        shape = "x".join(map(str, values.shape)) or "scalar"
         raise InputError(
-            f"{values.dtype} of shape {shape} does not fit rows and columns of text; write .npy, or choose a --filter"
+            f"{values.dtype} of shape {size(values.shape)} does not fit rows and columns of text; write .npy, "
+            "or choose a --filter"
         )
     if values.dtype.kind == "b":
         values = values.astype(np.int8)
@@ -91,19 +92,19 @@ def export(path: str | None, values: NDArray[Any], names: Sequence[str] | None =
         output.discard()
 
 
-def kernel_options(view: View, path: str) -> str | None:
+def kernel_options(selected: Selection, path: str) -> str | None:
     """What else `convolve` must be told to work with the file at `path` as the layer does; None if it can't.
 
-    It takes an NPY of 1-D filters ``(out, in, taps)``, and text with the columns that `export_view` writes.
+    It takes an NPY of 1-D filters ``(out, in, taps)``, and text with the columns that `export_selection` writes.
     """
-    described = view.listed.described
+    described = selected.listed.described
     if described.kind == "depthwise_conv1d":
-        return "" if is_text(path) and len(view.bank) == described.groups else None
+        return "" if is_text(path) and len(selected.bank) == described.groups else None
     if described.kind != "conv1d" or described.groups > 1:
         return None
-    if view.values.ndim == 3 and not is_text(path):
+    if selected.values.ndim == 3 and not is_text(path):
         return None if described.layout == "keras" else ""
     inputs = described.tensor.shape[described.axes.index("in")]
-    if view.bank.shape[1] < inputs:
+    if selected.bank.shape[1] < inputs:
         return None
     return " --matrix" if inputs > 1 else ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from convtool.arrays import WeightFile
+from convtool.arrays.description import TensorInfo
 from convtool.errors import InputError
 from convtool.weights.layouts import Described, describe
 
@@ -29,30 +30,25 @@ class Listed:
 
     def values(self) -> NDArray[Any]:
         """The values in their shape."""
-        return self.file.values(self.described.tensor)
+        return self.file.values(self.tensor)
 
     def pieces(self) -> Iterator[NDArray[Any]]:
         """The values in C order, a piece at a time."""
-        return self.file.pieces(self.described.tensor)
+        return self.file.pieces(self.tensor)
+
+    @property
+    def tensor(self) -> TensorInfo:
+        """What its file, or the one that it was converted to, declares."""
+        return self.described.tensor
 
     @property
     def name(self) -> str:
         """As the framework spells it whose layout this is."""
-        return self.described.tensor.name
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """One number for each of the axes."""
-        return self.described.tensor.shape
-
-    @property
-    def dtype(self) -> str:
-        """Of the stored values."""
-        return self.described.tensor.dtype
+        return self.tensor.name
 
     def as_json(self, stats: TensorStats | None) -> dict[str, Any]:
         """The figures, under stable keys; what not every tensor has comes last."""
-        tensor = self.described.tensor
+        tensor = self.tensor
         figures = {
             "name": tensor.name,
             "kind": self.described.kind,
@@ -74,6 +70,15 @@ def _or_null(value: Any) -> Any:
     return None if value != value else value
 
 
+def size(shape: Sequence[int]) -> str:
+    """`shape` as it is told.
+
+    >>> size((2, 3)), size(())
+    ('2x3', 'scalar')
+    """
+    return "x".join(map(str, shape)) or "scalar"
+
+
 @dataclass(frozen=True)
 class Listing:
     """What is in one weight file."""
@@ -86,12 +91,12 @@ class Listing:
     @property
     def parameters(self) -> int:
         """All numbers, those of tied tensors once."""
-        return sum(listed.described.tensor.parameters for listed in self.tensors)
+        return sum(listed.tensor.parameters for listed in self.tensors)
 
     @property
     def nbytes(self) -> int:
         """The bytes of all values, unpacked."""
-        return sum(listed.described.tensor.nbytes for listed in self.tensors)
+        return sum(listed.tensor.nbytes for listed in self.tensors)
 
     def find(self, name: str) -> Listed:
         """The tensor called `name`.
@@ -100,7 +105,7 @@ class Listing:
             InputError: there is none.
         """
         tensor = self.file.find(name)
-        return next(listed for listed in self.tensors if listed.described.tensor is tensor)
+        return next(listed for listed in self.tensors if listed.tensor is tensor)
 
     def only(self, name: str) -> Listing:
         """The listing of the tensor called `name` alone.
@@ -133,10 +138,10 @@ def list_weights(path: str, file: WeightFile, *, to: str | None = None) -> Listi
 
 
 def statistics(listing: Listing) -> tuple[dict[str, TensorStats], list[str]]:
-    """What the values of each tensor are like, by name; and why those of the others can't be read."""
+    """What the numbers of each tensor are like, by name, text has none; and why others can't be read."""
     from convtool.weights.statistics import all_stats
 
-    tensors = [listed.described.tensor for listed in listing.tensors]
+    tensors = [listed.tensor for listed in listing.tensors if not listed.tensor.is_text]
     stats: dict[str, TensorStats] = {}
     damage = []
     for tensor, found in zip(tensors, all_stats(listing.file, tensors), strict=True):

@@ -1,4 +1,4 @@
-"""From a model's description, in numpy, to a network that runs."""
+"""The torch network of a recurrent model that was read from a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from convtool.models.layers import Dense, Layer, RecurrentLayer
+from convtool.models.layers import ModelLayer, RecurrentLayer
 from convtool.models.recurrent import RecurrentModel
 
 if TYPE_CHECKING:
@@ -61,11 +61,13 @@ def initial_states(model: RecurrentModel, place: Place) -> list[State] | None:
     return [tuple(place.tensor(part)[None, None] for part in layer.state) for layer in layers]
 
 
-def _modules(layer: Layer, place: Place) -> Iterator[nn.Module]:
+def _modules(layer: ModelLayer, place: Place) -> Iterator[nn.Module]:
     from torch import nn
 
     from convtool.ops.recurrent.network import recurrent_layer
 
+    activations = {"tanh": nn.Tanh(), "relu": nn.ReLU(), "sigmoid": nn.Sigmoid(), "elu": nn.ELU()}
+    activations["softmax"] = nn.Softmax(dim=-1)
     weights = {name: place.tensor(values) for name, values in layer.weights.items()}
     if isinstance(layer, RecurrentLayer):
         yield recurrent_layer(layer.kind, weights)
@@ -73,13 +75,5 @@ def _modules(layer: Layer, place: Place) -> Iterator[nn.Module]:
         linear = nn.Linear(layer.inputs, layer.outputs, bias="bias" in weights, device="meta")
         linear.load_state_dict(weights, assign=True)
         yield linear.requires_grad_(False)
-        yield from _activation(layer)
-
-
-def _activation(layer: Dense) -> Iterator[nn.Module]:
-    from torch import nn
-
-    activations = {"tanh": nn.Tanh(), "relu": nn.ReLU(), "sigmoid": nn.Sigmoid(), "elu": nn.ELU()}
-    activations["softmax"] = nn.Softmax(dim=-1)
-    if layer.activation in activations:
-        yield activations[layer.activation]
+        if layer.activation in activations:
+            yield activations[layer.activation]

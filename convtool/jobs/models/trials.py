@@ -1,4 +1,4 @@
-"""What a recurrent model is tried out with: the vectors in its own file, and one engine against the other."""
+"""Two checks of a recurrent model: by the test vectors in its own file, and one engine against the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recurrent layers from one layout to another.
+"""The weights of recurrent layers, converted from one layout to another.
 
 With a direction's weights W of its input and U of its state, a row for each gate and unit, its biases b and d, and
 sigmoid gates, all three layouts compute ::
@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from convtool.errors import InputError
 from convtool.weights.conversion.deferred import Deferred, add, concatenate, of_tensor, stack
 from convtool.weights.kinds import RECURRENT
 from convtool.weights.layouts import GATES, Described
-from convtool.weights.naming import in_habit
+from convtool.weights.naming import TORCH_RECURRENT, in_habit
 
 _SAME_GATE = {"g": "c", "n": "h"}
 _BEFORE_CANDIDATE = {"lstm": ["sigmoid", "tanh"], "gru": ["sigmoid"], "rnn": []}
@@ -41,22 +41,26 @@ class _Direction:
 
     weight: Deferred
     recurrent: Deferred
-    biases: tuple[Deferred, Deferred] | None
+    biases: tuple[Deferred, ...] = ()
+    """That of the input and that of the state, or none."""
+
+    @property
+    def arrays(self) -> tuple[Deferred, ...]:
+        """All of them."""
+        return self.weight, self.recurrent, *self.biases
 
     def in_order(self, order: Sequence[int]) -> _Direction:
         """With its gates in that order."""
-        biases = (self.biases[0].blocks(order), self.biases[1].blocks(order)) if self.biases else None
-        return _Direction(self.weight.blocks(order), self.recurrent.blocks(order), biases)
+        weight, recurrent, *biases = (array.blocks(order) for array in self.arrays)
+        return _Direction(weight, recurrent, tuple(biases))
 
     def fits(self, gates: int) -> bool:
         """Whether the shapes are those of one direction with so many gates."""
         hidden = self.recurrent.shape[-1]
-        rows = (self.weight.shape[0], *(bias.shape[0] for bias in self.biases or ()))
-        return self.recurrent.shape == (gates * hidden, hidden) and set(rows) == {gates * hidden}
+        return self.recurrent.shape[1:] == (hidden,) and {array.shape[0] for array in self.arrays} == {gates * hidden}
 
 
-@dataclass(frozen=True)
-class RecurrentTensor:
+class RecurrentTensor(NamedTuple):
     """One tensor of a recurrent layer in its new layout."""
 
     name: str
@@ -65,26 +69,13 @@ class RecurrentTensor:
     reverse: bool = False
 
 
-@dataclass(frozen=True)
-class RecurrentLayer:
-    """A recurrent layer in its new layout."""
-
-    prefix: str
-    tensors: list[RecurrentTensor]
-    config: dict[str, Any]
-    """What the layer must be told to use them."""
+_Written = tuple[list[RecurrentTensor], dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """What a layer's configuration tells beside its weights."""
-
-    reset_after: bool
-    backwards: bool
-
-
-def convert_recurrent(tensors: Sequence[Described], *, to: str, stacked: bool) -> RecurrentLayer:
-    """A recurrent layer in the layout `to`.
+def convert_recurrent(
+    tensors: Sequence[Described], *, to: str, stacked: bool
+) -> tuple[str, list[RecurrentTensor], dict[str, Any]]:
+    """A recurrent layer in the layout `to`: the prefix of its names, its tensors, and what it must be told to use them.
 
     Args:
         tensors: all of the layer's, in another layout.
@@ -106,8 +97,8 @@ def convert_recurrent(tensors: Sequence[Described], *, to: str, stacked: bool) -
         order = _order(GATES[kind, layout], GATES[kind, to])
         directions = [direction.in_order(order) for direction in directions]
     prefix = _prefix(tensors[0], to, stacked=stacked)
-    settings = _Settings(_resets_after(forward), _runs_backwards(forward, directions))
-    return _WRITE[to](prefix, kind, directions, settings)
+    reset_after, backwards = _resets_after(forward), _runs_backwards(forward, directions)
+    return prefix, *_WRITE[to](prefix, kind, directions, reset_after=reset_after, backwards=backwards)
 
 
 def _refuse_settings(tensors: Sequence[Described], to: str) -> None:
@@ -147,7 +138,7 @@ def _misfit() -> InputError:
 
 
 def _from_torch(tensors: _Tensors) -> list[_Direction]:
-    biases = None
+    biases: tuple[Deferred, ...] = ()
     if "bias" in tensors:
         bias = _need(tensors, "bias")
         biases = bias, bias.zeros()
@@ -162,18 +153,14 @@ def _from_torch(tensors: _Tensors) -> list[_Direction]:
 
 
 def _from_keras(tensors: _Tensors) -> list[_Direction]:
-    biases = None
+    biases: tuple[Deferred, ...] = ()
     if "bias" in tensors:
         bias = _need(tensors, "bias")
-        if len(bias.shape) == 1:
-            biases = bias, bias.zeros()
-        elif bias.shape[0] == 2:
-            biases = bias.item(0), bias.item(1)
-        else:
+        if len(bias.shape) == 2 != bias.shape[0]:
             raise _misfit()
-    return [
-        _Direction(_need(tensors, "input").transpose((1, 0)), _need(tensors, "recurrent").transpose((1, 0)), biases)
-    ]
+        biases = (bias, bias.zeros()) if len(bias.shape) == 1 else (bias.item(0), bias.item(1))
+    weight, recurrent = (_need(tensors, role).transpose((1, 0)) for role in ("input", "recurrent"))
+    return [_Direction(weight, recurrent, biases)]
 
 
 def _from_onnx(tensors: _Tensors) -> list[_Direction]:
@@ -191,7 +178,7 @@ def _from_onnx(tensors: _Tensors) -> list[_Direction]:
         _Direction(
             weight.item(index),
             recurrent.item(index),
-            (both.item(index).item(0), both.item(index).item(1)) if both else None,
+            (both.item(index).item(0), both.item(index).item(1)) if both else (),
         )
         for index in range(count)
     ]
@@ -234,41 +221,42 @@ def _prefix(tensor: Described, to: str, *, stacked: bool) -> str:
     return stem and stem + ("/" if to == "keras" else ".")
 
 
-def _to_torch(prefix: str, kind: str, directions: Sequence[_Direction], settings: _Settings) -> RecurrentLayer:
-    if settings.backwards:
+def _to_torch(
+    prefix: str, kind: str, directions: Sequence[_Direction], *, reset_after: bool, backwards: bool
+) -> _Written:
+    if backwards:
         raise InputError("it runs against time alone; torch's layer runs forward, or in both directions")
-    if kind == "gru" and not settings.reset_after:
+    if kind == "gru" and not reset_after:
         raise InputError("it applies the reset gate before the recurrent product; torch's nn.GRU applies it after")
-    tensors = []
-    for direction, reverse in zip(directions, (False, True), strict=False):
-        end = "_l0_reverse" if reverse else "_l0"
-        tensors.append(RecurrentTensor(f"{prefix}weight_ih{end}", "input", direction.weight, reverse))
-        tensors.append(RecurrentTensor(f"{prefix}weight_hh{end}", "recurrent", direction.recurrent, reverse))
-        if direction.biases:
-            tensors.append(RecurrentTensor(f"{prefix}bias_ih{end}", "input_bias", direction.biases[0], reverse))
-            tensors.append(RecurrentTensor(f"{prefix}bias_hh{end}", "recurrent_bias", direction.biases[1], reverse))
-    return RecurrentLayer(prefix, tensors, {"bidirectional": len(directions) > 1})
+    tensors = [
+        RecurrentTensor(f"{prefix}{word}_l0{'_reverse' * reverse}", role, array, bool(reverse))
+        for reverse, direction in enumerate(directions)
+        for (word, role), array in zip(TORCH_RECURRENT.items(), direction.arrays, strict=False)
+    ]
+    return tensors, {"bidirectional": len(directions) > 1}
 
 
-def _to_keras(prefix: str, kind: str, directions: Sequence[_Direction], settings: _Settings) -> RecurrentLayer:
-    apart = kind == "gru" and settings.reset_after
+def _to_keras(
+    prefix: str, kind: str, directions: Sequence[_Direction], *, reset_after: bool, backwards: bool
+) -> _Written:
     tensors = []
     for direction, way in zip(directions, ("forward", "backward"), strict=False):
         place = f"{prefix}{way}_{_KERAS_CLASSES[kind]}/" if len(directions) > 1 else prefix
-        reverse = way == "backward"
-        tensors.append(RecurrentTensor(f"{place}kernel", "input", direction.weight.transpose((1, 0)), reverse))
-        recurrent = direction.recurrent.transpose((1, 0))
-        tensors.append(RecurrentTensor(f"{place}recurrent_kernel", "recurrent", recurrent, reverse))
+        found = {
+            "kernel": direction.weight.transpose((1, 0)),
+            "recurrent_kernel": direction.recurrent.transpose((1, 0)),
+        }
         if direction.biases:
-            bias = stack(direction.biases) if apart else add(*direction.biases)
-            tensors.append(RecurrentTensor(f"{place}bias", "bias", bias, reverse))
-    config: dict[str, Any] = {"go_backwards": settings.backwards}
-    if kind == "gru":
-        config["reset_after"] = settings.reset_after
-    return RecurrentLayer(prefix, tensors, config)
+            apart = kind == "gru" and reset_after
+            found["bias"] = stack(direction.biases) if apart else add(*direction.biases)
+        for (word, array), role in zip(found.items(), ("input", "recurrent", "bias"), strict=False):
+            tensors.append(RecurrentTensor(place + word, role, array, way == "backward"))
+    return tensors, {"go_backwards": backwards} | ({"reset_after": reset_after} if kind == "gru" else {})
 
 
-def _to_onnx(prefix: str, kind: str, directions: Sequence[_Direction], settings: _Settings) -> RecurrentLayer:
+def _to_onnx(
+    prefix: str, kind: str, directions: Sequence[_Direction], *, reset_after: bool, backwards: bool
+) -> _Written:
     tensors = [
         RecurrentTensor(f"{prefix}W", "input", stack([direction.weight for direction in directions])),
         RecurrentTensor(f"{prefix}R", "recurrent", stack([direction.recurrent for direction in directions])),
@@ -278,11 +266,8 @@ def _to_onnx(prefix: str, kind: str, directions: Sequence[_Direction], settings:
         tensors.append(RecurrentTensor(f"{prefix}B", "bias", stack(biases)))
     elif biases:
         raise InputError("one of its directions has biases and the other has none")
-    way = "reverse" if settings.backwards else "bidirectional" if len(directions) > 1 else "forward"
-    config: dict[str, Any] = {"direction": way}
-    if kind == "gru":
-        config["linear_before_reset"] = int(settings.reset_after)
-    return RecurrentLayer(prefix, tensors, config)
+    way = "reverse" if backwards else "bidirectional" if len(directions) > 1 else "forward"
+    return tensors, {"direction": way} | ({"linear_before_reset": int(reset_after)} if kind == "gru" else {})
 
 
 _WRITE = {"torch": _to_torch, "keras": _to_keras, "onnx": _to_onnx}

@@ -234,6 +234,7 @@ def test_what_holds_no_numbers_is_listed_and_flagged(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["lists"] = np.array([b"abc"])
         file["text"] = ["a", "b"]
+        file.create_dataset("ragged", 2, h5py.vlen_dtype("f4"))
         file["records"] = np.zeros(2, "i4,f8")
         file["opaque"] = np.zeros(2, "V3")
         file["long"] = np.zeros(2, "g")
@@ -244,7 +245,8 @@ def test_what_holds_no_numbers_is_listed_and_flagged(path: Path) -> None:
     assert found.pop("none") == ("", True)
     assert {name: flag for name, (flag, _) in found.items()} == {
         "lists": "it holds text: not read",
-        "text": "it holds text, references or lists of varying length: not read",
+        "text": "it holds text: not read",
+        "ragged": "it holds references or lists of varying length: not read",
         "records": "it holds records or opaque bytes: not read",
         "opaque": "it holds records or opaque bytes: not read",
         "long": f"it holds {np.dtype('g').name}: not read",

@@ -433,7 +433,7 @@ def test_external_files_that_are_none(path: Path, tmp_path: Path) -> None:
     [
         (tensor_bytes(99, [2]), "unknown (99)", (2,), "it is of the data type 99, which ONNX does not have"),
         (tensor_bytes(0, [2]), "unknown (0)", (2,), "data type 0"),
-        (tensor_bytes(8, [1], held(6, b"text")), "string", (1,), "it holds text, not numbers"),
+        (tensor_bytes(8, [1], held(6, b"text")), "text", (1,), "it holds text, not numbers"),
         (tensor_bytes(1, [-3]), "float32", (0,), "it declares the shape (-3,)"),
         (tensor_bytes(1, [1 << 62, 4]), "float32", (0,), "which is larger than any memory"),
         (tensor_bytes(1, [1] * 65), "float32", (0,), "it declares 65 axes"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,6 +50,17 @@ def test_no_difference() -> None:
     assert compare([True, False], [True, False]) == []
 
 
+def test_text_is_compared_by_shape_alone() -> None:
+    text, longer = (
+        list_weights("m.npz", Arrays({}, "", [TensorInfo("w", shape, "text", 0, readable=False)])).tensors
+        for shape in ((2,), (3,))
+    )
+    assert list(differences(text, text)) == []
+    assert [each.what for each in differences(text, longer)] == ["shape 2 against 3"]
+    assert [each.what for each in differences(text, listed(w=[1, 2]))] == ["text against int64"]
+    assert [each.what for each in differences(listed(w=[1.5, 2]), text)] == ["float64 against text"]
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8, np.uint64, np.complex64, np.bool_])
 def test_the_largest_distance_and_its_place(dtype: Any) -> None:
     values = np.arange(60).astype(dtype).reshape(3, 4, 5)
@@ -60,12 +72,8 @@ def test_the_largest_distance_and_its_place(dtype: Any) -> None:
     assert found.largest == distances.max()
     assert found.index == np.unravel_index(distances.argmax(), distances.shape)
     assert found.what == f"2 of 60 values differ, by {distances.max():.6g} at most, at {list(found.index)}"
-    assert found.as_json() == {
-        "name": "w",
-        "what": found.what,
-        "largest": distances.max(),
-        "index": [int(index) for index in found.index],
-    }
+    told = {"name": "w", "what": found.what, "largest": distances.max(), "index": list(found.index)}
+    assert json.loads(json.dumps(found.as_json())) == told
 
 
 def test_long_integers_are_told_apart() -> None:

@@ -17,9 +17,9 @@ from torch.nn import functional
 from convtool.errors import InputError, OutputError, UsageError
 from convtool.jobs.convolve import kernel
 from convtool.jobs.convolve.kernel import load
-from convtool.jobs.inspection.export import check_outputs, export, export_view, kernel_options
+from convtool.jobs.inspection.export import check_outputs, export, export_selection, kernel_options
 from convtool.jobs.inspection.listing import Listed, list_weights
-from convtool.jobs.inspection.views import filter_view, gate_view, tensor_view
+from convtool.jobs.inspection.selection import select_all, select_filters, select_gates
 from convtool.ops import convolve
 from tests.helpers.weight_arrays import Arrays
 
@@ -125,9 +125,9 @@ def applied(word: str, signal: torch.Tensor) -> torch.Tensor:
 def test_a_layer_as_text_is_a_kernel(layout: str, inputs: int) -> None:
     weight = numbers(4, inputs, 5)
     stored, name = (weight, "conv.weight") if layout == "torch" else (weight.transpose(2, 1, 0), "conv/kernel")
-    view = filter_view(only(stored, name, layout))
-    export_view("k.csv", view)
-    assert kernel_options(view, "k.csv") == (" --matrix" if inputs > 1 else "")
+    selected = select_filters(only(stored, name, layout))
+    export_selection("k.csv", selected)
+    assert kernel_options(selected, "k.csv") == (" --matrix" if inputs > 1 else "")
     taps = load("k.csv").taps
     assert taps.shape == (4 * inputs, 5)
     made = taps.reshape(inputs, 4, 5).transpose(1, 0, 2)  # what --matrix makes of them
@@ -139,15 +139,15 @@ def test_a_layer_as_text_is_a_kernel(layout: str, inputs: int) -> None:
 def test_one_filter_as_a_kernel() -> None:
     weight = numbers(4, 3, 5)
     for place, shape in (((2,), (3, 5)), ((2, 1), (5,))):
-        view = filter_view(only(weight), place)
+        selected = select_filters(only(weight), place)
         stem = f"k{len(place)}"
         for name in (f"{stem}.npy", f"{stem}.csv"):
-            export_view(name, view)
-            assert kernel_options(view, name) == (" --matrix" if len(place) == 1 else None)
+            export_selection(name, selected)
+            assert kernel_options(selected, name) == (" --matrix" if len(place) == 1 else None)
         assert np.load(f"{stem}.npy").shape == shape
         np.testing.assert_array_equal(load(f"{stem}.csv").taps, np.atleast_2d(np.load(f"{stem}.npy")))
-    mono = filter_view(only(weight[:, :1]), (2,))
-    export_view("mono.csv", mono)
+    mono = select_filters(only(weight[:, :1]), (2,))
+    export_selection("mono.csv", mono)
     assert kernel_options(mono, "mono.csv") == ""
     assert load("mono.csv").taps.tolist() == [weight[2, 0].tolist()]
     assert Path("mono.csv").read_text().count("\n") == 1
@@ -155,33 +155,33 @@ def test_one_filter_as_a_kernel() -> None:
 
 def test_a_tensor_as_an_array() -> None:
     weight = numbers(4, 3, 5)
-    view = tensor_view(only(weight))
-    export_view("k.npy", view)
-    assert kernel_options(view, "k.npy") == ""
+    selected = select_all(only(weight))
+    export_selection("k.npy", selected)
+    assert kernel_options(selected, "k.npy") == ""
     np.testing.assert_array_equal(load("k.npy").taps, weight)
-    keras = tensor_view(only(weight.transpose(2, 1, 0), "conv/kernel", "keras"))
-    export_view("keras.npy", keras)
+    keras = select_all(only(weight.transpose(2, 1, 0), "conv/kernel", "keras"))
+    export_selection("keras.npy", keras)
     assert np.load("keras.npy").shape == (5, 3, 4)
     assert kernel_options(keras, "keras.npy") is None
 
 
 def test_what_is_no_kernel() -> None:
-    plane = tensor_view(only(numbers(4, 3, 2, 2)))
+    plane = select_all(only(numbers(4, 3, 2, 2)))
     assert kernel_options(plane, "k.npy") is None
-    gates = gate_view(only(numbers(8, 2), "lstm.weight_hh_l0"))
+    gates = select_gates(only(numbers(8, 2), "lstm.weight_hh_l0"))
     assert kernel_options(gates, "k.npy") is None
-    export_view("g.npy", gates)
+    export_selection("g.npy", gates)
     assert np.load("g.npy").shape == (4, 2, 2)
 
 
 def test_a_depthwise_layer_as_text_is_a_kernel() -> None:
     kernel_of_keras = numbers(3, 6, 1)
-    view = filter_view(only(kernel_of_keras, "dw/depthwise_kernel", "keras"))
-    export_view("k.csv", view)
-    assert (kernel_options(view, "k.csv"), kernel_options(view, "k.npy")) == ("", None)
+    selected = select_filters(only(kernel_of_keras, "dw/depthwise_kernel", "keras"))
+    export_selection("k.csv", selected)
+    assert (kernel_options(selected, "k.csv"), kernel_options(selected, "k.npy")) == ("", None)
     wanted = functional.conv1d(SIGNAL, torch.from_numpy(kernel_of_keras).permute(1, 2, 0), groups=6)
     torch.testing.assert_close(applied("k.csv", SIGNAL), wanted)
-    assert kernel_options(filter_view(only(kernel_of_keras, "dw/depthwise_kernel", "keras"), (2,)), "k.csv") is None
+    assert kernel_options(select_filters(only(kernel_of_keras, "dw/depthwise_kernel", "keras"), (2,)), "k.csv") is None
 
 
 def save_torch(weight: Array) -> str:
@@ -242,10 +242,9 @@ def test_tensors_that_are_no_kernels() -> None:
     torch.save({**tensors, "fir": torch.arange(3)}, "m.pt")
     assert load("m.pt::fir").taps.tolist() == [[0, 1, 2]]
     for name, message in (
-        ("a", r"tensor 'a' is complex64 of shape \(3,\); expected taps, real numbers"),
-        ("b", r"tensor 'b' has shape \(1, 1, 2, 2\); expected \(taps,\), \(channels, taps\) or"),
-        ("c", r"tensor 'c' has shape \(\); expected"),
-        ("d", r"tensor 'd' is float32 of shape \(0,\); expected taps"),
+        ("a", "kernel m.pt::a: the array holds complex numbers; expected real numbers"),
+        ("b", r"the array has shape \(1, 1, 2, 2\); expected \(T,\), \(C, T\) or"),
+        ("d", r"array 'd' has shape \(0,\): there are 0 samples in it"),
         ("e", "kernel m.pt::e: there is no tensor 'e' in it; there is 'a', 'b'"),
     ):
         with pytest.raises(InputError, match=message):
@@ -253,10 +252,8 @@ def test_tensors_that_are_no_kernels() -> None:
 
 
 def test_a_weight_file_without_a_name() -> None:
-    save_torch(numbers(1, 1, 3))
-    with pytest.raises(
-        InputError, match=r"kernel m\.pt: it is a weight file; name a tensor in it, FILE::NAME: 'conv\.w"
-    ):
+    torch.save({"conv.weight": torch.ones(1, 1, 3), "conv.bias": torch.ones(1)}, "m.pt")
+    with pytest.raises(InputError, match=r"kernel m\.pt: it holds 2 arrays; name one, FILE::NAME: 'conv\.weight', "):
         load("m.pt")
     np.save("text.npy", np.array(["a"]))
     np.save("deep.npy", np.zeros((1, 1, 1, 1, 3)))
@@ -264,4 +261,4 @@ def test_a_weight_file_without_a_name() -> None:
     for name in ("text.npy", "deep.npy", "none.csv"):
         with pytest.raises(InputError) as caught:
             load(name)
-        assert "weight file" not in str(caught.value)
+        assert "FILE::NAME" not in str(caught.value)

@@ -32,7 +32,7 @@ TIED = TensorInfo("out.weight", (4, 2, 3), "float32", 0, tied_to="conv.weight")
 def test_a_listing() -> None:
     listing = list_weights("a/m.pt", file(TIED))
     conv, lstm, tied = listing.tensors
-    assert (conv.name, conv.shape, conv.dtype) == ("conv.weight", (4, 2, 3), "float32")
+    assert (conv.name, conv.tensor.shape, conv.tensor.dtype) == ("conv.weight", (4, 2, 3), "float32")
     assert (conv.described.kind, conv.described.axes) == ("conv1d", ("out", "in", "K"))
     assert (lstm.described.kind, lstm.described.gates) == ("lstm", ("i", "f", "g", "o"))
     assert (listing.parameters, listing.nbytes) == (28, 96 + 32)
@@ -47,7 +47,7 @@ def test_a_listing() -> None:
 def test_a_listing_in_another_layout() -> None:
     listing = list_weights("m.pt", file(), to="keras")
     conv = listing.find("conv/kernel")
-    assert (conv.shape, conv.described.axes) == ((3, 2, 4), ("K", "in", "out"))
+    assert (conv.tensor.shape, conv.described.axes) == ((3, 2, 4), ("K", "in", "out"))
     np.testing.assert_array_equal(conv.values(), CONV.transpose(2, 1, 0))
     assert np.concatenate(list(conv.pieces())).tolist() == CONV.transpose(2, 1, 0).ravel().tolist()
 

@@ -1,4 +1,4 @@
-"""One tensor looked at: its numbers as matrices, its filters, its gates, its frequency responses."""
+"""What is selected of one tensor to print, draw or export: all of it, filters, gates; and frequency responses."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from convtool.arrays.description import some
 from convtool.errors import InputError, UsageError
 from convtool.files.names import show
-from convtool.jobs.inspection.listing import Listed, Listing
-from convtool.weights.filters import as_filters, gate_axes, split_gates
+from convtool.jobs.inspection.listing import Listed, Listing, size
+from convtool.weights.filters import as_filters, split_gates
 from convtool.weights.layouts import Described
 
 Values = NDArray[Any]
@@ -21,8 +21,8 @@ _FILTER_AXES = ("filter", "in", "depth")
 
 
 @dataclass(frozen=True)
-class View:
-    """What is looked at of one tensor."""
+class Selection:
+    """What was selected of one tensor."""
 
     listed: Listed
     values: Values
@@ -42,15 +42,15 @@ class View:
             yield ", ".join(told), np.atleast_2d(self.values[place])
 
 
-def tensor_view(listed: Listed) -> View:
+def select_all(listed: Listed) -> Selection:
     """All numbers of a tensor, in the shape that it has."""
     values = listed.values()
     axes = [f"axis{name}" if name.isdigit() else name for name in listed.described.axes]
     bank = _as_bank(values)
-    return View(listed, values, _numbered(values.shape, axes), bank, _names(bank))
+    return Selection(listed, values, _numbered(values.shape, axes), bank, _names(bank))
 
 
-def filter_view(listed: Listed, place: tuple[int, ...] = ()) -> View:
+def select_filters(listed: Listed, place: tuple[int, ...] = ()) -> Selection:
     """The filters ``(out, in, *kernel)`` of a tensor, whatever its layout: all of them, number OUT, or number OUT,IN.
 
     Of what is no convolution, a vector or a matrix is a single filter, and three axes are ``(out, in, taps)``.
@@ -60,11 +60,11 @@ def filter_view(listed: Listed, place: tuple[int, ...] = ()) -> View:
     """
     values = listed.values()
     bank = as_filters(values, listed.described) if has_filters(listed.described) else _as_bank(values)
-    return _filter_view(listed, bank, place)
+    return _selected(listed, bank, place)
 
 
-def signal_filter_view(listed: Listed, place: tuple[int, ...] = ()) -> View:
-    """Like `filter_view`, of filters along one axis: each row of a matrix is one, of a dense layer each output.
+def select_1d_filters(listed: Listed, place: tuple[int, ...] = ()) -> Selection:
+    """Like `select_filters`, of filters along one axis: each row of a matrix is one, of a dense layer each output.
 
     Raises:
         InputError: there is no such filter, or the tensor holds others.
@@ -75,12 +75,12 @@ def signal_filter_view(listed: Listed, place: tuple[int, ...] = ()) -> View:
     if values.ndim in (1, 2):
         values = np.atleast_2d(values)[:, np.newaxis]
     if values.ndim != 3:
-        shape = "x".join(map(str, listed.shape)) or "scalar"
-        raise InputError(f"tensor {listed.name!r}, {described.kind} {shape}, holds no filters along one axis")
-    return _filter_view(listed, values, place)
+        kind = f"{described.kind} {size(listed.tensor.shape)}"
+        raise InputError(f"tensor {listed.name!r}, {kind}, holds no filters along one axis")
+    return _selected(listed, values, place)
 
 
-def _filter_view(listed: Listed, bank: Values, place: tuple[int, ...]) -> View:
+def _selected(listed: Listed, bank: Values, place: tuple[int, ...]) -> Selection:
     labels = _names(bank)
     for axis, (index, what) in enumerate(zip(place, ("filter", "input"), strict=False)):
         count = bank.shape[axis]
@@ -92,21 +92,21 @@ def _filter_view(listed: Listed, bank: Values, place: tuple[int, ...]) -> View:
     values, axes = bank.reshape(bank.shape[len(place) :]), _FILTER_AXES[len(place) :]
     if len(place) == 1 and len(values) == 1:
         values, axes = values[0], axes[1:]
-    return View(listed, values, _numbered(values.shape, axes), bank, labels)
+    return Selection(listed, values, _numbered(values.shape, axes), bank, labels)
 
 
-def gate_view(listed: Listed) -> View:
+def select_gates(listed: Listed) -> Selection:
     """The rows of each gate of a recurrent layer's tensor, ``(gates, ...)`` in the order in which they are stacked.
 
     Raises:
         InputError: the tensor does not stack gates.
     """
-    gates = split_gates(listed.values(), listed.described)
+    gates, gate_axes = split_gates(listed.values(), listed.described)
     values = np.stack(list(gates.values()))
     names = [f"gate {name}" for name in gates]
-    axes = [_FILTER_AXES[0], *gate_axes(listed.described)]
+    axes = [_FILTER_AXES[0], *gate_axes]
     titles = [names, *_numbered(values.shape, axes)[1:]]
-    return View(listed, values, titles, np.expand_dims(np.atleast_3d(values), 1), names)
+    return Selection(listed, values, titles, np.expand_dims(np.atleast_3d(values), 1), names)
 
 
 def _as_bank(values: Values) -> Values:
@@ -157,11 +157,11 @@ def choose(listing: Listing, name: str | None, fits: Callable[[Described], bool]
     raise UsageError(f"{show(listing.path)}: {there}; choose one with --tensor: {names}")
 
 
-def responses(filters: View, *, points: int, sample_rate: int | None) -> tuple[Values, Values, list[str]]:
+def responses(filters: Selection, *, points: int, sample_rate: int | None) -> tuple[Values, Values, list[str]]:
     """Frequencies ``(points,)``, magnitudes in dB ``(filters, points)``, and the name of each filter.
 
     Args:
-        filters: a view of filters along one axis.
+        filters: a selection of filters along one axis.
         points: how many frequencies, from 0 to half the sample rate.
         sample_rate: in Hz; None gives frequencies in cycles a sample.
 

@@ -11,17 +11,17 @@ from torch import nn
 
 from convtool.errors import InputError, UsageError
 from convtool.jobs.inspection.listing import Listed, Listing, list_weights
-from convtool.jobs.inspection.views import (
-    View,
+from convtool.jobs.inspection.selection import (
+    Selection,
     choose,
-    filter_view,
-    gate_view,
     has_filters,
     has_gates,
     has_responses,
     responses,
-    signal_filter_view,
-    tensor_view,
+    select_1d_filters,
+    select_all,
+    select_filters,
+    select_gates,
 )
 from tests.helpers.weight_arrays import Arrays, arrays_of, model
 
@@ -41,48 +41,48 @@ def only(array: Any, name: str = "w", layout: str = "torch") -> Listed:
     return list_weights("m.pt", file).tensors[0]
 
 
-def shown(view: View) -> list[tuple[str, list[list[float]]]]:
-    return [(title, values.tolist()) for title, values in view.matrices()]
+def shown(selected: Selection) -> list[tuple[str, list[list[float]]]]:
+    return [(title, values.tolist()) for title, values in selected.matrices()]
 
 
 def test_a_keras_kernel_is_its_filters() -> None:
     kernel = numbers(3, 3, 1, 32)
-    view = filter_view(only(kernel, "conv/kernel", "keras"))
-    assert view.labels == [f"filter {index}" for index in range(32)]
-    np.testing.assert_array_equal(view.bank, kernel.transpose(3, 2, 0, 1))
-    matrices = shown(view)
-    assert [title for title, _ in matrices] == list(view.labels)
+    selected = select_filters(only(kernel, "conv/kernel", "keras"))
+    assert selected.labels == [f"filter {index}" for index in range(32)]
+    np.testing.assert_array_equal(selected.bank, kernel.transpose(3, 2, 0, 1))
+    matrices = shown(selected)
+    assert [title for title, _ in matrices] == list(selected.labels)
     assert all(values == kernel[:, :, 0, index].tolist() for index, (_, values) in enumerate(matrices))
 
 
 def test_filters_of_several_inputs() -> None:
     kernel = numbers(5, 2, 3, 3)
     listed = only(kernel, "conv.weight")
-    assert [title for title, _ in shown(filter_view(listed))][:3] == [
+    assert [title for title, _ in shown(select_filters(listed))][:3] == [
         "filter 0, in 0",
         "filter 0, in 1",
         "filter 1, in 0",
     ]
-    one = filter_view(listed, (4,))
+    one = select_filters(listed, (4,))
     np.testing.assert_array_equal(one.values, kernel[4])
     np.testing.assert_array_equal(one.bank, kernel[4:])
     assert (one.labels, [title for title, _ in shown(one)]) == (["filter 4"], ["in 0", "in 1"])
-    single = filter_view(listed, (4, 1))
+    single = select_filters(listed, (4, 1))
     assert (single.labels, shown(single)) == (["filter 4 in 1"], [("", kernel[4, 1].tolist())])
     np.testing.assert_array_equal(single.bank, kernel[4:, 1:])
 
 
 def test_a_filter_of_one_input_is_a_matrix_or_a_row() -> None:
     plane, row = numbers(4, 1, 3, 2), numbers(4, 1, 7)
-    assert shown(filter_view(only(plane, "conv.weight"), (2,))) == [("", plane[2, 0].tolist())]
-    view = filter_view(only(row, "conv.weight"), (2,))
-    np.testing.assert_array_equal(view.values, row[2, 0])
-    assert shown(view) == [("", [row[2, 0].tolist()])]
+    assert shown(select_filters(only(plane, "conv.weight"), (2,))) == [("", plane[2, 0].tolist())]
+    selected = select_filters(only(row, "conv.weight"), (2,))
+    np.testing.assert_array_equal(selected.values, row[2, 0])
+    assert shown(selected) == [("", [row[2, 0].tolist()])]
 
 
 def test_volumes_are_slices() -> None:
     kernel = numbers(2, 1, 3, 2, 2)
-    titles = [title for title, _ in shown(filter_view(only(kernel, "conv.weight")))]
+    titles = [title for title, _ in shown(select_filters(only(kernel, "conv.weight")))]
     assert titles[:4] == ["filter 0, depth 0", "filter 0, depth 1", "filter 0, depth 2", "filter 1, depth 0"]
 
 
@@ -95,28 +95,28 @@ def test_volumes_are_slices() -> None:
 )
 def test_filters_that_are_not_there(place: tuple[int, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        filter_view(only(numbers(5, 2, 3, 3), "conv.weight"), place)
+        select_filters(only(numbers(5, 2, 3, 3), "conv.weight"), place)
     with pytest.raises(InputError, match="there is one input, 0"):
-        filter_view(only(numbers(5, 1, 3, 3), "conv.weight"), (0, 1))
+        select_filters(only(numbers(5, 1, 3, 3), "conv.weight"), (0, 1))
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 3, 4), (2, 1, 3, 4), (0, 3), (2, 0, 3)])
 def test_a_tensor_as_it_is(shape: tuple[int, ...]) -> None:
     values = numbers(*shape)
-    view = tensor_view(only(values))
-    np.testing.assert_array_equal(view.values, values)
-    matrices = list(view.matrices())
+    selected = select_all(only(values))
+    np.testing.assert_array_equal(selected.values, values)
+    matrices = list(selected.matrices())
     assert sum(matrix.size for _, matrix in matrices) == values.size
     assert all(matrix.ndim == 2 for _, matrix in matrices)
-    assert view.bank.size == values.size
+    assert selected.bank.size == values.size
     if len(shape) == 3 and values.size:
         assert [title for title, _ in matrices] == [f"axis0 {index}" for index in range(shape[0])]
 
 
 def test_what_is_no_convolution_as_filters() -> None:
     matrix = numbers(2, 3)
-    assert shown(filter_view(only(matrix))) == [("filter 0", matrix.tolist())]
-    assert shown(filter_view(only(matrix), (0,))) == [("", matrix.tolist())]
+    assert shown(select_filters(only(matrix))) == [("filter 0", matrix.tolist())]
+    assert shown(select_filters(only(matrix), (0,))) == [("", matrix.tolist())]
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -124,14 +124,14 @@ def test_gates(bias: bool) -> None:
     file = arrays_of(model(rnn=nn.LSTM(3, 5)))
     name = "rnn.bias_ih_l0" if bias else "rnn.weight_ih_l0"
     listed = list_weights("m.pt", file).find(name)
-    view = gate_view(listed)
-    assert view.labels == ["gate i", "gate f", "gate g", "gate o"]
-    np.testing.assert_array_equal(view.values, file.arrays[name].reshape(4, 5, *([] if bias else [3])))
-    np.testing.assert_array_equal(view.bank.reshape(view.values.shape), view.values)
-    assert (view.bank.ndim, view.bank.shape[:2]) == (4, (4, 1))
-    assert [title for title, _ in view.matrices()] == view.labels
+    selected = select_gates(listed)
+    assert selected.labels == ["gate i", "gate f", "gate g", "gate o"]
+    np.testing.assert_array_equal(selected.values, file.arrays[name].reshape(4, 5, *([] if bias else [3])))
+    np.testing.assert_array_equal(selected.bank.reshape(selected.values.shape), selected.values)
+    assert (selected.bank.ndim, selected.bank.shape[:2]) == (4, (4, 1))
+    assert [title for title, _ in selected.matrices()] == selected.labels
     with pytest.raises(InputError, match="without gates"):
-        gate_view(only(numbers(3, 2, 5), "conv.weight"))
+        select_gates(only(numbers(3, 2, 5), "conv.weight"))
 
 
 def test_the_only_fitting_tensor() -> None:
@@ -170,8 +170,8 @@ def test_which_tensors_hold_what() -> None:
 @pytest.mark.parametrize("place", [(), (1,), (1, 0)])
 def test_responses_are_those_of_the_taps(rate: int | None, place: tuple[int, ...]) -> None:
     kernel = numbers(9, 2, 3)
-    view = signal_filter_view(only(kernel, "conv/kernel", "keras"), place)
-    frequency, magnitude, names = responses(view, points=33, sample_rate=rate)
+    selected = select_1d_filters(only(kernel, "conv/kernel", "keras"), place)
+    frequency, magnitude, names = responses(selected, points=33, sample_rate=rate)
     bank = kernel.transpose(2, 1, 0)
     bank = bank[1:2, : 1 if len(place) == 2 else None] if place else bank
     np.testing.assert_allclose(frequency, np.linspace(0, (rate or 1) / 2, 33))
@@ -189,7 +189,7 @@ def test_responses_are_those_of_the_taps(rate: int | None, place: tuple[int, ...
 @pytest.mark.parametrize("shape", [(65,), (3, 65), (3, 1, 65)])
 def test_a_low_pass_shows_as_one(shape: tuple[int, ...]) -> None:
     taps = np.broadcast_to(scipy.signal.firwin(65, 2000, fs=16000), shape)
-    frequency, magnitude, names = responses(signal_filter_view(only(taps)), points=257, sample_rate=16000)
+    frequency, magnitude, names = responses(select_1d_filters(only(taps)), points=257, sample_rate=16000)
     assert names == [f"filter {index}" for index in range(taps.size // 65)]
     assert np.abs(magnitude[:, frequency < 1500]).max() < 0.1
     assert magnitude[:, frequency > 2500].max() < -50
@@ -197,13 +197,13 @@ def test_a_low_pass_shows_as_one(shape: tuple[int, ...]) -> None:
 
 def test_a_dense_layer_has_a_filter_for_each_output() -> None:
     weight = numbers(4, 3)
-    view = signal_filter_view(only(weight, "dense/kernel", "keras"))
-    np.testing.assert_array_equal(view.bank, weight.T[:, np.newaxis])
+    selected = select_1d_filters(only(weight, "dense/kernel", "keras"))
+    np.testing.assert_array_equal(selected.bank, weight.T[:, np.newaxis])
 
 
 def test_what_has_no_response() -> None:
     for shape in ((), (2, 1, 3, 3)):
         with pytest.raises(InputError, match="holds no filters along one axis"):
-            signal_filter_view(only(numbers(*shape), "conv.weight"))
+            select_1d_filters(only(numbers(*shape), "conv.weight"))
     with pytest.raises(InputError, match="tensor 'w' is complex128; filters are of real numbers"):
-        responses(signal_filter_view(only(numbers(3) + 1j)), points=3, sample_rate=None)
+        responses(select_1d_filters(only(numbers(3) + 1j)), points=3, sample_rate=None)
