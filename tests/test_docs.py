@@ -53,6 +53,28 @@ def test_pictures_are_current() -> None:
     assert sum(sizes) < 300_000
 
 
+def test_a_changed_word_makes_another_picture() -> None:
+    """What a comparison of pixels passes over is rounding, and nothing that a reader sees."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    def encoded(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        return file.getvalue()
+
+    path = PICTURES / "response.png"
+    pixels = np.asarray(Image.open(path).convert("RGB"))
+    assert same_picture(path.read_bytes(), encoded(pixels // 4 * 4))
+    without_title = pixels.copy()
+    without_title[:22] = 255
+    assert (pixels != without_title).any()
+    assert not same_picture(path.read_bytes(), encoded(without_title))
+    assert not same_picture(path.read_bytes(), encoded(pixels[:-1]))
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.read_bytes()) <= 15_000
 
