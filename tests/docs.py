@@ -72,7 +72,7 @@ def help_parts(name: str) -> tuple[str, list[str]]:
 
 def commands() -> str:
     """The commands, each with its line of help and a link to its page."""
-    rows = [f"| [`{name}`](commands/{name}.md) | {text.rstrip('.')} |" for name, (_, text) in COMMANDS.items()]
+    rows = [f"| [`{name}`](commands/{name}.md) | {text.rstrip('.')} |" for name, text in COMMANDS.items()]
     return "\n".join(["| command | what it does |", "|---|---|", *rows, ""])
 
 
