@@ -1,4 +1,4 @@
-"""Write the example files: a guitar phrase, an amplifier, a loudspeaker cabinet, a hall and a table of readings.
+"""Write the example files: a guitar phrase, an amplifier, a loudspeaker cabinet, a hall, filters, a table of readings.
 
     python examples/make_examples.py [FOLDER]
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from safetensors.numpy import save_file
 
 RATE = 44100
 Samples = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -132,6 +133,40 @@ def amplifier() -> str:
     return json.dumps({"model_data": data, "state_dict": state}) + "\n"
 
 
+def bands() -> Samples:
+    """Six filters that cut the spectrum at 500 Hz, 1, 2, 4 and 8 kHz, and whose outputs add up to the delayed input.
+
+    Each is the difference of two neighbouring low-pass filters, windowed sincs: ``(filters, taps)``.
+    """
+    taps = 513
+    time = np.arange(taps) - taps // 2
+    low_passes = [np.zeros(taps)]
+    for edge in (500, 1000, 2000, 4000, 8000):
+        ratio = 2 * edge / RATE
+        low_passes.append(ratio * np.sinc(ratio * time) * np.blackman(taps))
+    low_passes.append((time == 0).astype(float))
+    bank: Samples = np.round(np.diff(low_passes, axis=0), 9).astype(np.float32)
+    return bank
+
+
+def gabor() -> Samples:
+    """Gratings under a bell curve, as first layers of vision networks come to: ``(24, 1, 11, 11)``.
+
+    Eight directions of three wavelengths; the mean is taken off, so that none answers to brightness alone.
+    """
+    y, x = np.mgrid[-5:6, -5:6]
+    filters = []
+    for wavelength in (3, 5, 8):
+        for angle in np.arange(8) * np.pi / 8:
+            along = x * np.cos(angle) + y * np.sin(angle)
+            bell = np.exp(-(x**2 + y**2) / (2 * (0.5 * wavelength) ** 2))
+            grating = bell * np.cos(2 * np.pi * along / wavelength)
+            grating -= bell * grating.sum() / bell.sum()
+            filters.append(grating / np.abs(grating).max())
+    bank: Samples = np.round(filters, 6).astype(np.float32)[:, None]
+    return bank
+
+
 def readings() -> str:
     """Two hundred temperatures, one every ten minutes: a day and a third, with noise."""
     random = np.random.default_rng(3)
@@ -147,6 +182,8 @@ def main(folder: Path) -> None:
     soundfile.write(folder / "guitar.wav", guitar(), RATE, subtype="PCM_16")
     soundfile.write(folder / "hall.wav", hall(), RATE, subtype="PCM_16")
     soundfile.write(folder / "cabinet.wav", cabinet(), RATE, subtype="PCM_16")
+    np.save(folder / "bands.npy", bands())
+    save_file({"conv1.weight": gabor(), "conv1.bias": np.zeros(24, np.float32)}, folder / "gabor.safetensors")
     (folder / "amp.json").write_text(amplifier(), encoding="ascii", newline="\n")
     (folder / "readings.csv").write_text(readings(), encoding="ascii", newline="\n")
 

@@ -50,7 +50,7 @@ def unpad_batch(options: Options) -> int:
     \b
     Examples:
       convtool unpad-batch batch.npz -o signals/
-      convtool unpad-batch shards/ -o signals/ --format wav --subtype FLOAT
+      convtool unpad-batch shards/ -o waves/ --format wav --subtype FLOAT
     """
     from convtool.jobs.padding.reading import read_batches
     from convtool.runs.plan import plan

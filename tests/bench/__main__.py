@@ -1,6 +1,6 @@
 """All benchmarks, or those named: `python -m tests.bench [commands convolution ... batches]`.
 
-Each writes its part of results/, which stands in the README after `make docs`.
+Each writes its part of results/, which stands in docs/benchmarks.md after `make docs`.
 """
 
 from __future__ import annotations
