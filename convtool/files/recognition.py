@@ -260,7 +260,7 @@ def _weakly(head: bytes) -> Kind:
         return MATLAB
     if head[0] == 8 and head[1:2] < b"\x20":  # the field ir_version of ModelProto
         return ONNX
-    return MP3 if _holds_mpeg_frames(head) else UNKNOWN
+    return MP3 if holds_mpeg_frames(head) else UNKNOWN
 
 
 def _is_mpeg(head: bytes) -> bool:
@@ -286,10 +286,13 @@ _BIT_RATES = {
 """Kilobits a second by version and layer (ISO/IEC 11172-3 and 13818-3); layer III of version 2 has those of II."""
 
 
-def _holds_mpeg_frames(head: bytes) -> bool:
-    """Whether three MPEG audio frames stand one behind the other, as in a stream that was cut out of another."""
+def holds_mpeg_frames(head: bytes, *, at_start: bool = False) -> bool:
+    """Whether three MPEG audio frames stand one behind the other, as in a stream that was cut out of another.
+
+    With `at_start` the first of them must be what `head` begins with.
+    """
     at = head.find(b"\xff")
-    while at >= 0:
+    while at == 0 or (at > 0 and not at_start):
         end, frames = at, 0
         while frames < 3 and (length := _frame_length(head[end : end + 4])):
             end, frames = end + length, frames + 1

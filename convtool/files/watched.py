@@ -68,6 +68,11 @@ class WatchedFile:
         """The byte that comes next, counted from the first that is seen."""
         return self._at - self._start
 
+    @property
+    def follows(self) -> int:
+        """The byte of the file behind what is seen, or behind what was read where nothing says where that ends."""
+        return self._at if self._end is None else self._end
+
     def _last(self) -> int:
         try:
             return os.fstat(self._descriptor).st_size if self._end is None else self._end

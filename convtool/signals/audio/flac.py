@@ -1,0 +1,111 @@
+"""FLAC frames seen on their way to the decoder, which does not tell that their rate or their channels change.
+
+Layout of the frame header: RFC 9639, section 9.1.
+"""
+
+from __future__ import annotations
+
+from convtool.errors import InputError
+from convtool.files.watched import WatchedFile
+
+_RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
+_HEADER = 16
+"""Bytes that a frame header has at the most."""
+
+_BLOCK_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+
+
+class WatchedFlac(WatchedFile):
+    """A FLAC file whose frames are compared with the first.
+
+    A header is taken for one where its checksum is right and its number is the one that follows.
+    """
+
+    def __init__(self, descriptor: int, start: int = 0, end: int | None = None) -> None:
+        super().__init__(descriptor, start, end)
+        self._tail = b""
+        self._follows = -1
+        self._next: int | None = None
+        self._first: tuple[int, int] | None = None
+        self._changed: tuple[int, int] | None = None
+
+    def readinto(self, buffer: memoryview) -> int:
+        """As a file does; what was read one piece behind the other is searched for frames."""
+        begins = self._at
+        count = super().readinto(buffer)
+        tail = self._tail if begins == self._follows else b""
+        data = tail + bytes(memoryview(buffer).cast("B")[:count])
+        self._follows = self._at
+        self._tail = data[-_HEADER:]
+        self._search(data)
+        return count
+
+    def _search(self, data: bytes) -> None:
+        at = data.find(b"\xff")
+        while 0 <= at < len(data) - _HEADER:
+            if data[at + 1] & 0xFE == 0xF8:
+                self._compare(data[at : at + _HEADER])
+            at = data.find(b"\xff", at + 1)
+
+    def _compare(self, header: bytes) -> None:
+        frame = _parsed(header)
+        if frame is None:
+            return
+        number, samples, rate, channels = frame
+        if number != (self._next or 0):
+            return
+        self._next = number + (samples if header[1] & 1 else 1)
+        if self._first is None:
+            self._first = rate, channels
+        elif (rate, channels) != self._first:
+            self._changed = self._changed or (rate, channels)
+
+    def check_reads(self) -> None:
+        """Raise what failed, and where frames are of another kind.
+
+        Raises:
+            InputError: a read failed, or the sample rate or the channels change.
+        """
+        super().check_reads()
+        if self._changed is not None and self._first is not None:
+            (rate, channels), (first_rate, first_channels) = self._changed, self._first
+            what = f"{channels} channels after {first_channels}"
+            if channels == first_channels:
+                what = " after ".join(f"{each} Hz" if each else "the file's rate" for each in (rate, first_rate))
+            raise InputError(f"the stream changes on the way: {what}; expected one kind throughout")
+
+
+def _parsed(header: bytes) -> tuple[int, int, int, int] | None:
+    """Number, samples, sample rate (0: as the file says) and channels of a frame; None where it is no header."""
+    size_code, rate_code, channel_code = header[2] >> 4, header[2] & 15, header[3] >> 4
+    if not size_code or rate_code == 15 or channel_code > 10 or header[3] & 1:
+        return None
+    length = 1 if header[4] < 0x80 else 8 - (header[4] ^ 0xFF).bit_length()
+    if length > 7 or (length == 1 and header[4] >= 0x80):
+        return None
+    number = header[4] & (0x7F if length == 1 else 0x7F >> length)
+    for byte in header[5 : 4 + length]:
+        number = number << 6 | byte & 0x3F
+    at = 4 + length
+    samples = _BLOCK_SIZES[size_code]
+    if size_code in (6, 7):
+        width = size_code - 5
+        samples, at = int.from_bytes(header[at : at + width], "big") + 1, at + width
+    rate = _RATES[rate_code] if rate_code < 12 else 0
+    if rate_code >= 12:
+        width = 1 if rate_code == 12 else 2
+        rate = int.from_bytes(header[at : at + width], "big") * {12: 1000, 13: 1, 14: 10}[rate_code]
+        at += width
+    if at >= len(header) or _crc8(header[:at]) != header[at]:
+        return None
+    return number, samples, rate, channel_code + 1 if channel_code < 8 else 2
+
+
+def _crc8(data: bytes) -> int:
+    """The checksum with the polynomial x^8 + x^2 + x + 1."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc << 1 ^ (0x107 if crc & 0x80 else 0)
+    return crc
