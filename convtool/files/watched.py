@@ -22,7 +22,7 @@ class WatchedFile:
     """
 
     def __init__(self, descriptor: int, start: int = 0, end: int | None = None) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._start = start
         self._end = end
         self._at = start
@@ -36,7 +36,7 @@ class WatchedFile:
             left = left[: max(0, self._end - self._at)]
         there = 0
         try:
-            while left and (count := os.preadv(self._descriptor, [left], self._at)):
+            while left and (count := os.preadv(self.descriptor, [left], self._at)):
                 left, there, self._at = left[count:], there + count, self._at + count
         except OSError as error:
             self._keep(error)
@@ -52,7 +52,7 @@ class WatchedFile:
         left = memoryview(data)
         try:
             while left:
-                count = os.pwrite(self._descriptor, left, self._at)
+                count = os.pwrite(self.descriptor, left, self._at)
                 left, self._at = left[count:], self._at + count
         except OSError as error:
             self._keep(error)
@@ -75,7 +75,7 @@ class WatchedFile:
 
     def _last(self) -> int:
         try:
-            return os.fstat(self._descriptor).st_size if self._end is None else self._end
+            return os.fstat(self.descriptor).st_size if self._end is None else self._end
         except OSError as error:
             self._keep(error)
             return self._at

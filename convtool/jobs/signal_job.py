@@ -117,6 +117,7 @@ class SignalJob(ABC):
             raise CheckFailed(f"{_clipping(output)}, and --fail-on-clip was given; nothing was written")
 
     def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
+        notes = [*notes, *output.writer.notes]
         if output.writer.clipped:
             notes = [*notes, f"{_clipping(output)}; {self.against_clipping}"]
         written = "/".join(filter(None, (output.format, output.subtype)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,8 @@ class Writer(ABC):
 
     clipped: int = 0
     peak: float = 0.0
+    notes: Sequence[str] = ()
+    """What there is to say of the file once it is complete."""
 
     @abstractmethod
     def encode(self, block: Block) -> Any:

@@ -13,6 +13,7 @@ from convtool.files.source import Source
 from convtool.files.watched import WatchedFile
 from convtool.signals.audio.encodings import BITS, FLOATS, WIDE, reason
 from convtool.signals.audio.flac import WatchedFlac
+from convtool.signals.audio.lengths import stated_frames
 from convtool.signals.audio.links import first_byte, last_byte, next_link
 from convtool.signals.signal import Block, Reader, Signal
 from convtool.signals.wav.chunks import is_unstated
@@ -55,7 +56,10 @@ class AudioReader(Reader):
             if subtype in WIDE or self._file.format == "FLAC"
             else "int16"
         )
-        self._frames = self._file.frames if self._file.frames < _ABSURD else None
+        size = os.fstat(source.fileno()).st_size
+        stated = stated_frames(self._file.format, subtype, source.peek, size)
+        self._stated = stated if stated is not None and 0 < stated < self._file.frames else None
+        self._frames = self._stated or (self._file.frames if self._file.frames < _ABSURD else None)
         self.signal = Signal(
             format=self._file.format,
             subtype=subtype,
@@ -82,6 +86,8 @@ class AudioReader(Reader):
     def _read_link(self, samples: int) -> Block:
         """The next frames of one stream; none at its end."""
         declared = (self._frames or 0) - self._read
+        if self._stated is not None and not declared:
+            return np.empty((0, self.signal.channels), self._raw)
         expected = min(samples, declared) if declared > 0 else samples
         frames: Block = np.empty((expected, self.signal.channels), self._raw)
         try:

@@ -11,6 +11,7 @@ import soundfile
 from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.watched import WatchedFile
 from convtool.signals.audio.encodings import BITS, EXACT, FLOATS, INSTEAD, reason
+from convtool.signals.audio.lengths import state_frames
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Block, Signal, Writer
 from convtool.signals.wav.chunks import SUBTYPES as WAV_SUBTYPES
@@ -97,7 +98,9 @@ class AudioWriter(Writer):
                 f"{self._bad} results are NaN or infinite, the first at sample {self._first_bad}; "
                 "audio can't hold them: clean the input, or --nan zero"
             )
-        self._sink.close()
+        note = self._sink.close()
+        if note:
+            self.notes = [*self.notes, note]
 
     def discard(self) -> None:
         """Let libsndfile end its file while there is one."""
@@ -110,6 +113,8 @@ class _SoundFileSink:
 
     def __init__(self, file: BinaryIO, signal: Signal, format: str, subtype: str) -> None:
         self._watched = WatchedFile(file.fileno())
+        self._kind = format, subtype
+        self._frames = 0
         try:
             self._file = soundfile.SoundFile(
                 self._watched, "w", signal.sample_rate, signal.channels, format=format, subtype=subtype
@@ -121,14 +126,18 @@ class _SoundFileSink:
     def write(self, encoded: Encoded) -> None:
         try:
             self._file.write(encoded.frames)
+            self._frames += len(encoded.frames)
         except (soundfile.LibsndfileError, AssertionError) as error:
             self._watched.check_writes()
             raise OutputError(f"the encoder failed: {reason(error)}") from error
         self._watched.check_writes()
 
-    def close(self) -> None:
+    def close(self) -> str:
+        """Complete the file; what there is to say of its length."""
+        channels = self._file.channels
         self._file.close()
         self._watched.check_writes()
+        return state_frames(*self._kind, self._watched.descriptor, self._frames, channels)
 
     def discard(self) -> None:
         self._file.close()
