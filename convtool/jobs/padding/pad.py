@@ -122,9 +122,9 @@ class PadBatch:
         if self.padding.pool is not None or self.rows.resample is not None:
             load_torch()
         failures: list[Failure] = []
-        counted = dict(store.recall())
-        rows = self._corrected(rows, counted, failures)
-        try:
+        with store:
+            counted = dict(store.recall())
+            rows = self._corrected(rows, counted, failures)
             for _ in range(_ATTEMPTS):
                 if not rows:
                     return Written(None, [], failures)
@@ -140,8 +140,6 @@ class PadBatch:
                 failures += [Failure(row.input, unreadable[id(row)]) for row in rows if id(row) in unreadable]
                 counted |= {row_name(each.row.input): each.counted for each in missed if each.counted is not None}
                 rows = self._corrected([row for row in rows if id(row) not in unreadable], counted, failures)
-        finally:
-            store.discard()
         raise InputError(f"{missed[0].row.input.name} changes while it is read; {len(missed)} inputs do")
 
     def _write(self, plan: Plan, store: BatchStore, threads: int, done: Callable[[], None]) -> list[RowResult]:
