@@ -15,7 +15,7 @@ from convtool.jobs.padding.grouping import Sort, Strategy, group
 from convtool.jobs.padding.manifest import row_name
 from convtool.jobs.padding.rows import Row, RowOptions, measure, recounted
 from convtool.jobs.padding.store import BatchStore, Plan
-from convtool.jobs.padding.writing import BatchWriting, Padding, RowResult, keep_freed_memory
+from convtool.jobs.padding.writing import BatchWriting, Padding, RowResult
 from convtool.jobs.side_by_side import side_by_side
 from convtool.runs.run import explain
 from convtool.signals.inputs import Input
@@ -118,7 +118,6 @@ class PadBatch:
         A row whose file is not what its header said is counted, or left out, and the batches are planned anew: what
         is in the store in the end is what a plan that knew would have put there.
         """
-        keep_freed_memory()
         if self.padding.pool is not None or self.rows.resample is not None:
             load_torch()
         failures: list[Failure] = []

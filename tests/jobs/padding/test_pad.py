@@ -17,12 +17,11 @@ import soundfile
 
 from convtool.arrays.writing import ArrayWriter
 from convtool.errors import InputError, OutputError, UsageError
-from convtool.jobs.padding import pad as pad_batch
 from convtool.jobs.padding import rows as batch_rows
 from convtool.jobs.padding import store as batch_store
 from convtool.jobs.padding.pad import Grouping, PadBatch
 from convtool.jobs.padding.store import ShardFolder, SingleFile
-from convtool.jobs.padding.writing import Padding, keep_freed_memory
+from convtool.jobs.padding.writing import Padding
 from convtool.jobs.side_by_side import side_by_side
 from convtool.signals.inputs import Input
 
@@ -347,10 +346,3 @@ def test_calls_side_by_side_end_with_the_first_error() -> None:
     with pytest.raises(ValueError, match="three"):
         list(results)
     assert len(done) < 20
-
-
-def test_without_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.libc_ver", lambda: ("musl", "1"))
-    monkeypatch.setattr("ctypes.CDLL", None)
-    keep_freed_memory()
-    assert pad_batch.keep_freed_memory is keep_freed_memory
