@@ -26,8 +26,9 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Failure:
-    """An input that is in no batch, and why."""
+    """An input that is in no batch, its place among all inputs, and why."""
 
+    index: int
     input: Input
     error: str
 
@@ -78,9 +79,9 @@ class PadBatch:
         failures: list[Failure] = []
         for index, item in enumerate(inputs):
             try:
-                rows.append(measure(item, copies.get(index, item), self.rows))
+                rows.append(measure(index, item, copies.get(index, item), self.rows))
             except Exception as error:  # of any kind: one file stops no other
-                failures.append(Failure(item, explain(error)))
+                failures.append(Failure(index, item, explain(error)))
                 if fail_fast:
                     break
         return rows, failures
@@ -135,10 +136,12 @@ class PadBatch:
                     store.finish(threads)
                     return Written(plan, results, failures)
                 store.discard()
-                unreadable = {id(result.row): result.error for result in missed if result.error is not None}
-                failures += [Failure(row.input, unreadable[id(row)]) for row in rows if id(row) in unreadable]
+                unreadable = {each.row.index: each.error for each in missed if each.error is not None}
+                failures += [
+                    Failure(row.index, row.input, unreadable[row.index]) for row in rows if row.index in unreadable
+                ]
                 counted |= {row_name(each.row.input): each.counted for each in missed if each.counted is not None}
-                rows = self._corrected([row for row in rows if id(row) not in unreadable], counted, failures)
+                rows = self._corrected([row for row in rows if row.index not in unreadable], counted, failures)
         raise InputError(f"{missed[0].row.input.name} changes while it is read; {len(missed)} inputs do")
 
     def _write(self, plan: Plan, store: BatchStore, threads: int, done: Callable[[], None]) -> list[RowResult]:
@@ -180,7 +183,7 @@ class PadBatch:
             try:
                 corrected.append(row if samples == row.samples else recounted(row, samples, self.rows))
             except InputError as error:
-                failures.append(Failure(row.input, str(error)))
+                failures.append(Failure(row.index, row.input, str(error)))
         return corrected
 
 
