@@ -9,6 +9,7 @@ import platform
 from types import ModuleType
 
 from convtool.errors import UsageError
+from convtool.files.streams import silence_stderr
 
 _M_ARENA_MAX = -8
 
@@ -56,9 +57,7 @@ def choose_device(name: str, values: int | None) -> str:
 
 def prepare_worker() -> None:
     """What a worker process does before its first job: quiet C libraries, and torch on one thread."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    os.close(silence_stderr())
     from convtool.signals.audio.opening import decode_here
 
     decode_here()
