@@ -114,7 +114,7 @@ class PadBatch:
     def run(
         self, rows: Sequence[Row], store: BatchStore, *, threads: int, done: Callable[[], None] = lambda: None
     ) -> Written:
-        """Write the batches of `rows` into `store`, `threads` rows at a time; `done` hears of each row.
+        """Write the batches of `rows` into `store`, `threads` rows at a time; `done` is called after each row.
 
         A row whose file is not what its header said is counted, or left out, and the batches are planned anew: what
         is in the store in the end is what a plan that knew would have put there.
@@ -213,7 +213,7 @@ def _refuse_mixed(rows: Sequence[Row], found: Sequence[str], way_out: str) -> No
         return
     usual, number = counts[0]
     odd = [(row, what) for row, what in zip(rows, found, strict=True) if what != usual]
-    told = ", ".join(f"{row.input.name} has {what}" for row, what in odd[:_NAMED])
+    others = ", ".join(f"{row.input.name} has {what}" for row, what in odd[:_NAMED])
     more = f" and {len(odd) - _NAMED} more have others" if len(odd) > _NAMED else ""
     have = f"{number} inputs have" if number > 1 else f"{next(r for r in rows if r is not odd[0][0]).input.name} has"
-    raise InputError(f"{have} {usual}, but {told}{more}; a batch takes one kind: give {way_out}")
+    raise InputError(f"{have} {usual}, but {others}{more}; a batch takes one kind: give {way_out}")

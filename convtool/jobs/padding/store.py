@@ -18,7 +18,7 @@ from convtool.arrays.writing import ArrayWriter, create
 from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.atomic import write_error, write_file
 from convtool.files.names import show
-from convtool.jobs.padding.grouping import Batch
+from convtool.jobs.padding.grouping import PlannedBatch
 from convtool.jobs.padding.manifest import common, json_text, row_entry, row_name
 from convtool.jobs.padding.rows import Row
 from convtool.jobs.padding.writing import Padding, Shape
@@ -37,12 +37,12 @@ class Plan:
     """Which rows go into which batch, and what all batches have in common."""
 
     rows: tuple[Row, ...]
-    batches: tuple[Batch, ...]
+    batches: tuple[PlannedBatch, ...]
     dtype: str
     flat: bool
     """All signals are one-dimensional, so that the batches have no axis of channels."""
 
-    def shape(self, batch: Batch) -> Shape:
+    def shape(self, batch: PlannedBatch) -> Shape:
         """The shape of one of the batches."""
         return Shape(len(batch.rows), self.rows[0].channels, batch.longest, self.dtype, self.flat)
 
