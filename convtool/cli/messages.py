@@ -75,10 +75,9 @@ def about(name: str) -> Iterator[None]:
 
 
 def quiet_libraries() -> None:
-    """Keep the remarks of C libraries (libmpg123 has many) off the terminal; Python's own still get there."""
+    """Keep the remarks of C libraries off the terminal; Python's own still get there."""
+    from convtool.files.streams import silence_stderr
+
     sys.stderr.flush()
-    kept = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    sys.stderr = kept
+    encoding = sys.stderr.encoding
+    sys.stderr = os.fdopen(silence_stderr(), "w", encoding=encoding, errors="backslashreplace", buffering=1)

@@ -19,16 +19,16 @@ class Record:
         self._blocks: list[Block] = []
         self._values = 0
 
-    def hear(self, block: Block) -> None:
+    def add(self, block: Block) -> None:
         """Keep `block`, if there is room for it."""
         if self._values < KEPT:
             self._blocks.append(block.reshape(-1, block.shape[-1]).copy())
             self._values += block.size
 
     def pass_on(self, blocks: Iterator[Block], signal: Signal) -> Iterator[Block]:
-        """The same blocks, heard."""
+        """The same blocks, each added as it passes."""
         for block in blocks:
-            self.hear(as_float(block, signal) if signal.full_scale else block)
+            self.add(as_float(block, signal) if signal.full_scale else block)
             yield block
 
     def samples(self) -> Block:

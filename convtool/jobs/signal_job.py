@@ -79,13 +79,12 @@ class SignalJob(ABC):
             load_torch()
             with plain_errors():
                 work = self.prepare(item, reader.signal)
-            heard, made = Record(), Record()
+            before, after = Record(), Record()
             if self.plot is not None:
-                blocks = heard.pass_on(blocks, reader.signal)
+                blocks = before.pass_on(blocks, reader.signal)
             output = Output(task.output, work.result, self.write)
-            stream = Stream(
-                blocks, work.ingest.tensor, work.operation, output, made.hear if self.plot is not None else None
-            )
+            record = after.add if self.plot is not None else None
+            stream = Stream(blocks, work.ingest.tensor, work.operation, output, record)
             try:
                 with plain_errors():
                     stream.run(self.threads)
@@ -93,9 +92,13 @@ class SignalJob(ABC):
                 output.commit()
             finally:
                 output.discard()
+            self.keep(work)
             if self.plot is not None and work.picture is not None:
-                _draw(self.plot, work.picture, heard, made)
+                _draw(self.plot, work.picture, before, after)
             return self._outcome(task, reader.notes, output, stream.samples, work)
+
+    def keep(self, work: Work) -> None:  # noqa: B027 (few commands have such files)
+        """Write what is to be kept of `work` in files beside the output, which is in place by now."""
 
     def ingest(self, signal: Signal, working: str) -> Ingest:
         """How blocks of `signal` become tensors of dtype `working` on the device that was asked for."""
@@ -138,10 +141,10 @@ def _clipping(output: Output) -> str:
     return f"{counted(output.writer.clipped, 'sample')} clipped, the peak is {peak:+.2f} dB over full scale"
 
 
-def _draw(path: str, picture: Callable[[Block, Block, str], bytes], heard: Record, made: Record) -> None:
+def _draw(path: str, picture: Callable[[Block, Block, str], bytes], before: Record, after: Record) -> None:
     from convtool.plots import picture_format
 
-    write_file(path, picture(heard.samples(), made.samples(), picture_format(path)))
+    write_file(path, picture(before.samples(), after.samples(), picture_format(path)))
 
 
 @contextmanager

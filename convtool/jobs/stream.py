@@ -96,13 +96,13 @@ class Stream:
         ingest: Callable[[Block], Tensor],
         operation: Blockwise,
         output: Output,
-        hear: Callable[[Block], None] | None = None,
+        record: Callable[[Block], None] | None = None,
     ) -> None:
         self._blocks = blocks
         self._ingest = ingest
         self._operation = operation
         self._output = output
-        self._hear = hear
+        self._record = record
         self._lock = threading.Lock()
         self._turn = threading.Condition()
         self._taken = self._written = 0
@@ -152,8 +152,8 @@ class Stream:
                 return
             if encoded is not None:
                 self._output.write(encoded)
-                if self._hear is not None:
-                    self._hear(result)
+                if self._record is not None:
+                    self._record(result)
             self.samples += result.shape[-1]
             self._written += 1
             self._turn.notify_all()

@@ -1,4 +1,8 @@
-"""Signals of different lengths as one batch, and back; which samples of a batch are real."""
+"""Signals of different lengths as one batch, and back; which samples of a batch are real.
+
+The commands `pad-batch` and `unpad-batch` give the same batches and signals, by code of their own: they work on files
+larger than memory, and start without torch.
+"""
 
 from __future__ import annotations
 
@@ -231,15 +235,15 @@ def _truncated(signal: Tensor, limit: int | None, truncate: End | None, number: 
 def _constant(value: float, like: Tensor) -> Tensor:
     """`value` in the dtype of `like`, which must hold it: rounded, but not cut short or wrapped around."""
     try:
-        made = torch.tensor(value, dtype=like.dtype, device=like.device)
+        fill = torch.tensor(value, dtype=like.dtype, device=like.device)
     except (RuntimeError, ValueError, OverflowError):
         held = False
     else:
         inexact = like.is_floating_point() or like.is_complex()
-        held = not math.isfinite(value) or bool(made.isfinite()) if inexact else made.item() == value
+        held = not math.isfinite(value) or bool(fill.isfinite()) if inexact else fill.item() == value
     if not held:
         raise ValueError(f"value is {value}, which {like.dtype} does not hold; use another, or convert the signals")
-    return made
+    return fill
 
 
 def _filled(signal: Tensor, samples: int, side: Side, fill: Tensor) -> Tensor:

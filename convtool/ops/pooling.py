@@ -1,4 +1,8 @@
-"""Pooling over the real samples of padded rows, and what of a row is real after a convolution or pooling."""
+"""Pooling over the real samples of padded rows, and what of a row is real after a convolution or pooling.
+
+``pad-batch --pool`` calls `masked_pool`; `output_lengths` and `output_mask` are for the layers of a network that is
+given a batch, which no command runs.
+"""
 
 from __future__ import annotations
 

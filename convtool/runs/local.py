@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import queue
 import signal
@@ -10,12 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from multiprocessing import forkserver, resource_tracker
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
 from convtool.errors import ConvtoolError
+from convtool.runs.fork_server import ForkServer
 
 _PATIENCE = 1.0
 """Seconds that a worker is given to end by itself."""
@@ -30,18 +30,15 @@ class WorkerDied(ConvtoolError):
 class LocalExecutor(Executor):
     """`workers` processes, started once with the modules `preload` already imported.
 
-    They are forked from a server that has done these imports and nothing else, so each starts in
-    hundredths of a second, and this process need not import them. A worker that dies fails the call it
-    worked on, that one alone, and is replaced.
+    They are forked from a server that has done these imports, so this process need not. A worker that dies fails the
+    call it worked on, that one alone, and is replaced.
     """
 
     def __init__(self, workers: int, preload: Sequence[str], setup: Callable[[], None]) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(preload))
-        _start_server()
+        self._server = _server(preload)
         self._setup = setup
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._processes: dict[int, BaseProcess] = {}
+        self._pids: dict[int, int] = {}
         self._starting = threading.Lock()
         self._stopped = False
         self._threads = [threading.Thread(target=self._serve, args=(n,), daemon=True) for n in range(workers)]
@@ -57,19 +54,19 @@ class LocalExecutor(Executor):
         return future
 
     def _serve(self, number: int) -> None:
-        """One worker's keeper: hands it calls, one at a time, and replaces it when it dies."""
-        worker: tuple[BaseProcess, Connection] | None = None
+        """Hand calls to one worker, one at a time, and replace it when it dies."""
+        pipe: Connection | None = None
         while (call := self._calls.get()) is not None:
             future, function, arguments = call
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                worker = worker or self._start(number)
-                worker[1].send((function, arguments))
-                ok, value = worker[1].recv()
+                pipe = pipe or self._start(number)
+                pipe.send((function, arguments))
+                ok, value = pipe.recv()
             except (EOFError, OSError) as error:
-                future.set_exception(error if worker is None else _bury(*worker))
-                worker = None
+                future.set_exception(error if pipe is None else WorkerDied(_cause(self._end(number, pipe))))
+                pipe = None
             except Exception as error:  # the call can't be pickled
                 future.set_exception(error)
             else:
@@ -77,20 +74,25 @@ class LocalExecutor(Executor):
                     future.set_result(value)
                 else:
                     future.set_exception(value)
-        if worker is not None:
-            worker[1].close()
-            worker[0].join()
+        if pipe is not None:
+            self._end(number, pipe)
 
-    def _start(self, number: int) -> tuple[BaseProcess, Connection]:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, self._setup), daemon=True)
+    def _start(self, number: int) -> Connection:
         with self._starting:
             if self._stopped:
                 raise WorkerDied("the work was stopped")
-            process.start()
-            self._processes[number] = process
-        theirs.close()
-        return process, ours
+            self._pids[number], pipe = self._server.fork(partial(_work, self._setup, os.getcwd()))
+        return pipe
+
+    def _end(self, number: int, pipe: Connection) -> int | None:
+        """The exit code of a worker that has ended, or does so now as its pipe closes."""
+        pipe.close()
+        try:
+            return self._server.wait(self._pids[number])
+        except EOFError:
+            return None
+        finally:
+            del self._pids[number]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers: after what is queued, or at once with `cancel_futures`."""
@@ -101,54 +103,48 @@ class LocalExecutor(Executor):
                     call[0].cancel()
             with self._starting:
                 self._stopped = True
-            _end_all(list(self._processes.values()))
+                self._signal(signal.SIGTERM)
         for _ in self._threads:
             self._calls.put(None)
+        if cancel_futures:
+            deadline = time.monotonic() + _PATIENCE
+            for thread in self._threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+            self._signal(signal.SIGKILL)
         if wait:
             for thread in self._threads:
                 thread.join()
 
-
-def _end_all(processes: Sequence[BaseProcess]) -> None:
-    """Ask the processes to end, and make those that do not."""
-    for process in processes:
-        process.terminate()
-    left = {process.sentinel: process for process in processes}
-    deadline = time.monotonic() + _PATIENCE
-    while left and (ended := wait(list(left), max(0.0, deadline - time.monotonic()))):
-        for sentinel in ended:
-            del left[sentinel]  # type: ignore[arg-type]
-    for process in left.values():
-        process.kill()
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in list(self._pids.values()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
-def _start_server() -> None:
-    """Start the server that workers are forked from; Ctrl-C reaches the whole group, and must not end its imports."""
-    resource_tracker.ensure_running()  # which the server would start, and unblock the signal
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+_servers: dict[tuple[str, ...], ForkServer] = {}
 
 
-def _bury(process: BaseProcess, pipe: Connection) -> WorkerDied:
-    pipe.close()
-    process.join()
-    return WorkerDied(_cause(process.exitcode))
+def _server(preload: Sequence[str]) -> ForkServer:
+    """The server of this process with the modules `preload`; another one where that has ended."""
+    key = tuple(preload)
+    if key not in _servers or not _servers[key].alive:
+        _servers[key] = ForkServer(key)
+    return _servers[key]
 
 
-def _cause(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        name = signal.Signals(-exitcode).name
+def _cause(code: int | None) -> str:
+    if code is None:
+        return "its worker process was killed; memory may have run out"
+    if code < 0:
+        name = signal.Signals(-code).name
         return f"its worker process was killed ({name}); the file may be damaged, or memory ran out"
-    return f"its worker process ended with exit code {exitcode}"
+    return f"its worker process ended with exit code {code}"
 
 
-def _work(pipe: Connection, setup: Callable[[], None]) -> None:
-    """A worker's life: answer calls until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    signal.signal(signal.SIGTERM, _end)
+def _work(setup: Callable[[], None], folder: str, pipe: Connection) -> None:
+    """A worker's life: answer calls, in the folder where the program is, until the pipe closes."""
+    os.chdir(folder)
+    signal.signal(signal.SIGTERM, _end)  # Ctrl-C, which the server ignores, is for the parent to decide on
     setup()
     while True:
         try:

@@ -37,9 +37,9 @@ class Outcome:
         return cls(task.input.value, task.output, status, name=task.input.name)
 
     def as_json(self) -> str:
-        """The report line: the figures, without what is only told."""
-        told = ("name", "exit_code", "notes", "remarks", "trace")
-        record: dict[str, Any] = {key: value for key, value in vars(self).items() if key not in told}
+        """The report line: the figures, without what is only for messages."""
+        others = ("name", "exit_code", "notes", "remarks", "trace")
+        record: dict[str, Any] = {key: value for key, value in vars(self).items() if key not in others}
         return (
             json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace").decode("utf-8")
         )

@@ -88,7 +88,7 @@ def run_all(
     fail_fast: bool = False,
     done: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
-    """The outcomes of all tasks, in their order whatever the executor; `done` hears of each as it ends.
+    """The outcomes of all tasks, in their order whatever the executor; `done` is called with each as it ends.
 
     Without an executor the tasks run here, one by one; with one that has several workers, their inputs are shared out
     among these before any process gets several at a time. With `fail_fast` the tasks behind the first failure are left

@@ -159,6 +159,14 @@ def test_a_call_that_fails_outside_a_job_is_told_with_its_kind() -> None:
         assert executor.submit(int, "7").result() == 7
 
 
+def test_workers_are_in_the_folder_of_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        with local(1) as executor:
+            assert executor.submit(os.getcwd).result() == str(tmp_path / name)
+
+
 def test_a_worker_that_can_not_be_started_fails_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: int) -> None:
         raise OSError(24, "Too many open files")
@@ -196,15 +204,15 @@ def test_shutdown_at_once_cancels_what_waits() -> None:
 
 def test_a_worker_that_is_just_being_started_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     executor = local(1)
-    make = executor._context.Pipe
+    start = executor._start
     begun, stopped = threading.Event(), threading.Event()
 
-    def pipe() -> Any:
+    def started(number: int) -> Any:
         begun.set()
         assert stopped.wait(60)
-        return make()
+        return start(number)
 
-    monkeypatch.setattr(executor._context, "Pipe", pipe)
+    monkeypatch.setattr(executor, "_start", started)
     running = executor.submit(time.sleep, 60)
     assert begun.wait(60)
     executor.shutdown(wait=False, cancel_futures=True)

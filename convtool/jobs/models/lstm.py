@@ -141,10 +141,14 @@ class LstmJob(SignalJob):
             f"{usual}: --rate-policy resample does so, and ignore says that this is right"
         ]
 
-    def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
+    def keep(self, work: Work) -> None:
+        """Write the states after the last sample."""
         assert isinstance(work, Played)
         if self.state_out is not None:
             write_states(self.state_out, work.core.states)
+
+    def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
+        assert isinstance(work, Played)
         return super()._outcome(task, [*work.notes, *notes], output, samples, work)
 
     def _told(self, network: Network, rate: int | None) -> str:

@@ -19,7 +19,7 @@ TOLERANCE = 1.02
 """How much more padding even buckets may need than full ones, of which the last may be left with a single row."""
 
 
-class Batch(NamedTuple):
+class PlannedBatch(NamedTuple):
     """Inputs that share a batch.
 
     Attributes:
@@ -71,7 +71,7 @@ def group(
     sort: Sort = "none",
     seed: int | None = None,
     names: Sequence[str] | None = None,
-) -> list[Batch]:
+) -> list[PlannedBatch]:
     """Put inputs into batches, every input into one.
 
     ========= ============================================================================================
@@ -104,7 +104,7 @@ def group(
         ValueError: unknown names, limits below 1.
 
     >>> group([5, 2, 3, 2], strategy="bucket", batch_size=2)
-    [Batch(rows=(1, 3), longest=2), Batch(rows=(2, 0), longest=5)]
+    [PlannedBatch(rows=(1, 3), longest=2), PlannedBatch(rows=(2, 0), longest=5)]
     """
     for name, choice, known in (("strategy", strategy, Strategy), ("sort", sort, Sort)):
         if choice not in get_args(known):
@@ -125,7 +125,7 @@ def group(
     return batches
 
 
-def waste(batches: Sequence[Batch], lengths: Sequence[int]) -> Waste:
+def waste(batches: Sequence[PlannedBatch], lengths: Sequence[int]) -> Waste:
     """How much of `batches` is padding; `lengths` are those of all inputs, by index.
 
     >>> waste(group([5, 2, 3, 2], strategy="pad"), [5, 2, 3, 2])
@@ -168,37 +168,37 @@ def _refuse_longer(
     )
 
 
-def _pad(order: Sequence[int], sizes: Sequence[int], limits: _Limits) -> Iterator[Batch]:
+def _pad(order: Sequence[int], sizes: Sequence[int], limits: _Limits) -> Iterator[PlannedBatch]:
     rows: list[int] = []
     longest = 0
     for index in order:
         if len(rows) >= limits.most_rows(max(longest, sizes[index])):
-            yield Batch(tuple(rows), longest)
+            yield PlannedBatch(tuple(rows), longest)
             rows, longest = [], 0
         rows.append(index)
         longest = max(longest, sizes[index])
     if rows:
-        yield Batch(tuple(rows), longest)
+        yield PlannedBatch(tuple(rows), longest)
 
 
-def _group(order: Sequence[int], sizes: Sequence[int], limits: _Limits) -> Iterator[Batch]:
+def _group(order: Sequence[int], sizes: Sequence[int], limits: _Limits) -> Iterator[PlannedBatch]:
     together: dict[int, list[int]] = {}
     for index in order:
         together.setdefault(sizes[index], []).append(index)
     for size, rows in together.items():
         parts = -(-len(rows) // limits.most_rows(size))
         for part in range(parts):
-            yield Batch(tuple(rows[len(rows) * part // parts : len(rows) * (part + 1) // parts]), size)
+            yield PlannedBatch(tuple(rows[len(rows) * part // parts : len(rows) * (part + 1) // parts]), size)
 
 
-def _bucket(order: Sequence[int], sizes: Sequence[int], limits: _Limits) -> Iterator[Batch]:
+def _bucket(order: Sequence[int], sizes: Sequence[int], limits: _Limits) -> Iterator[PlannedBatch]:
     ascending = [sizes[index] for index in order]
     full = _full_buckets(ascending, limits)
     even = _even_buckets(ascending, limits, len(full) - 1)
     needed = sum(ascending)
     helps = _stored(ascending, even) - needed <= TOLERANCE * (_stored(ascending, full) - needed)
     for start, end in pairwise(even if helps else full):
-        yield Batch(tuple(order[start:end]), ascending[end - 1])
+        yield PlannedBatch(tuple(order[start:end]), ascending[end - 1])
 
 
 _STRATEGIES = {"pad": _pad, "group": _group, "bucket": _bucket, "single": _pad}

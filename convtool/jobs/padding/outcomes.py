@@ -20,16 +20,16 @@ def outcomes_of(
     written: Written | None,
 ) -> list[Outcome]:
     """What became of each input; without a store, what would."""
-    failed = {id(each.input): each for each in failures}
-    placed = {} if plan is None else {id(row.input): (number, row) for number, _, row in plan.placed()}
-    results = {} if written is None else {id(result.row): result for result in written.results}
+    failed = {each.index: each for each in failures}
+    placed = {} if plan is None else {row.index: (number, row) for number, _, row in plan.placed()}
+    results = {} if written is None else {result.row.index: result for result in written.results}
     outcomes = []
     for index, item in enumerate(inputs):
-        if id(item) in failed:
-            outcomes.append(failure(Task(index, item, None), failed[id(item)].error))
-        elif id(item) in placed:
-            number, row = placed[id(item)]
-            result = results.get(id(row))
+        if index in failed:
+            outcomes.append(failure(Task(index, item, None), failed[index].error))
+        elif index in placed:
+            number, row = placed[index]
+            result = results.get(index)
             status = "planned" if store is None else "written" if result else "skipped"
             outcome = Outcome.of(Task(index, item, None if store is None else store.place(number)), status)
             outcome.channels, outcome.samples, outcome.sample_rate = row.channels, row.length, row.sample_rate

@@ -15,7 +15,7 @@ from convtool.jobs.padding.grouping import Sort, Strategy, group
 from convtool.jobs.padding.manifest import row_name
 from convtool.jobs.padding.rows import Row, RowOptions, measure, recounted
 from convtool.jobs.padding.store import BatchStore, Plan
-from convtool.jobs.padding.writing import BatchWriting, Padding, RowResult, keep_freed_memory
+from convtool.jobs.padding.writing import BatchWriting, Padding, RowResult
 from convtool.jobs.side_by_side import side_by_side
 from convtool.runs.run import explain
 from convtool.signals.inputs import Input
@@ -26,8 +26,9 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Failure:
-    """An input that is in no batch, and why."""
+    """An input that is in no batch, its place among all inputs, and why."""
 
+    index: int
     input: Input
     error: str
 
@@ -78,9 +79,9 @@ class PadBatch:
         failures: list[Failure] = []
         for index, item in enumerate(inputs):
             try:
-                rows.append(measure(item, copies.get(index, item), self.rows))
+                rows.append(measure(index, item, copies.get(index, item), self.rows))
             except Exception as error:  # of any kind: one file stops no other
-                failures.append(Failure(item, explain(error)))
+                failures.append(Failure(index, item, explain(error)))
                 if fail_fast:
                     break
         return rows, failures
@@ -113,18 +114,17 @@ class PadBatch:
     def run(
         self, rows: Sequence[Row], store: BatchStore, *, threads: int, done: Callable[[], None] = lambda: None
     ) -> Written:
-        """Write the batches of `rows` into `store`, `threads` rows at a time; `done` hears of each row.
+        """Write the batches of `rows` into `store`, `threads` rows at a time; `done` is called after each row.
 
         A row whose file is not what its header said is counted, or left out, and the batches are planned anew: what
         is in the store in the end is what a plan that knew would have put there.
         """
-        keep_freed_memory()
         if self.padding.pool is not None or self.rows.resample is not None:
             load_torch()
         failures: list[Failure] = []
-        counted = dict(store.recall())
-        rows = self._corrected(rows, counted, failures)
-        try:
+        with store:
+            counted = dict(store.recall())
+            rows = self._corrected(rows, counted, failures)
             for _ in range(_ATTEMPTS):
                 if not rows:
                     return Written(None, [], failures)
@@ -136,12 +136,12 @@ class PadBatch:
                     store.finish(threads)
                     return Written(plan, results, failures)
                 store.discard()
-                unreadable = {id(result.row): result.error for result in missed if result.error is not None}
-                failures += [Failure(row.input, unreadable[id(row)]) for row in rows if id(row) in unreadable]
+                unreadable = {each.row.index: each.error for each in missed if each.error is not None}
+                failures += [
+                    Failure(row.index, row.input, unreadable[row.index]) for row in rows if row.index in unreadable
+                ]
                 counted |= {row_name(each.row.input): each.counted for each in missed if each.counted is not None}
-                rows = self._corrected([row for row in rows if id(row) not in unreadable], counted, failures)
-        finally:
-            store.discard()
+                rows = self._corrected([row for row in rows if row.index not in unreadable], counted, failures)
         raise InputError(f"{missed[0].row.input.name} changes while it is read; {len(missed)} inputs do")
 
     def _write(self, plan: Plan, store: BatchStore, threads: int, done: Callable[[], None]) -> list[RowResult]:
@@ -183,7 +183,7 @@ class PadBatch:
             try:
                 corrected.append(row if samples == row.samples else recounted(row, samples, self.rows))
             except InputError as error:
-                failures.append(Failure(row.input, str(error)))
+                failures.append(Failure(row.index, row.input, str(error)))
         return corrected
 
 
@@ -213,7 +213,7 @@ def _refuse_mixed(rows: Sequence[Row], found: Sequence[str], way_out: str) -> No
         return
     usual, number = counts[0]
     odd = [(row, what) for row, what in zip(rows, found, strict=True) if what != usual]
-    told = ", ".join(f"{row.input.name} has {what}" for row, what in odd[:_NAMED])
+    others = ", ".join(f"{row.input.name} has {what}" for row, what in odd[:_NAMED])
     more = f" and {len(odd) - _NAMED} more have others" if len(odd) > _NAMED else ""
     have = f"{number} inputs have" if number > 1 else f"{next(r for r in rows if r is not odd[0][0]).input.name} has"
-    raise InputError(f"{have} {usual}, but {told}{more}; a batch takes one kind: give {way_out}")
+    raise InputError(f"{have} {usual}, but {others}{more}; a batch takes one kind: give {way_out}")

@@ -54,6 +54,9 @@ class StoredBatch:
     """The name of the batch's array in that file."""
     dtype: str
     rows: Sequence[StoredRow]
+    channels: int
+    samples: int
+    """Of each row, padding included."""
     layout: str
     side: str
 
@@ -162,7 +165,7 @@ def _without_manifest(file: WeightFile, batch: TensorInfo) -> Manifest:
 
 def _is_left(mask: NDArray[Any]) -> bool:
     """Whether any row has padding before its samples."""
-    return bool(mask.size and not mask[:, 0].all() and mask[:, -1].any())
+    return bool(mask.size and (mask[:, -1].astype(bool) & ~mask[:, 0].astype(bool)).any())
 
 
 def _stored(
@@ -187,6 +190,8 @@ def _stored(
             StoredRow(Input("file", f"{path}::{row['file']}", name), row["length"], _signal(row, channels, dtype, flat))
             for row, name in zip(rows, names, strict=True)
         ],
+        channels,
+        samples,
         layout,
         manifest["side"],
     )

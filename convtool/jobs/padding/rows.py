@@ -41,6 +41,8 @@ class RowOptions:
 class Row:
     """One recording and what it is in the batch."""
 
+    index: int
+    """Its place among all inputs."""
     input: Input
     """As it was given."""
     source: Input
@@ -64,8 +66,8 @@ class Miscounted(Exception):
         self.samples = samples
 
 
-def measure(item: Input, source: Input, options: RowOptions) -> Row:
-    """What `item`, which is read from `source`, will be in a batch, by its header.
+def measure(index: int, item: Input, source: Input, options: RowOptions) -> Row:
+    """What input number `index`, which is read from `source`, will be in a batch, by its header.
 
     A length that the header does not tell, or that can't be true, is counted by reading the file.
 
@@ -81,7 +83,7 @@ def measure(item: Input, source: Input, options: RowOptions) -> Row:
     signal = _shared(replace(signal, frames=None))
     length = _length(samples, signal, options)
     rate = options.resample or signal.sample_rate
-    return Row(item, source, signal, samples, _channels(signal, options), rate, _dtype(signal, options), length)
+    return Row(index, item, source, signal, samples, _channels(signal, options), rate, _dtype(signal, options), length)
 
 
 def recounted(row: Row, samples: int, options: RowOptions) -> Row:

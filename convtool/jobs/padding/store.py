@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -13,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from convtool.arrays.writing import ArrayWriter, create
-from convtool.errors import InputError, UsageError
+from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.atomic import write_error, write_file
 from convtool.files.names import show
-from convtool.jobs.padding.grouping import Batch
+from convtool.jobs.padding.grouping import PlannedBatch
 from convtool.jobs.padding.manifest import common, json_text, row_entry, row_name
 from convtool.jobs.padding.rows import Row
 from convtool.jobs.padding.writing import Padding, Shape
@@ -35,12 +37,12 @@ class Plan:
     """Which rows go into which batch, and what all batches have in common."""
 
     rows: tuple[Row, ...]
-    batches: tuple[Batch, ...]
+    batches: tuple[PlannedBatch, ...]
     dtype: str
     flat: bool
     """All signals are one-dimensional, so that the batches have no axis of channels."""
 
-    def shape(self, batch: Batch) -> Shape:
+    def shape(self, batch: PlannedBatch) -> Shape:
         """The shape of one of the batches."""
         return Shape(len(batch.rows), self.rows[0].channels, batch.longest, self.dtype, self.flat)
 
@@ -52,11 +54,17 @@ class Plan:
 
 
 class BatchStore(ABC):
-    """What takes the batches of a plan. Several may be open at a time."""
+    """What takes the batches of a plan, within a `with` block. Several may be open at a time."""
 
     def __init__(self, path: str, padding: Padding) -> None:
         self.path = path
         self._padding = padding
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
 
     def recall(self) -> Mapping[str, int]:
         """Samples of files, by their names, that an interrupted run has found to be others than declared."""
@@ -136,7 +144,8 @@ class ShardFolder(BatchStore):
     """A folder with an NPY file for each array of each batch, and a manifest that is written last.
 
     Until then a hidden file holds the digest of the plan that the shards belong to: a later run with the same plan
-    keeps those that are whole, and any other begins anew.
+    keeps those that are whole, and any other begins anew. A lock on the folder keeps out runs at the same time; the
+    system lifts it when the process ends, however it does.
     """
 
     def __init__(self, path: str, padding: Padding, *, mask: bool, overwrite: bool, request: str) -> None:
@@ -146,6 +155,27 @@ class ShardFolder(BatchStore):
         self._overwrite = overwrite
         self._request = request
         self._open: dict[int, Files] = {}
+        self._lock = -1
+
+    def __enter__(self) -> None:
+        try:
+            os.makedirs(self.path, exist_ok=True)
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise OutputError(f"{show(self.path)}: can't be written to: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno != errno.EWOULDBLOCK:
+                return  # a file system without locks
+            os.close(self._lock)
+            raise UsageError(
+                f"another run is writing batches into {show(self.path)}; wait for its end, or give another -o"
+            ) from error
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+        os.close(self._lock)
 
     def recall(self) -> Mapping[str, int]:
         counted = (self._read_mark() or {}).get("counted")

@@ -39,8 +39,8 @@ def without_own(inputs: Sequence[Input], output: str) -> tuple[list[Input], list
     named = [item for item in own if os.sep not in item.relative]
     if named:
         raise UsageError(f"the input {named[0].name} is in the output folder {show(output)}; write elsewhere")
-    left_out = {id(item) for item in own}
-    return [item for item in inputs if id(item) not in left_out], [item.value for item in own]
+    left_out = set(own)
+    return [item for item in inputs if item not in left_out], [item.value for item in own]
 
 
 def stands(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
-import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,12 +15,17 @@ from convtool.jobs.padding.rows import Miscounted, Row, RowOptions, Samples, rea
 from convtool.runs.run import explain
 from convtool.signals.signal import BLOCK_SAMPLES
 
-PaddingMode = Literal["constant", "reflect", "replicate", "circular"]
-NUMPY_MODES: dict[PaddingMode, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-"""What `numpy.pad` calls padding that repeats samples."""
+if TYPE_CHECKING:
+    from convtool.ops.padding import Layout, PaddingMode, Side
+    from convtool.ops.pooling import Kind
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-_KEPT = 32 << 20
+_REPEATED: dict[str, Callable[[Samples, int], Samples]] = {
+    "reflect": lambda n, size: size - 1 - abs(n % max(1, 2 * size - 2) - size + 1),
+    "replicate": lambda n, size: n.clip(0, size - 1),
+    "circular": lambda n, size: n % size,
+}
+"""Which of `size` samples stand at the places n, below 0 and beyond them too."""
+
 _TRUE = np.ones(BLOCK_SAMPLES, dtype=np.bool_)
 
 
@@ -30,11 +33,11 @@ _TRUE = np.ones(BLOCK_SAMPLES, dtype=np.bool_)
 class Padding:
     """How rows are brought to one length, and the order of a batch's axes."""
 
-    side: Literal["left", "right"] = "right"
+    side: Side = "right"
     value: float = 0.0
     mode: PaddingMode = "constant"
-    layout: Literal["NCT", "NTC"] = "NCT"
-    pool: Literal["max", "mean", "std"] | None = None
+    layout: Layout = "NCT"
+    pool: Kind | None = None
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,9 @@ class BatchWriting:
         started = time.perf_counter()
         try:
             samples = read_row(row, self.shape.dtype, self.options, result.notes)
-            if self.padding.mode == "constant" and self.padding.pool is None:
-                self._streamed(index, row, samples)
-            else:
-                self._whole(index, row, np.concatenate(list(samples), axis=-1))
+            if self.padding.pool is not None or self.padding.mode != "constant":
+                samples = iter([self._whole(index, row, samples)])
+            self._streamed(index, row, samples)
         except OutputError:
             raise
         except Miscounted as found:
@@ -112,53 +114,51 @@ class BatchWriting:
         return result
 
     def _streamed(self, index: int, row: Row, blocks: Iterator[Samples]) -> None:
-        """Write a row as it is decoded, and constant padding."""
+        """Write a row as it is decoded, its mask, and constant padding."""
         start = at = self._start(row)
         for block in blocks:
             self._put(index, at, block)
             at += block.shape[-1]
         if self.padding.value:
-            self._fill(index, 0, start)
-            self._fill(index, at, self.shape.samples)
-        self._mark(index, start, at)
+            self._pad(index, start, at, self._constant)
+        if "mask" in self.files:
+            for real in range(start, at, BLOCK_SAMPLES):
+                self.files["mask"].write("mask", index * self.shape.samples + real, _TRUE[: at - real])
 
-    def _whole(self, index: int, row: Row, samples: Samples) -> None:
-        """Write a row that has to be whole in memory: pooled, or padded with its own samples."""
+    def _whole(self, index: int, row: Row, blocks: Iterator[Samples]) -> Samples:
+        """All samples of a row, once they are pooled and their repetitions written."""
+        samples, filled = np.empty((self.shape.channels, row.length), self.shape.dtype), 0
+        for block in blocks:
+            samples[:, filled : filled + block.shape[-1]] = block
+            filled += block.shape[-1]
         if self.padding.pool is not None:
-            self.files["pooled"].write("pooled", index * self.shape.channels, self._pooled(samples))
-        if self.padding.mode == "constant":
-            return self._streamed(index, row, iter([samples]))
-        start = self._start(row)
-        end = start + row.length
-        widths = ((0, 0), (start, self.shape.samples - end))
-        self._put(index, 0, np.pad(samples, widths, mode=NUMPY_MODES[self.padding.mode]))
-        return self._mark(index, start, end)
+            import torch
+
+            from convtool.ops.pooling import masked_pool
+
+            mask = torch.ones(1, row.length, dtype=torch.bool)
+            pooled = masked_pool(torch.from_numpy(samples)[None], mask, kind=self.padding.pool)
+            self.files["pooled"].write("pooled", index * self.shape.channels, pooled.numpy())
+        if self.padding.mode != "constant":
+            start, repeat = self._start(row), _REPEATED[self.padding.mode]
+            end = start + row.length
+            self._pad(
+                index, start, end, lambda at, count: samples[:, repeat(np.arange(at, at + count) - start, row.length)]
+            )
+        return samples
 
     def _start(self, row: Row) -> int:
         return self.shape.samples - row.length if self.padding.side == "left" else 0
 
-    def _pooled(self, samples: Samples) -> Samples:
-        import torch
+    def _constant(self, _: int, count: int) -> Samples:
+        return np.full((self.shape.channels, count), self.padding.value, self.shape.dtype)
 
-        from convtool.ops.pooling import masked_pool
-
-        assert self.padding.pool is not None
-        values = torch.from_numpy(np.ascontiguousarray(samples))
-        mask = torch.ones(1, samples.shape[-1], dtype=torch.bool)
-        pooled: Samples = masked_pool(values[None], mask, kind=self.padding.pool).numpy()
-        return pooled
-
-    def _mark(self, index: int, start: int, end: int) -> None:
-        """The mask of a row whose samples stand from `start` to `end`."""
-        if "mask" in self.files:
-            for at in range(start, end, BLOCK_SAMPLES):
-                self.files["mask"].write("mask", index * self.shape.samples + at, _TRUE[: end - at])
-
-    def _fill(self, index: int, start: int, end: int) -> None:
+    def _pad(self, index: int, start: int, end: int, block: Callable[[int, int], Samples]) -> None:
+        """Put ``block(at, count)`` before sample `start` and from sample `end` on."""
         step = max(1, BLOCK_SAMPLES // self.shape.channels)
-        for at in range(start, end, step):
-            block = np.full((self.shape.channels, min(step, end - at)), self.padding.value, self.shape.dtype)
-            self._put(index, at, block)
+        for first, last in ((0, start), (end, self.shape.samples)):
+            for at in range(first, last, step):
+                self._put(index, at, block(at, min(step, last - at)))
 
     def _put(self, index: int, at: int, block: Samples) -> None:
         """`block` ``(channels, samples)`` into row `index`, from sample `at` on."""
@@ -169,12 +169,3 @@ class BatchWriting:
             return
         for channel, values in enumerate(block):
             file.write("batch", (index * channels + channel) * samples + at, values)
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep what threads free: giving back the pages of every block and taking new ones costs as much as
-    decoding."""
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, _KEPT)
-        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT)

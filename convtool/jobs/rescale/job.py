@@ -68,8 +68,8 @@ class RescaleJob(SignalJob):
         refuse = self.fail_on_clip and self._clips
         operation = ScaledBlocks(scale, self._watched(), refuse=refuse, constant=not self._clips)
         result = replace(signal, dtype=working, full_scale=None, frames=None)
-        told = partial(self._told, params)
-        return Scaled(operation=operation, ingest=ingest, result=result, method=told, params=params)
+        method = partial(self._described, params)
+        return Scaled(operation=operation, ingest=ingest, result=result, method=method, params=params)
 
     def _check_channels(self, signal: Signal) -> None:
         """What was fitted to one channel, or to all together, serves any number of them."""
@@ -100,10 +100,14 @@ class RescaleJob(SignalJob):
             return None
         return [(channel.minimum, channel.maximum) for channel in self.params.channels]
 
-    def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
+    def keep(self, work: Work) -> None:
+        """Write the range that was found."""
         assert isinstance(work, Scaled)
         if self.save is not None:
             work.params.write(self.save)
+
+    def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
+        assert isinstance(work, Scaled)
         outcome = super()._outcome(task, notes, output, samples, work)
         outside, range = work.operation.outside, self.params.range
         if not outside:
@@ -116,7 +120,7 @@ class RescaleJob(SignalJob):
         outcome.notes = [note, *outcome.notes]
         return outcome
 
-    def _told(self, params: Params) -> str:
+    def _described(self, params: Params) -> str:
         """What was done, in a few words."""
         ends = f"{params.data} to {params.range}" if params.channels else f"to {params.range}"
         if self.invert:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from convtool.errors import ConvtoolError, InputError
 from convtool.files.names import show
+from convtool.files.streams import silence_stderr
 from convtool.jobs.backend import load_torch
 from convtool.jobs.rescale.params import Channel, Params
 from convtool.jobs.signal_job import plain_errors
@@ -117,10 +118,8 @@ def check_order(params: Params, names: Names) -> None:
 
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Keep the remarks of C libraries (libmpg123 has many) off the terminal for a while."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    """Keep the remarks of C libraries off the terminal for a while."""
+    kept = silence_stderr()
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convtool.errors import UsageError
-from convtool.jobs.padding.grouping import Batch, Bin, Waste, group, histogram, waste
+from convtool.jobs.padding.grouping import Bin, PlannedBatch, Waste, group, histogram, waste
 
 STRATEGIES = ("pad", "group", "bucket", "single")
 LENGTHS = st.lists(st.integers(0, 60), max_size=40)
@@ -22,7 +22,7 @@ LIMITS = {
 }
 
 
-def rows(batches: list[Batch]) -> list[list[int]]:
+def rows(batches: list[PlannedBatch]) -> list[list[int]]:
     return [list(batch.rows) for batch in batches]
 
 
@@ -99,8 +99,8 @@ class TestEveryStrategy:
 
 class TestPad:
     def test_one_batch_in_input_order(self) -> None:
-        assert group([5, 2, 3], strategy="pad") == [Batch((0, 1, 2), 5)]
-        assert group([5, 2, 3], strategy="pad", sort="length", multiple_of=4) == [Batch((1, 2, 0), 8)]
+        assert group([5, 2, 3], strategy="pad") == [PlannedBatch((0, 1, 2), 5)]
+        assert group([5, 2, 3], strategy="pad", sort="length", multiple_of=4) == [PlannedBatch((1, 2, 0), 8)]
 
     def test_limits_cut_it_into_consecutive_batches(self) -> None:
         assert rows(group([5, 2, 3, 9, 1], strategy="pad", batch_size=2)) == [[0, 1], [2, 3], [4]]
@@ -113,14 +113,18 @@ class TestPad:
 class TestGroup:
     def test_equal_lengths_in_order_of_appearance(self) -> None:
         lengths = [3, 5, 3, 2, 5]
-        assert group(lengths, strategy="group") == [Batch((0, 2), 3), Batch((1, 4), 5), Batch((3,), 2)]
+        assert group(lengths, strategy="group") == [
+            PlannedBatch((0, 2), 3),
+            PlannedBatch((1, 4), 5),
+            PlannedBatch((3,), 2),
+        ]
         assert rows(group(lengths, strategy="group", sort="length")) == [[3], [0, 2], [1, 4]]
 
     def test_lengths_of_one_multiple_are_equal(self) -> None:
         assert group([3, 5, 4, 0], strategy="group", multiple_of=4) == [
-            Batch((0, 2), 4),
-            Batch((1,), 8),
-            Batch((3,), 0),
+            PlannedBatch((0, 2), 4),
+            PlannedBatch((1,), 8),
+            PlannedBatch((3,), 0),
         ]
 
     def test_limits_split_evenly(self) -> None:
@@ -131,10 +135,10 @@ class TestGroup:
 class TestBucket:
     def test_by_length_and_then_as_given(self) -> None:
         made = group([9, 1, 9, 2, 1], strategy="bucket", batch_size=2)
-        assert made == [Batch((1, 4), 1), Batch((3, 0), 9), Batch((2,), 9)]
+        assert made == [PlannedBatch((1, 4), 1), PlannedBatch((3, 0), 9), PlannedBatch((2,), 9)]
 
     def test_without_limits_it_is_one(self) -> None:
-        assert group([5, 2, 3], strategy="bucket") == [Batch((1, 2, 0), 5)]
+        assert group([5, 2, 3], strategy="bucket") == [PlannedBatch((1, 2, 0), 5)]
 
     @pytest.mark.parametrize(
         ("count", "size", "wanted"),
@@ -215,7 +219,7 @@ class TestRefusals:
 class TestWaste:
     def test_padding_and_its_share(self) -> None:
         lengths = [4, 1, 3]
-        assert waste([Batch((0, 1), 4), Batch((2,), 8)], lengths) == Waste(8, 50.0)
+        assert waste([PlannedBatch((0, 1), 4), PlannedBatch((2,), 8)], lengths) == Waste(8, 50.0)
 
     @pytest.mark.parametrize("lengths", [[], [0, 0]])
     def test_nothing_stored(self, lengths: list[int]) -> None:

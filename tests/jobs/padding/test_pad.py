@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +16,12 @@ import pytest
 import soundfile
 
 from convtool.arrays.writing import ArrayWriter
-from convtool.errors import InputError, OutputError
-from convtool.jobs.padding import pad as pad_batch
+from convtool.errors import InputError, OutputError, UsageError
 from convtool.jobs.padding import rows as batch_rows
 from convtool.jobs.padding import store as batch_store
 from convtool.jobs.padding.pad import Grouping, PadBatch
 from convtool.jobs.padding.store import ShardFolder, SingleFile
-from convtool.jobs.padding.writing import Padding, keep_freed_memory
+from convtool.jobs.padding.writing import Padding
 from convtool.jobs.side_by_side import side_by_side
 from convtool.signals.inputs import Input
 
@@ -229,8 +231,6 @@ def test_a_mark_that_is_damaged_begins_anew(tmp_path: Path, mark: str) -> None:
 
 
 def test_complete_batches_are_not_replaced_unasked(tmp_path: Path) -> None:
-    from convtool.errors import UsageError
-
     inputs = recordings(tmp_path / "takes", [5])
     job = PadBatch()
     rows, _ = job.measure(inputs, {})
@@ -265,6 +265,74 @@ def test_numbers_have_a_digest_too(tmp_path: Path) -> None:
     assert len(manifest["rows"][0]["sha256"]) == 64
 
 
+def test_a_folder_takes_one_run_at_a_time(tmp_path: Path) -> None:
+    inputs = recordings(tmp_path / "takes", [5])
+    job = PadBatch()
+    rows, _ = job.measure(inputs, {})
+    with (
+        shards(tmp_path / "out", job),
+        pytest.raises(UsageError, match=r"another run is writing batches into .*out; wait for"),
+    ):
+        job.run(rows, shards(tmp_path / "out", job), threads=1)
+    assert os.listdir(tmp_path / "out") == []
+    job.run(rows, shards(tmp_path / "out", job), threads=1)
+    assert sorted(os.listdir(tmp_path / "out")) == ["00000.lengths.npy", "00000.npy", "manifest.json"]
+
+
+HOLD = (
+    "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX); print(flush=True); input()"
+)
+
+
+def test_a_run_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
+    inputs = recordings(tmp_path / "takes", [5])
+    job = PadBatch()
+    rows, _ = job.measure(inputs, {})
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "takes")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(UsageError, match="another run"):
+            job.run(rows, shards(tmp_path / "takes", job), threads=1)
+        other.kill()
+        other.wait()
+        assert job.run(rows, shards(tmp_path / "takes", job), threads=1).failures == []
+
+
+def test_runs_that_begin_at_once_do_not_mix(tmp_path: Path) -> None:
+    recordings(tmp_path / "takes", [5, 4, 3])
+    program = str(Path(sys.executable).with_name("convtool"))
+    command = [program, "pad-batch", "takes", "-o", "out/", "--batch-size"]
+    runs = [subprocess.Popen([*command, size], cwd=tmp_path, stderr=subprocess.PIPE) for size in "123"]
+    told = [run.communicate()[1].decode() for run in runs]
+    assert sorted(run.returncode for run in runs) == [0, 2, 2]
+    refusals = ("another run is writing batches into out/", "out/ holds batches already", "out/manifest.json exists")
+    assert all(any(refusal in text for refusal in refusals) for text in told if "3 written" not in text)
+    rows = next(size for size, run in enumerate(runs, 1) if run.returncode == 0)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["shards"][0]["rows"] == rows
+    assert len(os.listdir(tmp_path / "out")) == 2 * len(manifest["shards"]) + 1
+    for shard in manifest["shards"]:
+        assert np.load(tmp_path / "out" / shard["file"]).shape == (shard["rows"], 1, shard["samples"])
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = recordings(tmp_path / "takes", [5])
+    job = PadBatch()
+    rows, _ = job.measure(inputs, {})
+    monkeypatch.setattr(batch_store.fcntl, "flock", failing(errno.ENOLCK))
+    job.run(rows, shards(tmp_path / "out", job), threads=1)
+    assert sorted(os.listdir(tmp_path / "out")) == ["00000.lengths.npy", "00000.npy", "manifest.json"]
+
+
+def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    job = PadBatch()
+    rows, _ = job.measure(recordings(tmp_path / "takes", [5]), {})
+    with pytest.raises(OutputError, match="file/out: can't be written to: Not a directory"):
+        job.run(rows, shards(tmp_path / "file" / "out", job), threads=1)
+
+
 def test_calls_side_by_side_end_with_the_first_error() -> None:
     done: list[int] = []
 
@@ -278,10 +346,3 @@ def test_calls_side_by_side_end_with_the_first_error() -> None:
     with pytest.raises(ValueError, match="three"):
         list(results)
     assert len(done) < 20
-
-
-def test_without_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.libc_ver", lambda: ("musl", "1"))
-    monkeypatch.setattr("ctypes.CDLL", None)
-    keep_freed_memory()
-    assert pad_batch.keep_freed_memory is keep_freed_memory
