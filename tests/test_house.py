@@ -62,6 +62,31 @@ def test_nobody_looks_up(module: Path) -> None:
     assert used <= MAY_IMPORT[package(module)]
 
 
+FORMATS = {"numpy", "safetensors", "torch", "keras", "onnx", "matlab", "model_json"}
+"""The formats of `arrays`; `zip`, `hdf5` and the modules beside them serve several."""
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.parts[0] == "arrays"], ids=str)
+def test_formats_of_arrays_never_import_each_other(module: Path) -> None:
+    own = module.parts[1].removesuffix(".py")
+    if own not in {"opening", "writing"}:
+        used = {name.split(".")[2] for name, _ in imports(module) if name.startswith("convtool.arrays.")}
+        assert used & FORMATS <= {own} | ({"numpy"} if own == "zip" else set())
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_nothing_private_is_used_from_another_module(module: Path) -> None:
+    tree = ast.parse((ROOT / module).read_text())
+    found = [
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("convtool")
+        for alias in node.names
+        if alias.name.startswith("_") and not alias.name.startswith("__")
+    ]
+    assert found == []
+
+
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_who_uses_which_library(module: Path) -> None:
     used = {name.partition(".")[0]: now for name, now in imports(module)}
