@@ -44,6 +44,26 @@ def small_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     return 20 if partitions == 1 else partitions * size // 2 - 3
 
 
+@given(st.data())
+def test_taps_beside_the_kernel_proper(data: st.DataObject) -> None:
+    taps, dilation = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 3))
+    samples, ahead = data.draw(st.integers(dilation * 8 + 1, 60)), data.draw(st.integers(0, taps - 1))
+    behind = data.draw(st.integers(0, taps - 1 - ahead))
+    signal, kernel = list(range(1, samples + 1)), [3**k for k in range(taps)]
+    full = reference.convolve(signal, kernel, dilation=dilation)
+    early, span = ahead * dilation, (taps - 1) * dilation
+    centre = early + (span - early - behind * dilation) // 2
+    expected = {"full": full[early:], "same": full[centre : centre + samples], "valid": full[span : len(full) - span]}
+    for mode, outputs in expected.items():
+        for correlate in (False, True):
+            h = torch.tensor(kernel[::-1] if correlate else kernel)
+            operation = Convolution(h, mode=mode, dilation=dilation, ringing=(ahead, behind), correlate=correlate)
+            assert [*operation.push(torch.tensor(signal)).tolist(), *operation.finish().tolist()] == outputs
+    for wrong in ((-1, 0), (0, -1), (1, taps - 1)):
+        with pytest.raises(ValueError, match="ringing is"):
+            Convolution(torch.tensor(kernel), ringing=wrong)
+
+
 def streamed(signal: Tensor, kernel: Tensor, cuts: Sequence[int], **options: Any) -> Tensor:
     """The outputs of blocks between `cuts`."""
     operation = Convolution(kernel, before=signal, samples=signal.shape[-1], **options)
