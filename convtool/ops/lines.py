@@ -8,9 +8,6 @@ so that an end meets its counterpart to the bit and nothing between the ends pas
 at most half of d - c. Narrow dtypes are worked in float64. In float64 itself every sum and product keeps its rounding
 error, and s has a second float64 for the digits that the first leaves out; the result is rounded once. Offsets and s
 are taken in powers of two in which b - a and d - c are about 1, so that ranges like [-1e308, 1e308] do not overflow.
-
-Source: T. J. Dekker, "A floating-point technique for extending the available precision", Numerische Mathematik 18
-(1971), with the sum of D. E. Knuth, "The Art of Computer Programming", volume 2, theorem 4.2.2 B.
 """
 
 from __future__ import annotations
@@ -22,9 +19,10 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from convtool.ops.exact import product_of, sum_of
+
 Range = tuple[float, float]
 
-_SPLITTER = 2.0**27 + 1
 _MOST = 1000  # units lie within 2^-_MOST to 2^_MOST, far enough from where float64 ends
 
 
@@ -54,10 +52,10 @@ class Lines:
         if x.dtype != torch.float64:
             narrow: Tensor = base + (scaled - start) * slope * unit_out
             return narrow.to(x.dtype)
-        offset, offset_error = _sum(scaled, -start)
-        product, product_error = _product(offset, slope)
+        offset, offset_error = sum_of(scaled, -start)
+        product, product_error = product_of(offset, slope)
         product_error = product_error + (offset * rest + offset_error * slope)
-        rough, error = _sum(base, product * unit_out)
+        rough, error = sum_of(base, product * unit_out)
         exact = rough + (error + product_error * unit_out)
         return torch.where(exact.isfinite(), exact, rough)  # the error terms overflow before the result does
 
@@ -81,24 +79,3 @@ def _constants(source: Range, target: Range) -> tuple[float, ...]:
 def _power(size: float) -> float:
     """The power of two next to `size`."""
     return math.ldexp(1.0, max(-_MOST, min(math.frexp(size)[1], _MOST)))
-
-
-def _sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """``a + b`` rounded, and what was rounded off (Knuth)."""
-    total = a + b
-    added = total - a
-    return total, (a - (total - added)) + (b - added)
-
-
-def _product(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """``a * b`` rounded, and what was rounded off (Dekker)."""
-    product = a * b
-    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
-def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
-    """`x` as a sum of two numbers of 26 bits, whose products are exact (Veltkamp)."""
-    shifted = x * _SPLITTER
-    high = shifted - (shifted - x)
-    return high, x - high

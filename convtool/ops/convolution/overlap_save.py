@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from convtool.ops.convolution.taps import Taps, needs_grad
+from convtool.ops.exact import scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,18 +162,18 @@ class OverlapSave:
 
     def _apart(self, windows: Tensor) -> Tensor:
         """As `_transformed`, for windows and taps of any size."""
-        kernel = self._spectra(windows, scaled=True)
+        kernel = self._spectra(windows, moderate=True)
         rows = windows.shape[2]
         windows = windows.expand(-1, -1, rows + (rows == 1), -1)
         exponents = _exponents(windows)
-        windows = _scaled(windows, -exponents)
+        windows = scaled(windows, -exponents)
         if not self.taps.mixes:
-            return _scaled(self._back(self._product(windows, kernel, False)), exponents + self._exponents)[:, :, :rows]
+            return scaled(self._back(self._product(windows, kernel, False)), exponents + self._exponents)[:, :, :rows]
         total = windows.new_zeros(())
         for channel in range(windows.shape[1]):
             one = slice(channel, channel + 1)
             y = self._back(self._product(windows[:, one], kernel[:, :, channel], False))
-            total = total + _scaled(y, exponents[:, one] + self._exponents[:, channel])
+            total = total + scaled(y, exponents[:, one] + self._exponents[:, channel])
         return total[:, :, :rows]
 
     def _product(self, windows: Tensor, kernel: Tensor, mixes: bool) -> Tensor:
@@ -214,15 +215,15 @@ class OverlapSave:
             return
         yield 0, self._back(y)
 
-    def _spectra(self, like: Tensor, *, scaled: bool = False) -> Tensor:
+    def _spectra(self, like: Tensor, *, moderate: bool = False) -> Tensor:
         """The kernel's conjugate spectra ``(Q, C, 1, bins)`` or ``(Q, O, I, 1, bins)``, computed once.
 
-        Where they are `scaled`, each row of taps is about 1, and `_exponents` says by what.
+        Where they are `moderate`, each row of taps is about 1, and `_exponents` says by what.
         """
         with self._lock:
-            kernel = self._kernels.get(scaled)
+            kernel = self._kernels.get(moderate)
             if kernel is None:
-                taps = _scaled(self.taps.values, -self._exponents.squeeze(-1)) if scaled else self.taps.values
+                taps = scaled(self.taps.values, -self._exponents.squeeze(-1)) if moderate else self.taps.values
                 length = self.size if self.partitions == 1 else self.partitions * self.hop
                 spread = taps.new_zeros((*taps.shape[:-1], length))
                 spread = spread.index_copy(
@@ -230,8 +231,8 @@ class OverlapSave:
                 )
                 cells = spread.view(*taps.shape[:-1], self.partitions, -1)
                 kernel = torch.fft.rfft(cells, n=self.size).conj().resolve_conj().movedim(-2, 0).unsqueeze(-2)
-                self._kernels[scaled] = kernel if needs_grad(like, kernel) else kernel.contiguous()
-            return self._kernels[scaled]
+                self._kernels[moderate] = kernel if needs_grad(like, kernel) else kernel.contiguous()
+            return self._kernels[moderate]
 
     def _repaired(self, windows: Tensor, y: Tensor) -> Tensor:
         """Undo what a NaN, an infinity or an overflow did to the other outputs of its row.
@@ -326,13 +327,6 @@ def _add_times(total: Tensor, signal: Tensor, kernel: Tensor, mixes: bool, *, fi
 def _exponents(x: Tensor) -> Tensor:
     """The exponent of each row's peak ``(..., 1)``."""
     return x.detach().abs().amax(-1, keepdim=True).frexp().exponent
-
-
-def _scaled(x: Tensor, exponent: Tensor) -> Tensor:
-    """``x * 2^exponent`` in three steps, as the factor alone may lie outside the range of the dtype."""
-    two = torch.tensor(2, dtype=x.dtype, device=x.device)
-    third = exponent // 3
-    return x * two**third * two**third * two ** (exponent - 2 * third)
 
 
 def silence(segment: Tensor, taps: Taps, outputs: int) -> tuple[slice, Tensor] | None:
