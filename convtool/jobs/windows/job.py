@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from convtool.jobs.stream import Ingest
     from convtool.ops.blocks import Blockwise
-    from convtool.ops.windows.window_stats import Stat
 
 Sizes = tuple[int, ...]
 
@@ -37,7 +36,7 @@ class LocalVarJob(SignalJob):
 
     window: tuple[Length, ...]
     stride: tuple[Length, ...]
-    stats: tuple[Stat, ...] = ("var",)
+    stats: tuple[str, ...] = ("var",)
     ddof: int = 0
     mode: Literal["valid", "same"] = "valid"
     padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "reflect"
@@ -87,8 +86,9 @@ class LocalVarJob(SignalJob):
 
         from convtool.ops.windows.window_stats import Request
 
+        stats: Any = self.stats
         ones = (1,) * len(window)
-        request = Request(window, ones, self.stats, self.ddof, self.mode, self.padding_mode, "propagate", None)
+        request = Request(window, ones, stats, self.ddof, self.mode, self.padding_mode, "propagate", None)
         return str(request.result(getattr(torch, working))).removeprefix("torch.")
 
     def _operation(self, window: Sizes, stride: Sizes, ingest: Ingest, item: Input) -> Blockwise:
