@@ -124,7 +124,7 @@ def _gives_last_step(tensor: TensorInfo) -> bool:
     return tensor.layer in ("LSTM", "GRU") and tensor.config.get("return_sequences") is False
 
 
-def _defaults(layers: Sequence[Layer]) -> str:
+def _defaults(layers: Sequence[ModelLayer]) -> str:
     """What Keras does where nothing else is asked for."""
     named = [(repr(layer.name), isinstance(layer, Dense)) for layer in layers]
     recurrent = ", ".join(name for name, dense in named if not dense)

@@ -43,9 +43,9 @@ def rescale(
     tanh    low + (high - low) (tanh(x) + 1) / 2
     ======= =======================================================================================
 
-    No result leaves [low, high], both as the dtype holds them. minmax is right to the last digit. The squashes err by a
-    few units in the last digit of the result, or of the nearest of low, high and their middle: tails near a low of 0
-    keep their digits, and so does tanh(x) itself around 0.
+    No result leaves [low, high], both as the dtype holds them. minmax is right to the last digit: within 0.51 units of
+    it, and 0.7 among subnormal numbers. The squashes err by a few units in the last digit of the result, or of the
+    nearest of low, high and their middle: tails near a low of 0 keep their digits, and so does tanh(x) itself around 0.
 
     Args:
         x: ``(..., channels, samples)``, ``(samples,)`` or a single number. Of integers the differences are exact,

