@@ -10,7 +10,7 @@ from convtool.cli import messages
 from convtool.cli.options import argument, choice, command, flag, given, integer, parsed, text
 from convtool.cli.running import run_job
 from convtool.cli.shared_options import JobSettings, SignalOptions
-from convtool.errors import UsageError
+from convtool.errors import InputError, UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ class Options(SignalOptions):
     state_out: str | None = parsed(
         _state_file, "Keep the state after the last sample: .npz, .safetensors, .pt.", metavar="FILE"
     )
+    assume_defaults: bool = flag(
+        "Run Keras weights that come without their model: tanh and sigmoid, forwards, no activation of dense layers."
+    )
     self_test: bool = flag("Run the test vectors that MODEL carries, instead of an input.")
     compare: str | None = text("Run both engines over INPUT; print their difference and times.", metavar="INPUT")
     nan: Nan = choice(
@@ -98,6 +101,10 @@ def lstm(options: Options) -> int:
     _check_trial(options)
     with messages.about(show(options.model)):
         model = read_model(options.model)
+        if model.assumed and not options.assume_defaults:
+            raise InputError(
+                f"it holds weights without the settings of their layers; --assume-defaults takes {model.assumed}"
+            )
     _check_model(options, model)
     if options.self_test or options.compare is not None:
         from convtool.cli.show.trials import show_comparison, show_self_test

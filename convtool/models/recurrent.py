@@ -19,12 +19,12 @@ dense ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from convtool.arrays import open_weights
-from convtool.arrays.description import WeightFile
+from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.arrays.model_json import RecurrentJsonReader, whole_number
 from convtool.errors import InputError
 from convtool.files.json import json_kind, json_numbers
@@ -68,6 +68,10 @@ class RecurrentModel:
     """In Hz, that of the players of a format whose files do not tell one."""
     vectors: tuple[NDArray[Any], NDArray[Any]] | None = None
     """An input `(T, inputs)` and what the model gives for it from a state of zeros, `(T, outputs)`."""
+    assumed: str = ""
+    """What the file does not tell of its layers, and is taken to be the default."""
+    notes: tuple[str, ...] = ()
+    """What the model does otherwise where it comes from."""
 
     @property
     def inputs(self) -> int:
@@ -108,9 +112,24 @@ def _of_tensors(file: WeightFile) -> RecurrentModel:
 
 def _keras(file: Hdf5Weights) -> RecurrentModel:
     check_chain_of_keras(file.model)
-    if not file.model.items("layers"):  # in the order of their names
-        return _of_tensors(file)
-    return RecurrentModel(file.format, chained(read_layers(file)))
+    told = bool(file.model.items("layers"))
+    # Without the model they are in the order of their names.
+    model = RecurrentModel(file.format, chained(read_layers(file))) if told else _of_tensors(file)
+    last = sorted({tensor.name.rpartition("/")[0] for tensor in file.tensors if _gives_last_step(tensor)})
+    steps = [f"Keras gives the last step alone of {', '.join(map(repr, last))} (return_sequences); here is every step"]
+    return replace(model, assumed="" if told else _defaults(model.layers), notes=tuple(steps * bool(last)))
+
+
+def _gives_last_step(tensor: TensorInfo) -> bool:
+    return tensor.layer in ("LSTM", "GRU") and tensor.config.get("return_sequences") is False
+
+
+def _defaults(layers: Sequence[ModelLayer]) -> str:
+    """What Keras does where nothing else is asked for."""
+    named = [(repr(layer.name), isinstance(layer, Dense)) for layer in layers]
+    recurrent = ", ".join(name for name, dense in named if not dense)
+    linear = ", ".join(name for name, dense in named if dense)
+    return f"tanh and sigmoid, forwards in time, in {recurrent}" + f"; no activation in {linear}" * bool(linear)
 
 
 # GuitarML

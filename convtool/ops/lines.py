@@ -8,9 +8,6 @@ so that an end meets its counterpart to the bit and nothing between the ends pas
 at most half of d - c. Narrow dtypes are worked in float64. In float64 itself every sum and product keeps its rounding
 error, and s has a second float64 for the digits that the first leaves out; the result is rounded once. Offsets and s
 are taken in powers of two in which b - a and d - c are about 1, so that ranges like [-1e308, 1e308] do not overflow.
-
-Source: T. J. Dekker, "A floating-point technique for extending the available precision", Numerische Mathematik 18
-(1971), with the sum of D. E. Knuth, "The Art of Computer Programming", volume 2, theorem 4.2.2 B.
 """
 
 from __future__ import annotations
@@ -22,20 +19,22 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from convtool.ops.exact import integer_difference, product_of, sum_of
+
 Range = tuple[float, float]
 
-_SPLITTER = 2.0**27 + 1
 _MOST = 1000  # units lie within 2^-_MOST to 2^_MOST, far enough from where float64 ends
 
 
 class Lines:
     """A line for each channel, ``(..., channels, samples)`` to the same shape and dtype; one line serves every channel.
 
-    Where a == b, every finite number gives the middle of [c, d]. Where one of the ends is not finite, NaN.
+    Integers give float64; their distance from whole ends is exact, whatever its size. Where a == b, every finite
+    number gives the middle of [c, d]. Where one of the ends is not finite, NaN.
 
     Args:
-        source: [a, b] of each line, a <= b.
-        target: [c, d] of each line, c <= d.
+        source: [a, b] of each line, a <= b; `int` where float64 does not hold it.
+        target: [c, d] of each line, c <= d; the same.
         device: where the numbers will be.
 
     >>> Lines([(0.0, 4.0)], [(-1.0, 1.0)], torch.device("cpu"))(torch.tensor([[0.0, 1.0, 4.0, 6.0]])).tolist()
@@ -44,22 +43,46 @@ class Lines:
 
     def __init__(self, source: Sequence[Range], target: Sequence[Range], device: torch.device) -> None:
         rows = [_constants(*ranges) for ranges in zip(source, target, strict=True)]
-        self._constants = torch.tensor(rows, dtype=torch.float64, device=device).reshape(-1, 9).T.unsqueeze(-1)
+        constants = torch.tensor(rows, dtype=torch.float64, device=device).reshape(-1, 9)
+        self._constants = constants.T.unsqueeze(-1).unbind()
+        self._whole: Tensor | None = None
+        if all(is_int64(end) for ends in source for end in ends):
+            self._whole = torch.tensor([list(map(int, ends)) for ends in source], device=device).reshape(-1, 2)
 
     def __call__(self, x: Tensor) -> Tensor:
-        unit, middle, a, b, c, d, slope, rest, unit_out = self._constants
+        if not x.is_floating_point():
+            return self._of_integers(x)
+        unit, middle, a, b, c, d, slope, _, unit_out = self._constants
         scaled = x.double() * unit
         lower = scaled <= middle
         start, base = torch.where(lower, a, b), torch.where(lower, c, d)
         if x.dtype != torch.float64:
             narrow: Tensor = base + (scaled - start) * slope * unit_out
             return narrow.to(x.dtype)
-        offset, offset_error = _sum(scaled, -start)
-        product, product_error = _product(offset, slope)
+        return self._along(base, *sum_of(scaled, -start))
+
+    def _of_integers(self, x: Tensor) -> Tensor:
+        if self._whole is None:
+            return self(x.double())
+        unit, _, _, _, c, d, *_ = self._constants
+        from_a, from_b = (integer_difference(x, ends.unsqueeze(-1)) for ends in self._whole.T)
+        lower = torch.add(*from_a) <= -torch.add(*from_b)
+        high, low = (torch.where(lower, *parts) * unit for parts in zip(from_a, from_b, strict=True))
+        return self._along(torch.where(lower, c, d), *sum_of(high, low))
+
+    def _along(self, base: Tensor, offset: Tensor, offset_error: Tensor) -> Tensor:
+        """What lies `offset` beyond the place of `base`, a sum with what was rounded off."""
+        *_, slope, rest, unit_out = self._constants
+        product, product_error = product_of(offset, slope)
         product_error = product_error + (offset * rest + offset_error * slope)
-        rough, error = _sum(base, product * unit_out)
+        rough, error = sum_of(base, product * unit_out)
         exact = rough + (error + product_error * unit_out)
         return torch.where(exact.isfinite(), exact, rough)  # the error terms overflow before the result does
+
+
+def is_int64(number: float) -> bool:
+    """Whether int64 holds it, be it an `int` or a `float`."""
+    return math.isfinite(number) and number == int(number) and -(1 << 63) <= number < 1 << 63
 
 
 def _constants(source: Range, target: Range) -> tuple[float, ...]:
@@ -69,36 +92,15 @@ def _constants(source: Range, target: Range) -> tuple[float, ...]:
         return (math.nan,) * 9
     if a == b:
         c = d = float((Fraction(c) + Fraction(d)) / 2)
-        return 1.0, 0.0, a, b, c, d, 0.0, 0.0, 1.0
+        return 1.0, 0.0, float(a), float(b), c, d, 0.0, 0.0, 1.0
     unit, unit_out = 1 / _power(max(abs(a), abs(b))), _power(max(abs(c), abs(d)))
-    a, b = a * unit, b * unit
-    middle = min(float((Fraction(a) + Fraction(b)) / 2), math.nextafter(b, a))  # b itself counts from b
-    slope = (Fraction(d) - Fraction(c)) / (Fraction(b) - Fraction(a)) / Fraction(unit_out)
-    first = float(slope)
-    return unit, middle, a, b, c, d, first, float(slope - Fraction(first)), unit_out
+    low, high = Fraction(a) * Fraction(unit), Fraction(b) * Fraction(unit)
+    slope = (Fraction(d) - Fraction(c)) / (high - low) / Fraction(unit_out)
+    first, a, b = float(slope), float(low), float(high)
+    middle = min(float((low + high) / 2), math.nextafter(b, a))  # b itself counts from b
+    return unit, middle, a, b, float(c), float(d), first, float(slope - Fraction(first)), unit_out
 
 
 def _power(size: float) -> float:
     """The power of two next to `size`."""
     return math.ldexp(1.0, max(-_MOST, min(math.frexp(size)[1], _MOST)))
-
-
-def _sum(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """``a + b`` rounded, and what was rounded off (Knuth)."""
-    total = a + b
-    added = total - a
-    return total, (a - (total - added)) + (b - added)
-
-
-def _product(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """``a * b`` rounded, and what was rounded off (Dekker)."""
-    product = a * b
-    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
-def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
-    """`x` as a sum of two numbers of 26 bits, whose products are exact (Veltkamp)."""
-    shifted = x * _SPLITTER
-    high = shifted - (shifted - x)
-    return high, x - high

@@ -12,12 +12,10 @@ import torch
 from torch import Tensor
 
 from convtool.ops.checks import check_choice, check_lengths, check_real_numbers, check_size, check_whole_numbers
+from convtool.ops.exact import scaled, square_root
 from convtool.ops.padding import Layout, Side, length_mask
 
 Kind = Literal["max", "mean", "std"]
-
-HEADROOM = 2.0**-32
-"""Keeps sums of large samples within range; a power of two changes no digit."""
 
 
 def masked_pool(x: Tensor, mask: Tensor, *, kind: Kind, layout: Layout = "NCT") -> Tensor:
@@ -35,8 +33,8 @@ def masked_pool(x: Tensor, mask: Tensor, *, kind: Kind, layout: Layout = "NCT") 
     pools to the same bits as its real samples alone, on whichever side padding stands and how much there is of it.
 
     Accuracy: mean and std are worked in float64 and corrected by a second pass, so that an offset of 1e10 times the
-    spread costs no digit; results of narrower dtypes are then rounded once. As in any plain sum of squares, the std
-    of float64 samples spread wider than 1e150 may be inf, and 0 where the spread is below 1e-160.
+    spread costs no digit. Neither the largest nor the smallest samples overflow or vanish. Results of narrower dtypes
+    are then rounded once.
 
     Args:
         x: ``(batch, channels, samples)``, ``(batch, samples, channels)``, or ``(batch, samples)``. Real numbers;
@@ -177,34 +175,45 @@ def output_mask(
     return length_mask((whole - first).clamp(min=0).masked_fill(lengths == 0, 0), whole, side="left")
 
 
+_LARGE, _SMALL = 2.0**400, 2.0**-400
+"""Between these are samples whose squares, and those of their roundings, float64 holds."""
+
+
 def _maximum(samples: Tensor) -> Tensor:
     return samples.amax(-1) if samples.shape[-1] else samples.new_zeros(samples.shape[:-1])
 
 
 def _mean(samples: Tensor) -> Tensor:
-    centre, _, shift = _centred(samples)
-    return _rounded(centre + shift, samples)
+    centre, _, shift, exponent = _centred(samples)
+    return _rounded(scaled(centre + shift, exponent), samples)
 
 
 def _std(samples: Tensor) -> Tensor:
-    _, centred, shift = _centred(samples)
+    _, centred, shift, exponent = _centred(samples)
     var = _mean_or_zero((centred - shift.unsqueeze(-1)).square())
     flat = var == 0  # where the square root has no derivative
-    return _rounded(var.masked_fill(flat, 1).sqrt().masked_fill(flat, 0), samples)
+    return _rounded(scaled(square_root(var.masked_fill(flat, 1)).masked_fill(flat, 0), exponent), samples)
 
 
-def _centred(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A first mean m, the samples less m, and the mean of these, which is what m has missed.
+def _centred(samples: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A first mean m, the samples less m, and the mean of these, which is what m has missed; all over a power of two
+    where squares could leave the range, and its exponent.
 
     Where all samples are one number c, m misses it by few units in the last place. Every c - m is then that same small
     multiple of a power of two, which sums and divides without rounding: the corrected mean is c, and the std 0,
     to the bit.
     """
     x = samples.double()
+    exponent = torch.zeros(x.shape[:-1], dtype=torch.int32, device=x.device)
+    if samples.dtype == torch.float64 and x.numel():  # the sums and squares of narrower numbers fit
+        least, most = x.detach().aminmax()
+        if not bool((torch.maximum(-least, most) < _LARGE) & (x.detach().abs().amax(-1) > _SMALL).all()):
+            exponent = torch.where(x.isfinite(), x.detach().abs(), 0).amax(-1).frexp().exponent
+            x = scaled(x, -exponent.unsqueeze(-1))
     # Constant to autograd, as the derivative of m + mean(x - m) by m is 0. Infinities are left to the second mean.
-    centre = (_mean_or_zero(x.detach() * HEADROOM) / HEADROOM).nan_to_num()
+    centre = _mean_or_zero(x.detach()).nan_to_num()
     centred = x - centre.unsqueeze(-1)
-    return centre, centred, _mean_or_zero(centred)
+    return centre, centred, _mean_or_zero(centred), exponent
 
 
 def _mean_or_zero(x: Tensor) -> Tensor:

@@ -88,10 +88,15 @@ def _chebyshev_angles() -> Tensor:
     return torch.pi * (torch.arange(NODES, dtype=torch.float64) + 0.5) / NODES
 
 
+def ringing(orig_rate: int, new_rate: int) -> int:
+    """How many input samples before and after one its ringing reaches."""
+    return math.ceil(ZEROS * max(1.0, orig_rate / new_rate))
+
+
 @lru_cache(maxsize=4)
 def _plan(orig: int, new: int) -> _Plan:
     """The plan of a reduced ratio: polyphase while its bank is small, else Chebyshev nodes."""
-    reach = math.ceil(ZEROS * max(1.0, orig / new))
+    reach = ringing(orig, new)
     # A frame of `hop` outputs' worth reads hop + 2 reach samples: half of reach keeps both the copies and the zeros
     # of the bank few.
     if (orig + 2 * reach) * new <= POLYPHASE_SIZE:

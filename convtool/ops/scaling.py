@@ -10,8 +10,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from convtool.errors import InputError
 from convtool.ops.checks import check_choice
-from convtool.ops.lines import Lines, Range
+from convtool.ops.lines import Lines, Range, is_int64
 
 Method = Literal["minmax", "clip", "sigmoid", "tanh"]
 Nan = Literal["skip", "propagate"]
@@ -42,13 +43,13 @@ def rescale(
     tanh    low + (high - low) (tanh(x) + 1) / 2
     ======= =======================================================================================
 
-    No result leaves [low, high], both as the dtype holds them. minmax is right to the last digit. The squashes err by a
-    few units in the last digit of the result, or of the nearest of low, high and their middle: tails near a low of 0
-    keep their digits, and so does tanh(x) itself around 0.
+    No result leaves [low, high], both as the dtype holds them. minmax is right to the last digit: within 0.51 units of
+    it, and 0.7 among subnormal numbers. The squashes err by a few units in the last digit of the result, or of the
+    nearest of low, high and their middle: tails near a low of 0 keep their digits, and so does tanh(x) itself around 0.
 
     Args:
-        x: ``(..., channels, samples)``, ``(samples,)`` or a single number. Integers are worked as float64, exact up
-            to 2^53. Never changed.
+        x: ``(..., channels, samples)``, ``(samples,)`` or a single number. Of integers the differences are exact,
+            whatever their size. Never changed.
         low, high: the range, low < high.
         method: one of the above.
         per_channel: minmax takes the range [a, b] of each channel, over all leading dimensions and samples.
@@ -56,7 +57,8 @@ def rescale(
             their channel (of all channels but for `per_channel`) NaN.
 
     Returns:
-        The shape of `x`; floating dtypes are kept, integers give float64. Differentiable; [a, b] is a constant to it.
+        The shape of `x`; floating dtypes are kept, integers give float64, or clipped by whole numbers int64.
+        Differentiable; [a, b] is a constant to it.
 
         A constant channel, silence or a single sample too, has a == b: minmax gives the middle of [low, high]. NaN
         stays NaN. An infinity becomes low or high; with minmax it stays infinite, and is NaN in a constant channel.
@@ -64,6 +66,7 @@ def rescale(
 
     Raises:
         TypeError: complex or boolean numbers.
+        InputError: an integer past what int64 holds.
         ValueError: no range: inverted, empty, not finite, or too narrow or too wide for the dtype.
 
     >>> rescale(torch.tensor([0.0, 1.0, 4.0]), low=-1, high=1).tolist()
@@ -120,7 +123,10 @@ class Scaling:
 
     @property
     def ranges(self) -> list[Range]:
-        """[a, b] of all that `fit` has seen, or of each channel; (inf, -inf) where nothing was finite."""
+        """[a, b] of all that `fit` has seen, or of each channel; (inf, -inf) where nothing was finite.
+
+        An end is an `int` where float64 does not hold it.
+        """
         return list(self._ranges)
 
     def fit(self, block: Tensor) -> Scaling:
@@ -133,12 +139,10 @@ class Scaling:
         rows = _rows(block.detach())
         rows = rows.movedim(-2, 0).flatten(1) if self._per_channel else rows.reshape(1, -1)
         least, most = _extremes(rows, finite=self._nan == "skip")
-        if self._ranges:
-            if len(self._ranges) != len(rows):
-                raise ValueError(f"the signal has {len(rows)} channels; there were {len(self._ranges)} before")
-            so_far = torch.tensor(self._ranges, dtype=torch.float64, device=rows.device)
-            least, most = torch.minimum(least.double(), so_far[:, 0]), torch.maximum(most.double(), so_far[:, 1])
-        self._ranges = list(zip(least.tolist(), most.tolist(), strict=True))
+        if self._ranges and len(self._ranges) != len(rows):
+            raise ValueError(f"the signal has {len(rows)} channels; there were {len(self._ranges)} before")
+        found = [(_plain(a), _plain(b)) for a, b in zip(least.tolist(), most.tolist(), strict=True)]
+        self._ranges = [_wider(*both) for both in zip(self._ranges, found, strict=True)] if self._ranges else found
         self._lines.clear()
         return self
 
@@ -154,9 +158,12 @@ class Scaling:
         low, high = self._limits(rows.dtype)
         if self.method == "minmax":
             work: Callable[[Tensor], Tensor] = self._lines_for(rows, inverse=False)
+        elif self.method == "clip" and self.result(rows.dtype) == torch.int64:
+            work = partial(torch.clamp, min=int(low), max=int(high))
         elif self.method == "clip":
-            work = partial(torch.clamp, min=low, max=high)
+            rows, work = _floats(rows), partial(torch.clamp, min=low, max=high)
         else:
+            rows = _floats(rows)
             work = partial(_squash, low=low, high=high, gain=self._gain)
         return _by_pieces(work, rows).reshape(x.shape)
 
@@ -177,7 +184,7 @@ class Scaling:
         Raises:
             TypeError, ValueError: as `apply`; clip, which has no inverse; an `eps` outside [0, 1/2).
         """
-        rows = _rows(y)
+        rows = _floats(_rows(y))
         low, high = self._limits(rows.dtype)
         if self.method == "clip":
             raise ValueError("clip can't be inverted: what lay beyond the range is gone")
@@ -190,13 +197,21 @@ class Scaling:
             work = partial(_unsquash, low=low, high=high, gain=self._gain, eps=eps)
         return _by_pieces(work, rows).reshape(y.shape)
 
+    def result(self, dtype: torch.dtype) -> torch.dtype:
+        """What `apply` gives of numbers of `dtype`."""
+        if dtype.is_floating_point:
+            return dtype
+        whole = self.method == "clip" and is_int64(self.low) and is_int64(self.high)
+        return torch.int64 if whole else torch.float64
+
     @property
     def _gain(self) -> float:
         """sigmoid(x) is (tanh(x / 2) + 1) / 2."""
         return 0.5 if self.method == "sigmoid" else 1.0
 
     def _limits(self, dtype: torch.dtype) -> Range:
-        low, high = torch.tensor([self.low, self.high], dtype=torch.float64).to(dtype).tolist()
+        held = dtype if dtype.is_floating_point else torch.float64
+        low, high = torch.tensor([self.low, self.high], dtype=torch.float64).to(held).tolist()
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             name = str(dtype).removeprefix("torch.")
             raise ValueError(f"{name} does not hold the range {self.low} to {self.high}; work in float64")
@@ -218,24 +233,44 @@ class Scaling:
 
     def _ranges_in(self, dtype: torch.dtype) -> list[Range]:
         """[a, b] rounded to `dtype`, as the data was if it was fitted in a wider one: the ends must stay its own."""
-        exact = torch.tensor(self._ranges, dtype=torch.float64).reshape(-1, 2)
+        if not dtype.is_floating_point:
+            return self.ranges
+        exact = torch.tensor([list(map(float, ends)) for ends in self._ranges], dtype=torch.float64).reshape(-1, 2)
         rounded = exact.to(dtype).double()
         ends = torch.where(rounded.isfinite(), rounded, exact).tolist()
         return [(least, most) for least, most in ends]
 
 
 def _rows(x: Tensor) -> Tensor:
-    """Floating-point numbers ``(..., channels, samples)``."""
+    """Floating-point numbers or int64, ``(..., channels, samples)``."""
     if x.is_complex() or x.dtype == torch.bool:
         raise TypeError(f"the signal is {x.dtype}; a range needs real numbers: convert it, as with .abs() or .double()")
-    x = x if x.is_floating_point() else x.double()
+    if x.dtype == torch.uint64 and bool((x.long() < 0).any()):
+        raise InputError("the signal is uint64 with values past 2^63 - 1; convert it to float64")
+    x = x if x.is_floating_point() else x.long()
     return x if x.dim() > 1 else x.reshape(1, x.numel())
+
+
+def _floats(x: Tensor) -> Tensor:
+    return x if x.is_floating_point() else x.double()
+
+
+def _plain(end: float) -> float:
+    """`end` as a `float`, if it is the same number."""
+    return float(end) if float(end) == end or end != end else end
+
+
+def _wider(known: Range, found: Range) -> Range:
+    """The range of both; NaN where one of them has it."""
+    (a, b), (c, d) = known, found
+    return c if c < a or c != c else a, d if d > b or d != d else b
 
 
 def _extremes(rows: Tensor, *, finite: bool) -> tuple[Tensor, Tensor]:
     """Minimum and maximum of each row, or of its finite numbers; infinity and -infinity where there are none."""
     if not rows.shape[1]:
-        return rows.new_full((len(rows),), math.inf), rows.new_full((len(rows),), -math.inf)
+        nothing = torch.full((len(rows),), math.inf, dtype=torch.float64, device=rows.device)
+        return nothing, -nothing
     least, most = rows.amin(1), rows.amax(1)
     if finite and not (least.isfinite() & most.isfinite()).all():
         least = torch.where(rows.isfinite(), rows, math.inf).amin(1)

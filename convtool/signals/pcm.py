@@ -26,8 +26,8 @@ def quantise(block: Block, bits: int, container: type[np.signedinteger[Any]]) ->
     """`block` ``(channels, samples)`` as integers of `bits` bits, in the top bits of `container`.
 
     A sample x becomes the nearest integer to x * 2**(bits-1) (ties to even), so PCM that was read as
-    value / 2**(bits-1) comes back to the bit. What lies beyond [-1, 1] is clipped and counted;
-    1.0 itself, half a step above the largest integer, becomes that integer and is not counted.
+    value / 2**(bits-1) comes back to the bit. What is beyond full scale after rounding is clipped and counted,
+    but not what 1.0 itself becomes: it is one step above the largest integer, and nobody has made it too loud.
     """
     full = 1 << (bits - 1)
     with np.errstate(over="ignore"):
@@ -40,7 +40,7 @@ def quantise(block: Block, bits: int, container: type[np.signedinteger[Any]]) ->
         low, high = float(scaled.min(initial=0)), float(scaled.max(initial=0))
     np.rint(scaled, out=scaled)
     if high > full - 1 or low < -full:
-        clipped = int(np.count_nonzero(block > 1) + np.count_nonzero(block < -1))
+        clipped = int(np.count_nonzero(scaled > full) + np.count_nonzero(scaled < -full))
         np.clip(scaled, -full, full - 1, out=scaled)
     frames = interleaved(scaled, container)
     shift = 8 * frames.itemsize - bits

@@ -51,13 +51,46 @@ def amp(tmp_path: Path) -> str:
     return models.guitarml(tmp_path / "amp.json", *models.modules())
 
 
+BARE = (
+    "Warning: {}: assumed, as the model's file does not tell: tanh and sigmoid, forwards in time, in 'lstm'; no "
+    "activation in 'dense'\n"
+)
+
+
+def test_weights_without_their_settings_are_refused_unless_defaults_may_be_assumed(
+    tmp_path: Path, convtool: Convtool
+) -> None:
+    path = models.keras_h5(tmp_path / "m.weights.h5", *models.modules())
+    for words in ((path, "1,2"), (path, "--compare", "1,2"), (path, "1,2", "--dry-run")):
+        result = convtool("lstm", *words)
+        assert (result.code, result.out) == (1, "")
+        assert result.err == (
+            f"Error: {path}: it holds weights without the settings of their layers; --assume-defaults takes tanh and "
+            "sigmoid, forwards in time, in 'lstm'; no activation in 'dense'\n"
+        )
+    assert convtool("lstm", path, "1,2", "--assume-defaults", "-q").code == 0
+
+
+def test_a_layer_that_gives_its_last_step_alone_is_told(tmp_path: Path, convtool: Convtool) -> None:
+    rnn, linear = models.modules()
+    config = models.keras_layers(rnn, linear)
+    for layer in config["config"]["layers"]:
+        layer["config"]["return_sequences"] = False
+    result = convtool("lstm", models.keras(tmp_path / "m.keras", rnn, linear, config=config), "1,2")
+    assert result.code == 0
+    assert "Keras gives the last step alone of 'lstm' (return_sequences); here is every step" in result.err
+
+
 @pytest.mark.parametrize("format", WRITERS)
 def test_every_format_plays_as_the_module_it_was_made_of(format: str, tmp_path: Path, convtool: Convtool) -> None:
     name, write = WRITERS[format]
     x = noise(2, 6000)
     np.save(tmp_path / "x.npy", x)
-    result = convtool("lstm", write(tmp_path / name, *models.modules()), tmp_path / "x.npy", "-o", tmp_path / "y.npy")
-    assert (result.code, result.out, result.err) == (0, "", "")
+    words = ["lstm", write(tmp_path / name, *models.modules()), tmp_path / "x.npy", "-o", tmp_path / "y.npy"]
+    bare = format == "keras h5"
+    result = convtool(*words, *["--assume-defaults"] * bare)
+    assert (result.code, result.out) == (0, "")
+    assert result.err == BARE.format(tmp_path / "x.npy") * bare
     y = np.load(tmp_path / "y.npy")
     assert y.dtype == np.float32
     np.testing.assert_allclose(y, expected(x, skip=int(format == "guitarml")), rtol=0, atol=1e-6)

@@ -99,6 +99,22 @@ def test_float32_rows_of_a_float64_batch(convtool: Convtool, tmp_path: Path) -> 
     assert np.load(tmp_path / "back" / "b.npy").dtype == np.float64
 
 
+def test_integers_of_a_float64_batch_are_exact_or_refused(convtool: Convtool, tmp_path: Path) -> None:
+    np.save(tmp_path / "floats.npy", np.array([0.5, 2.5]))
+    for last, code in ((2**53, 0), (2**54, 0), (2**53 + 1, 1)):
+        whole = np.array([7, -(2**60), last])
+        np.save(tmp_path / "whole.npy", whole)
+        words = [tmp_path / "floats.npy", tmp_path / "whole.npy", "-o", tmp_path / "b.npz", "--overwrite"]
+        run = convtool("pad-batch", *words)
+        assert run.code == code
+        if code:
+            assert f"{last} is past what float64 holds exactly" in run.err
+            assert convtool("pad-batch", *words, "--dtype", "float64").code == 0
+        else:
+            assert convtool("unpad-batch", tmp_path / "b.npz", "-o", tmp_path / "back", "--overwrite").code == 0
+            assert [int(x) for x in np.load(tmp_path / "back" / "whole.npy")] == whole.tolist()
+
+
 def test_equal_names_are_told_apart(convtool: Convtool, tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

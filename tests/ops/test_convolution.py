@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +42,26 @@ def small_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     size, partitions = request.param
     monkeypatch.setattr(overlap_save, "row_size", lambda _: (size, partitions))
     return 20 if partitions == 1 else partitions * size // 2 - 3
+
+
+@given(st.data())
+def test_taps_beside_the_kernel_proper(data: st.DataObject) -> None:
+    taps, dilation = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 3))
+    samples, ahead = data.draw(st.integers(dilation * 8 + 1, 60)), data.draw(st.integers(0, taps - 1))
+    behind = data.draw(st.integers(0, taps - 1 - ahead))
+    signal, kernel = list(range(1, samples + 1)), [3**k for k in range(taps)]
+    full = reference.convolve(signal, kernel, dilation=dilation)
+    early, span = ahead * dilation, (taps - 1) * dilation
+    centre = early + (span - early - behind * dilation) // 2
+    expected = {"full": full[early:], "same": full[centre : centre + samples], "valid": full[span : len(full) - span]}
+    for mode, outputs in expected.items():
+        for correlate in (False, True):
+            h = torch.tensor(kernel[::-1] if correlate else kernel)
+            operation = Convolution(h, mode=mode, dilation=dilation, ringing=(ahead, behind), correlate=correlate)
+            assert [*operation.push(torch.tensor(signal)).tolist(), *operation.finish().tolist()] == outputs
+    for wrong in ((-1, 0), (0, -1), (1, taps - 1)):
+        with pytest.raises(ValueError, match="ringing is"):
+            Convolution(torch.tensor(kernel), ringing=wrong)
 
 
 def streamed(signal: Tensor, kernel: Tensor, cuts: Sequence[int], **options: Any) -> Tensor:
@@ -475,6 +497,57 @@ def test_kernels_of_any_size() -> None:
         exact = convolve(signal.double(), kernel.double(), method="direct")
         y = convolve(signal, kernel, method="fft")
         assert (y - exact).norm() <= 1e-5 * exact.norm()
+
+
+@pytest.mark.parametrize("taps", [16, 3000, 60_000])
+def test_sums_past_the_dtype_are_no_overflow(taps: int) -> None:
+    y = convolve(torch.full((300_000,), 1e34), torch.ones(taps), mode="valid", method="fft")
+    assert y.shape == (300_001 - taps,)
+    torch.testing.assert_close(y, torch.full_like(y, 1e34 * taps) if taps < 30_000 else y.new_full(y.shape, torch.inf))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("mixed", [False, True])
+@given(data=st.data())
+@settings(max_examples=40)
+def test_no_channel_is_too_quiet_beside_another(data: st.DataObject, mixed: bool, dtype: torch.dtype) -> None:
+    tiny, huge = (-120, 120) if dtype == torch.float32 else (-1000, 1000)
+    eps, smallest = torch.finfo(dtype).eps, torch.finfo(dtype).smallest_normal
+
+    def rows(*shape: int, seed: int) -> torch.Tensor:
+        sizes = data.draw(st.lists(st.integers(tiny, huge), min_size=prod(shape[:-1]), max_size=prod(shape[:-1])))
+        signs = random(*shape, dtype=dtype, seed=seed).sign()
+        return signs * (1.5 * torch.tensor(2.0, dtype=dtype) ** torch.tensor(sizes).reshape(*shape[:-1], 1))
+
+    x, h = rows(2, 70, seed=1), rows(*(2, 2) if mixed else (2,), 14, seed=2)
+    y = convolve(x, h, method="fft")
+    for out in range(2):
+        pairs = [(x[i], h[out, i]) for i in range(2)] if mixed else [(x[out], h[out])]
+        made = [reference.convolve(exact(a), exact(b)) for a, b in pairs]
+        size = sum(Fraction(float(a.abs().max())) * Fraction(float(b.abs().max())) for a, b in pairs) * 14
+        for n, value in enumerate(y[out].tolist()):
+            total = sum(row[n] for row in made)
+            if abs(total) + size <= Fraction(torch.finfo(dtype).max):
+                assert abs(Fraction(value) - total) <= size * Fraction(4 * eps) + Fraction(32 * smallest * eps)
+
+
+def exact(x: torch.Tensor) -> list[Fraction]:
+    return [Fraction(value) for value in x.tolist()]
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_loud_and_quiet_kernels(monkeypatch: pytest.MonkeyPatch, partitions: int) -> None:
+    monkeypatch.setattr(overlap_save, "row_size", lambda _: (32, partitions))
+    for dtype, loud, quiet in ((F64, 1e200, 1e-200), (torch.float32, 1e20, 1e-25), (torch.float32, 1e13, 1e-30)):
+        kernel = torch.tensor([[loud], [quiet]], dtype=dtype).expand(2, 16)
+        expected = 16 * kernel[:, :1].expand(2, 85)
+        torch.testing.assert_close(convolve(torch.ones(100, dtype=dtype), kernel, mode="valid", method="fft"), expected)
+        whole = convolve(torch.ones(1, 100, dtype=dtype), kernel.unsqueeze(1), mode="valid", method="fft")
+        torch.testing.assert_close(whole, expected)
+        # A quiet input that only a loud row of taps makes heard, beside a loud one behind a quiet row.
+        x = torch.tensor([[quiet], [loud]], dtype=dtype).expand(2, 100)
+        y = convolve(x, kernel.flip(0).unsqueeze(0).flip(1), mode="valid", method="fft")
+        torch.testing.assert_close(y, torch.full_like(y, 32 * loud * quiet))
 
 
 # Gradients

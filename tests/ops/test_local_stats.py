@@ -76,6 +76,90 @@ def check_exact(signal: list[float], window: int, ddof: int = 0, bound: float = 
             assert exact > Fraction(sys.float_info.max) ** 2
 
 
+WIDE = st.one_of(
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(1700000000000000000, 1700000000000000009),
+    st.integers(-(2**53) - 4, -(2**53) + 4),
+)
+
+
+class TestIntegersOfAnySize:
+    @pytest.mark.parametrize("window", [1, 2, 3, 5, 7, 12, 49, 52, 100])
+    @given(data=st.data())
+    @settings(max_examples=15)
+    def test_against_the_loop(self, window: int, data: st.DataObject) -> None:
+        drawn = data.draw(st.lists(WIDE, min_size=window, max_size=window + 12))
+        signal = drawn + drawn[::-1]
+        made = local_stats(torch.tensor(signal), window, stats=("var", "std", "mean", "rms"))
+        assert made.dtype == torch.float64
+        for view, var, std, mean, rms in zip(reference.windows(signal, window), *made.tolist(), strict=True):
+            exact, middle = reference.exact_var(view), Fraction(sum(view), window)
+            assert abs(Fraction(var) - exact) <= exact * Fraction(1e-13)
+            assert std == math.sqrt(var)
+            assert abs(Fraction(mean) - middle) <= max(map(abs, view)) * Fraction(2.0**-51)
+            square = Fraction(sum(sample * sample for sample in view), window)
+            assert abs(Fraction(rms) ** 2 - square) <= square * Fraction(1e-14)
+        order = local_stats(torch.tensor(signal), window, stats=("min", "max", "count"))
+        assert order.dtype == torch.int64
+        views = reference.windows(signal, window)
+        assert order.tolist() == [list(map(min, views)), list(map(max, views)), [window] * len(views)]
+        (medians,) = local_stats(torch.tensor(signal), window, stats=("median",)).tolist()
+        for view, found in zip(views, medians, strict=True):
+            ordered = sorted(view)
+            exact = Fraction(ordered[(window - 1) // 2] + ordered[window // 2], 2)
+            assert found == (exact if window % 2 else float(exact))
+
+    def test_by_hand(self) -> None:
+        large = torch.tensor([1700000000000000001, 1700000000000000002, 1700000000000000003])
+        assert local_var(large, 2).tolist() == [0.25, 0.25]
+        assert local_stats(large, 2, stats=("std",)).tolist() == [[0.5, 0.5]]
+        assert local_stats(large, 3, stats=("median", "min")).tolist() == [[large[1]], [large[0]]]
+        assert local_var(torch.stack([large, large + 1]), (2, 2)).tolist() == [[0.5, 0.5]]
+        assert local_stats(large.expand(3, 3), (3, 3), stats=("median", "max")).tolist() == [[[large[1]]], [[large[2]]]]
+        small = local_stats(torch.tensor([5, 1, 3], dtype=torch.uint8), 3, stats=("min", "max"))
+        assert (small.dtype, small.tolist()) == (torch.int64, [[1], [5]])
+        assert local_stats(torch.tensor([7], dtype=torch.uint64), 1, stats=("min",)).tolist() == [[7]]
+
+    def test_blocks_give_the_bits_of_the_whole(self, small_pieces: None) -> None:
+        generator = torch.Generator().manual_seed(1)
+        signal = torch.randint(-(2**62), 2**62, (1, 700), generator=generator)
+        signal[:, 300:500] = 1700000000000000000 + torch.randint(0, 9, (200,), generator=generator)
+        for stats in (("var", "mean", "std"), ("min", "median")):
+            for options in ({}, {"mode": "same", "padding_mode": "circular"}):
+                operation = LocalStats(101, stats=stats, before=signal, **options)
+                made = torch.cat([*(operation.push(part) for part in signal.split(37, -1)), operation.finish()], -1)
+                whole = local_stats(signal, 101, stats=stats, **options)[0]
+                assert made.dtype == whole.dtype
+                assert torch.equal(made, whole)
+
+    def test_what_can_not_be_held_is_refused(self) -> None:
+        large = torch.tensor([2**53 + 1, 2**53 + 3])
+        assert local_stats(large - 1, 2, stats=("var", "min")).tolist() == [[1.0], [2.0**53]]
+        with pytest.raises(InputError, match="min of a window is 9007199254740993, past what float64 holds; ask"):
+            local_stats(large, 2, stats=("var", "min"))
+        with pytest.raises(InputError, match="uint64 with values past"):
+            local_stats(torch.tensor([2**63], dtype=torch.uint64), 1)
+
+    def test_no_dtype_counts_further_than_it_can(self) -> None:
+        assert local_stats(torch.ones(300, dtype=torch.float16), 300, stats=("count",)).tolist() == [[300]]
+        for dtype, samples in ((torch.bfloat16, 257), (torch.float16, 2049), (torch.float32, (1 << 24) + 1)):
+            with pytest.raises(ValueError, match=f"counts to {samples - 1}; work in float64"):
+                local_stats(torch.ones(1, dtype=dtype).expand(samples), samples, stats=("count",))
+
+
+class TestSquareRoots:
+    def test_are_correctly_rounded(self) -> None:
+        for window in (1, 5, 8, 64, 100):
+            var, std = local_stats(noise(5000) * 3, window, stats=("var", "std"))
+            assert std.tolist() == [math.sqrt(value) for value in var.tolist()]
+        whole = torch.randint(-99, 99, (5000,), generator=torch.Generator().manual_seed(1)).double()
+        (rms,) = local_stats(whole, 8, stats=("rms",)).tolist()  # of a power of two of them, the mean is exact
+        views = reference.windows(whole.tolist(), 8)
+        assert rms == [math.sqrt(sum(x * x for x in view) / 8) for view in views]
+        (grid,) = local_stats(noise(60, 60), (3, 3), stats=("var", "std")).unsqueeze(0)
+        assert grid[1].flatten().tolist() == [math.sqrt(value) for value in grid[0].flatten().tolist()]
+
+
 class TestAgainstTheLoop:
     @pytest.mark.parametrize("window", [1, 2, 3, 6, 7, 16, 17, 47, 48, 49, 50, 51, 64, 97, 98, 99, 120])
     def test_every_statistic_at_every_kind_of_window(self, small_pieces: None, window: int) -> None:

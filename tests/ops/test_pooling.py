@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import conv1d, max_pool1d
 
 from convtool.ops import length_mask, masked_pool, output_lengths, output_mask, pad_batch
+from tests.helpers import reference_stats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,8 +133,8 @@ class TestNumbers:
             ([-INF, -INF], (-INF, -INF, NAN)),
             ([1.5], (1.5, 1.5, 0)),
             ([-1, -3], (-1, -2, 1)),
-            ([1e-200, 3e-200], (3e-200, 2e-200, 0)),
-            ([1e308, 1e308, 1.5e308, 1.5e308], (1.5e308, 1.25e308, INF)),
+            ([1e-200, 3e-200], (3e-200, 2e-200, 1e-200)),
+            ([1e308, 1e308, 1.5e308, 1.5e308], (1.5e308, 1.25e308, 2.5e307)),
         ],
     )
     def test_special_numbers(self, samples: list[float], wanted: tuple[float, ...]) -> None:
@@ -314,3 +315,27 @@ class TestOutputMask:
             output_mask(torch.tensor([1]), -3, kernel_size=1)
         with pytest.raises(TypeError, match=r"the lengths are torch\.bool"):
             output_mask(torch.tensor([True]), 3, kernel_size=1)
+
+
+@given(st.lists(st.floats(-1.79e308, 1.79e308), min_size=1, max_size=9))
+@example([1.7e308] * 3 + [-1.7e308] * 3)
+@example([1.7e308, -1.7e308])
+@example([1.7e308] * 5)
+@example([1e-200, 3e-200])
+@example([5e-324, 0.0])
+def test_samples_of_any_size_against_fractions(samples: list[float]) -> None:
+    x, real = torch.tensor([samples], dtype=torch.float64), torch.ones(1, len(samples), dtype=torch.bool)
+    mean, std = (float(masked_pool(x, real, kind=kind)) for kind in ("mean", "std"))
+    numbers = [Fraction(sample) for sample in samples]
+    exact, var = sum(numbers) / len(numbers), reference_stats.exact_var(samples)
+    largest = max(map(abs, numbers))
+    assert abs(Fraction(mean) - exact) <= largest * Fraction(2.0**-50) + Fraction(5e-324)
+    # By the square, as the root need not be a fraction; each side with room for the rounding of results near 0.
+    low, high = (Fraction(max(0.0, std + way * 5e-324)) * (1 + way * Fraction(1e-12)) for way in (-1, 1))
+    assert low**2 <= var <= high**2
+
+
+def test_the_square_root_is_correctly_rounded() -> None:
+    rows = torch.randint(-99, 99, (500, 8), generator=torch.Generator().manual_seed(1)).double()
+    made = masked_pool(rows, torch.ones(500, 8, dtype=torch.bool), kind="std").tolist()
+    assert made == [math.sqrt(float(reference_stats.exact_var(row))) for row in rows.tolist()]

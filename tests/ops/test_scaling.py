@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from convtool.errors import InputError
 from convtool.ops import Scaling, rescale
 from convtool.ops.scaling import METHODS, Method
 
@@ -444,3 +445,53 @@ def test_no_real_numbers(dtype: torch.dtype) -> None:
     for method, act in itertools.product(METHODS, ("fit", "apply", "invert")):
         with pytest.raises(TypeError, match=f"the signal is {dtype}; a range needs real numbers"):
             getattr(Scaling(0, 1, method=method, ranges=[(0.0, 1.0)]), act)(torch.zeros(3, dtype=dtype))
+
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+NARROW = st.integers(9007199254740993, 9007199254740999)
+
+
+class TestIntegersOfAnySize:
+    @given(st.one_of(st.lists(INT64, min_size=1), st.lists(NARROW, min_size=1)), st.sampled_from([(0, 2), (-1, 1)]))
+    @example([9007199254740993, 9007199254740995, 9007199254740997], (0, 2))
+    @example([-(2**63), -1, 2**63 - 1], (-1, 1))
+    def test_minmax_against_fractions(self, numbers: list[int], within: tuple[int, int]) -> None:
+        low, high = within
+        made = rescale(torch.tensor(numbers), low=low, high=high)
+        assert made.dtype == torch.float64
+        least, most = min(numbers), max(numbers)
+        for number, value in zip(numbers, made.tolist(), strict=True):
+            if least == most:
+                assert value == (low + high) / 2
+                continue
+            exact = low + Fraction(number - least) * (high - low) / (most - least)
+            assert abs(Fraction(value) - exact) <= Fraction(math.ulp(value)) * Fraction(0.51)
+
+    @given(st.lists(INT64, min_size=1), st.lists(INT64, min_size=1))
+    def test_a_range_over_blocks_is_exact(self, first: list[int], second: list[int]) -> None:
+        scaling = Scaling(0, 1).fit(torch.tensor(first)).fit(torch.tensor(second))
+        assert scaling.ranges == [(min(first + second), max(first + second))]
+        ends = torch.tensor([min(first + second), max(first + second)])
+        assert scaling.apply(ends).tolist() == ([0, 1] if ends[0] != ends[1] else [0.5, 0.5])
+
+    def test_beside_floats(self) -> None:
+        large = torch.tensor([2**53 + 1, 2**53 + 5])
+        scaling = Scaling(0, 1).fit(large).fit(torch.tensor([0.5], dtype=torch.float64))
+        assert scaling.ranges == [(0.5, 2**53 + 5)]
+        assert scaling.apply(large).tolist()[1] == 1
+        propagated = Scaling(0, 1, nan="propagate").fit(torch.tensor([math.nan])).fit(large)
+        assert all(math.isnan(end) for end in propagated.ranges[0])
+        assert propagated.apply(large).isnan().all()
+        fitted = Scaling(0, 4, ranges=[(2**53 + 1, 2**53 + 5)])
+        assert fitted.apply(large.double()).tolist() == [0, 4]
+        assert fitted.invert(torch.tensor([0, 4])).tolist() == [2.0**53, 2.0**53 + 4]
+
+    def test_the_other_methods(self) -> None:
+        large = torch.tensor([-5, 2**53 + 1])
+        clipped = rescale(large, low=0, high=2**60, method="clip")
+        assert (clipped.dtype, clipped.tolist()) == (torch.int64, [0, 2**53 + 1])
+        assert rescale(large, low=-0.5, high=0.5, method="clip").tolist() == [-0.5, 0.5]
+        assert rescale(torch.tensor([0, 10**6]), low=0, high=1, method="sigmoid").tolist() == [0.5, 1]
+        assert rescale(torch.tensor([7], dtype=torch.uint64), low=0, high=1).tolist() == [0.5]
+        with pytest.raises(InputError, match="uint64 with values past"):
+            rescale(torch.tensor([2**63], dtype=torch.uint64), low=0, high=1)

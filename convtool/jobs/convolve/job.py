@@ -45,12 +45,12 @@ class ConvolveJob(SignalJob):
 
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The convolution of `signal` with the kernel, brought into shape for it."""
-        taps = shape(kernels.load(self.kernel), signal, self.shaping)
+        taps, ringing = shape(kernels.load(self.kernel), signal, self.shaping)
         bias = None if self.bias is None else kernels.load(self.bias).taps.reshape(-1)
         working = self._working_dtype(signal, taps, bias)
         result = _result(signal, taps, working)
         ingest = self.ingest(signal, working if signal.dtype != "int64" else self.dtype or "int64")
-        operation = self._operation(taps, bias, ingest, item)
+        operation = self._operation(taps, ringing, bias, ingest, item)
         picture = partial(_picture, taps, signal.sample_rate, (item.name, show(self.kernel), "output"))
         return Work(operation, ingest, result, operation.describe, picture)
 
@@ -63,7 +63,12 @@ class ConvolveJob(SignalJob):
         return signal.dtype
 
     def _operation(
-        self, taps: np.ndarray[Any, Any], bias: np.ndarray[Any, Any] | None, ingest: Ingest, item: Input
+        self,
+        taps: np.ndarray[Any, Any],
+        ringing: tuple[int, int],
+        bias: np.ndarray[Any, Any] | None,
+        ingest: Ingest,
+        item: Input,
     ) -> Convolution:
         import torch
 
@@ -82,6 +87,7 @@ class ConvolveJob(SignalJob):
             padding_mode=self.padding_mode,
             method=self.method,
             bias=None if bias is None else tensor(bias),
+            ringing=ringing,
             samples=ingest.signal.frames,
         )
         operation = make()

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from convtool.errors import InputError
 from convtool.jobs.convolve.kernel import Kernel, Taps
 from convtool.signals.signal import Signal
+
+_INAUDIBLE = 1e-5
+"""Of a peak: what is left out of the ringing beside it, all of it together."""
+
+_MOST_ROOM = 1 << 24
+"""Samples of silence before a kernel, so that its ringing falls onto whole samples of both rates."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +34,16 @@ class Shaping:
     align_peak: bool = False
 
 
-def shape(kernel: Kernel, signal: Signal, how: Shaping) -> Taps:
-    """`kernel` as the convolution of `signal` is to use it, flipped like any convolution's kernel.
+class Shaped(NamedTuple):
+    """A kernel as a convolution is to use it, flipped like any convolution's kernel."""
+
+    taps: Taps
+    ringing: tuple[int, int] = (0, 0)
+    """How many of its taps stand before time 0, and behind its end: what its resampling has added."""
+
+
+def shape(kernel: Kernel, signal: Signal, how: Shaping) -> Shaped:
+    """`kernel` as the convolution of `signal` is to use it.
 
     Gain, mix and the dry part are all linear, so they go into the taps: the result of one convolution
     with ``mix * gain * h + (1 - mix) * delta`` is the mix itself, at no cost and in every mode.
@@ -34,16 +51,19 @@ def shape(kernel: Kernel, signal: Signal, how: Shaping) -> Taps:
     taps = _as_matrix(kernel.taps, signal.channels) if how.matrix else kernel.taps
     if taps.ndim == 3 and taps.shape[1] == 1 and taps.shape[0] == signal.channels > 1:
         taps = taps[:, 0]  # a filter for each channel, as the weight of a depthwise layer has them
-    taps = _at_rate(taps, kernel.sample_rate, signal.sample_rate, resample=how.resample)
+    taps, ahead, behind = _at_rate(taps, kernel.sample_rate, signal.sample_rate, resample=how.resample)
     if how.trim_db is not None:
+        whole = taps.shape[-1]
         taps = _trimmed(taps, abs(how.trim_db))
+        behind = max(0, behind - (whole - taps.shape[-1]))
     if how.norm != "none":
-        taps = taps / _norm(taps, how.norm)
+        taps = _normed(taps, how.norm)
     if how.correlate:
         taps = taps[..., ::-1].copy("C")  # torch takes no negative strides, not even of a single tap
+        ahead, behind = behind, ahead
     if how.gain_db:
         taps = taps * 10.0 ** (how.gain_db / 20)
-    return _mixed(taps, how) if how.mix != 1.0 else taps
+    return Shaped(_mixed(taps, how, ahead) if how.mix != 1.0 else taps, (ahead, behind))
 
 
 def _as_matrix(taps: Taps, channels_in: int) -> Taps:
@@ -57,10 +77,14 @@ def _as_matrix(taps: Taps, channels_in: int) -> Taps:
     return taps.reshape(channels_in, -1, taps.shape[-1]).transpose(1, 0, 2)
 
 
-def _at_rate(taps: Taps, own: int | None, rate: int | None, *, resample: bool) -> Taps:
-    """The kernel at the signal's rate: the same filter, so the sum of its taps stays the same."""
+def _at_rate(taps: Taps, own: int | None, rate: int | None, *, resample: bool) -> tuple[Taps, int, int]:
+    """The kernel at the signal's rate, and how many of its taps stand before its time 0 and behind its end.
+
+    It is the same filter, so the sum of its taps stays the same: the ringing of the resampling stays too, on both
+    sides, down to what can't change a level by 1e-4 dB.
+    """
     if own is None or rate is None or own == rate:
-        return taps
+        return taps, 0, 0
     if not resample:
         raise InputError(
             f"the kernel is at {own} Hz, the signal at {rate} Hz; give --resample-kernel, or a kernel at {rate} Hz"
@@ -68,9 +92,27 @@ def _at_rate(taps: Taps, own: int | None, rate: int | None, *, resample: bool) -
     import torch
 
     from convtool.ops.resampling import resample as resampled
+    from convtool.ops.resampling import ringing
 
-    floats = np.ascontiguousarray(taps, dtype=np.float64)
-    return resampled(torch.from_numpy(floats), orig_rate=own, new_rate=rate).numpy() * (own / rate)
+    common = math.gcd(own, rate)
+    period = own // common  # samples from one instant that both rates have to the next
+    room = -(-ringing(own, rate) // period) * period
+    if room > _MOST_ROOM:
+        raise InputError(f"the kernel is at {own} Hz, and the signal at {rate} Hz: resample it in steps first")
+    widths = [(0, 0)] * (taps.ndim - 1) + [(room, room)]
+    padded = torch.from_numpy(np.pad(np.asarray(taps, dtype=np.float64), widths))
+    made: Taps = resampled(padded, orig_rate=own, new_rate=rate).numpy() * (own / rate)
+    start = room // period * (rate // common)
+    end = start - (-taps.shape[-1] * rate // own)
+    ahead, behind = _audible(made[..., :start], made), _audible(made[..., end:][..., ::-1], made)
+    return made[..., start - ahead : end + behind].copy(), ahead, behind
+
+
+def _audible(ringing: Taps, whole: Taps) -> int:
+    """How many of the last taps of `ringing` count: those before them add up to little beside the peak of each row."""
+    peaks = np.abs(whole).max(axis=-1, keepdims=True)
+    heard = np.abs(ringing).cumsum(axis=-1) > _INAUDIBLE * peaks
+    return int(heard.reshape(-1, ringing.shape[-1]).sum(axis=-1).max())
 
 
 def _trimmed(taps: Taps, decibels: float) -> Taps:
@@ -80,24 +122,33 @@ def _trimmed(taps: Taps, decibels: float) -> Taps:
     return taps[..., : loud[-1] + 1] if len(loud) else taps  # a peak that is NaN is above nothing
 
 
-def _norm(taps: Taps, kind: str) -> float:
-    """What to divide by: the largest over the channels, one for all, so that their balance stays."""
-    norms = {
-        "peak": lambda: np.abs(taps).max(),
-        "l1": lambda: np.abs(taps).sum(axis=-1).max(),
-        "l2": lambda: np.sqrt(np.square(taps, dtype=np.float64).sum(axis=-1).max()),
-        "dc": lambda: max(taps.sum(axis=-1).ravel(), key=abs),
+def _normed(taps: Taps, kind: str) -> Taps:
+    """`taps` over the largest norm of an output, one for all, so that their balance stays.
+
+    An output's norm is over the taps of all the inputs that are mixed into it; its peak is that of a single tap.
+    """
+    exponent = int(np.frexp(np.abs(taps.astype(np.float64)).max())[1])
+    within = np.ldexp(taps.astype(np.float64), -exponent)  # of about 1, so that no sum or square leaves the range
+    rows = within.reshape(len(taps), -1)
+    norms: dict[str, Callable[[], float]] = {
+        "peak": lambda: float(np.abs(rows).max()),
+        "l1": lambda: max(math.fsum(row) for row in np.abs(rows)),
+        "l2": lambda: math.sqrt(max(math.fsum(row) for row in np.square(rows))),
+        "dc": lambda: max((math.fsum(row) for row in rows), key=abs),
     }
-    value = float(norms[kind]())
-    if value == 0 or not np.isfinite(value):
+    if kind == "dc" and taps.dtype.kind == "i":  # what is left of integers may be far smaller than they
+        sums = [sum(row) for row in taps.reshape(len(taps), -1).tolist()]
+        norms["dc"] = lambda: max(sums, key=abs) / (1 << exponent)
+    value = norms[kind]()
+    if value == 0 or not math.isfinite(value):
         raise InputError(f"the kernel's {kind} norm is {value:g}; it can't be scaled by that: --kernel-norm none")
-    return value
+    return within / value
 
 
-def _mixed(taps: Taps, how: Shaping) -> Taps:
+def _mixed(taps: Taps, how: Shaping, start: int) -> Taps:
     """The kernel that gives `mix` of the convolved signal and the rest of the dry one."""
     wet = taps * how.mix
-    at = int(np.abs(taps).reshape(-1, taps.shape[-1]).max(axis=0).argmax()) if how.align_peak else 0
+    at = int(np.abs(taps).reshape(-1, taps.shape[-1]).max(axis=0).argmax()) if how.align_peak else start
     if wet.ndim == 3:
         if wet.shape[0] != wet.shape[1]:
             raise InputError(

@@ -73,6 +73,8 @@ def _compare(name: str, one: Listed, other: Listed, tolerance: float) -> Differe
     if found.differing:
         index = tuple(int(i) for i in np.unravel_index(found.at, shape))
         far = f"by {found.largest:.6g} at most" if np.isfinite(found.largest) else "one of them is not finite"
+        if found.beyond:
+            far = f"by more than {np.finfo(np.float64).max:.6g}, which float64 does not hold"
         what = f"{found.differing} of {found.seen} values differ, {far}, at {list(index)}"
         return Difference(name, what, found.largest, index)
     if not tolerance and one.tensor.dtype != other.tensor.dtype:
@@ -89,6 +91,8 @@ class _Largest:
     differing: int = 0
     largest: float = field(default=-1.0)
     at: int = 0
+    beyond: bool = False
+    """The largest is that of two finite values, and past what float64 holds."""
 
     def take(self, left: Values, right: Values) -> None:
         """Compare the next values of both."""
@@ -102,6 +106,7 @@ class _Largest:
             place = int(distance.argmax())
             if beyond.any() and distance[place] > self.largest:
                 self.largest, self.at = float(distance[place]), self.seen + place
+                self.beyond = bool(np.isinf(distance[place]) and np.isfinite([left[place], right[place]]).all())
         self.seen += len(left)
 
 

@@ -97,7 +97,7 @@ class LstmJob(SignalJob):
             flat=signal.flat and channels == 1,
             names=signal.names if network.inputs == network.outputs == 1 else None,
         )
-        told, notes = self._told(network, rate), self._doubts(signal)
+        told, notes = self._told(network, rate), [*self._of_model(), *self._doubts(signal)]
         return Played(operation=operation, ingest=ingest, result=result, method=lambda: told, core=core, notes=notes)
 
     def _network(self, place: Place) -> tuple[Network, SharedRows | None]:
@@ -130,6 +130,11 @@ class LstmJob(SignalJob):
     def _model_rate(self) -> int | None:
         """In Hz. A rate that is only usual for a format obliges nobody, but is what can be resampled to."""
         return self.model.sample_rate or (self.model.usual_rate if self.rate_policy == "resample" else None)
+
+    def _of_model(self) -> list[str]:
+        """What is not as in the program that the model comes from, or may not be."""
+        assumed = self.model.assumed
+        return [*self.model.notes, *([f"assumed, as the model's file does not tell: {assumed}"] if assumed else [])]
 
     def _doubts(self, signal: Signal) -> list[str]:
         """What a file that tells no rate leaves open."""

@@ -191,11 +191,24 @@ def _working(block: Samples, row: Row, dtype: str, options: RowOptions) -> Sampl
     if block.dtype != dtype:
         values = np.empty(block.shape, dtype)
         np.copyto(values, block, casting="unsafe")
+        if block.dtype == np.int64 and row.dtype == "int64":  # beside others that are floating-point numbers
+            _refuse_rounded(block, values)
     if row.signal.full_scale is not None:
         values *= np.dtype(dtype).type(1 / row.signal.full_scale)  # a power of two: exact
     if options.mono and len(values) > 1:
         values = values.mean(axis=0, keepdims=True)
     return values[: row.channels] if len(values) >= row.channels else np.repeat(values, row.channels, axis=0)
+
+
+def _refuse_rounded(block: Samples, values: Samples) -> None:
+    """InputError for the first integer that `values`, the same in floating point, do not hold."""
+    if np.abs(values).max(initial=0) >= 1 << 53:
+        for integer, value in zip(block.ravel().tolist(), values.ravel().tolist(), strict=True):
+            if integer != value:
+                raise InputError(
+                    f"{integer} is past what {values.dtype} holds exactly, which the batch has beside integers; give "
+                    f"integers a batch of their own, or --dtype {values.dtype} to round them"
+                )
 
 
 def _at_rate(blocks: Iterator[Samples], orig_rate: int, new_rate: int) -> Iterator[Samples]:

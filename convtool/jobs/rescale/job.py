@@ -51,10 +51,11 @@ class RescaleJob(SignalJob):
 
     def prepare(self, item: Input, signal: Signal) -> Scaled:
         """The scaling of `signal`, to its own range where no other is known."""
+        import torch
+
         from convtool.jobs.rescale.scaled_blocks import ScaledBlocks
 
-        working = working_dtype(self.dtype, signal)
-        ingest = self.ingest(signal, working)
+        ingest = self.ingest(signal, self.dtype or signal.dtype)
         ingest.nan = kept_nan(self.nan)
         params, fitting = self.params, Fitting(self.per_channel, self.nan, self.dtype, self.read)
         scaling = fitting.scaling(params)
@@ -67,6 +68,9 @@ class RescaleJob(SignalJob):
         scale = partial(scaling.invert, eps=self.eps) if self.invert else scaling.apply
         refuse = self.fail_on_clip and self._clips
         operation = ScaledBlocks(scale, self._watched(), refuse=refuse, constant=not self._clips)
+        working = working_dtype(self.dtype, signal)
+        if ingest.dtype == "int64" and not self.invert:
+            working = str(scaling.result(torch.int64)).removeprefix("torch.")
         result = replace(signal, dtype=working, full_scale=None, frames=None)
         method = partial(self._described, params)
         return Scaled(operation=operation, ingest=ingest, result=result, method=method, params=params)

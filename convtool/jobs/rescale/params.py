@@ -25,7 +25,7 @@ _RANGE = re.compile(rf"\s*{_NUMBER}\s*:\s*{_NUMBER}\s*", re.ASCII | re.IGNORECAS
 
 @dataclass(frozen=True)
 class Channel:
-    """The range of the numbers of one channel, or of all."""
+    """The range of the numbers of one channel, or of all; an end is an `int` where float64 does not hold it."""
 
     minimum: float
     maximum: float
@@ -122,7 +122,8 @@ def range_text(low: float, high: float) -> str:
     >>> range_text(-20.0, 5e33)
     '-20:5e33'
     """
-    return ":".join(repr(float(number)).removesuffix(".0").replace("e+", "e") for number in (low, high))
+    exact = (number if isinstance(number, int) and number != float(number) else float(number) for number in (low, high))
+    return ":".join(repr(number).removesuffix(".0").replace("e+", "e") for number in exact)
 
 
 def read_params(path: str) -> Params:
@@ -227,7 +228,7 @@ def _number(value: Any, what: str) -> float:
         number = math.inf
     if not math.isfinite(number):
         raise InputError(f"{what} is past what float64 holds; expected a finite number")
-    return number
+    return value if isinstance(value, int) and -(1 << 63) <= value < 1 << 63 and value != number else number
 
 
 def _shown(value: Any) -> str:

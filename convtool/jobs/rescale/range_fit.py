@@ -51,7 +51,7 @@ class Fitting:
     def fit(self, scaling: Scaling, item: Input) -> tuple[Params, list[str]]:
         """Fit `scaling` to `item`: what it knows then, and what the reader noted."""
         with open_reader(item, self.read) as reader:
-            ingest = Ingest(reader.signal, working_dtype(self.dtype, reader.signal), "cpu", kept_nan(self.nan))
+            ingest = Ingest(reader.signal, self.dtype or reader.signal.dtype, "cpu", kept_nan(self.nan))
             with plain_errors():
                 for block in reader.blocks(BLOCK_SAMPLES):
                     scaling.fit(ingest.tensor(block))
@@ -60,7 +60,8 @@ class Fitting:
             names = reader.signal.names if self.per_channel else None
             named = zip(scaling.ranges, names or (None,) * len(scaling.ranges), strict=True)
             channels = tuple(Channel(*ends, name) for ends, name in named)
-            return Params(scaling.method, scaling.low, scaling.high, channels, ingest.dtype, 1), reader.notes
+            dtype = working_dtype(self.dtype, reader.signal)
+            return Params(scaling.method, scaling.low, scaling.high, channels, dtype, 1), reader.notes
 
 
 def fit_all(fitting: Fitting, params: Params, sources: Sequence[Input]) -> tuple[Params, list[str]]:

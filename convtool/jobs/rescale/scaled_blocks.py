@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from convtool.errors import CheckFailed, InputError
@@ -46,7 +47,11 @@ class ScaledBlocks(Blockwise):
         return lambda: self._nothing
 
     def _watch(self, block: Tensor, ranges: Sequence[tuple[float, float]]) -> None:
-        least, most = block.new_tensor(ranges).T.unsqueeze(-1)
+        if block.is_floating_point():
+            least, most = block.new_tensor(ranges).T.unsqueeze(-1)
+        else:  # whole numbers, of which the same ones lie between these
+            ends = [(_in_int64(ceil(low)), _in_int64(floor(high))) for low, high in ranges]
+            least, most = block.new_tensor(ends).T.unsqueeze(-1)
         outside = (block < least) | (block > most)
         count = int(outside.count_nonzero())
         if count and self._refuse:
@@ -54,9 +59,14 @@ class ScaledBlocks(Blockwise):
             raise CheckFailed(
                 f"sample {self._samples + first} would be clipped, and --fail-on-clip was given; nothing was written"
             )
-        if count and self._constant and (outside & (least == most)).any():
+        single = block.new_tensor([low == high for low, high in ranges]).bool().unsqueeze(-1)
+        if count and self._constant and (outside & single).any():
             raise InputError(
                 "the range was fitted to a constant, and there are other numbers in it, which would all become the "
                 "middle; fit to data that varies"
             )
         self.outside += count
+
+
+def _in_int64(number: int) -> int:
+    return max(-(1 << 63), min(number, (1 << 63) - 1))

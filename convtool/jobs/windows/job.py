@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from convtool.errors import InputError
 from convtool.jobs.signal_job import SignalJob, Work
-from convtool.jobs.stream import working_dtype
 from convtool.signals.inputs import Input
 from convtool.signals.length import Length
 from convtool.signals.signal import Block, Signal
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from convtool.ops.blocks import Blockwise
 
 Sizes = tuple[int, ...]
+
+_COUNTED = 1 << 24
+"""The largest whole number up to which float32 holds all."""
 
 _VAST = 1 << 24
 """A window of more samples than this, and twice the input, is a slip: its padding would fill the memory."""
@@ -56,7 +59,7 @@ class LocalVarJob(SignalJob):
         """The statistics of `signal`, its windows in samples."""
         window, stride = (tuple(each.samples(signal.sample_rate) for each in all) for all in (self.window, self.stride))
         self._refuse_vast(window, signal)
-        working = working_dtype(self.dtype, signal)
+        working = self._working_dtype(signal, window)
         ingest = self.ingest(signal, working)
         if self._grid:
             from convtool.jobs.windows.grid import GridIngest
@@ -69,7 +72,24 @@ class LocalVarJob(SignalJob):
         operation = self._operation(window, stride, ingest, item)
         picture = partial(self._grid_picture if self._grid else self._picture, signal, item.name, window, stride)
         told = f"windows of {_by(window)} samples, every {_by(stride)}"
-        return Work(operation, ingest, replace(result, dtype=working), lambda: told, picture)
+        given = self._result_dtype(working, window)
+        return Work(operation, ingest, replace(result, dtype=given), lambda: told, picture)
+
+    def _working_dtype(self, signal: Signal, window: Sizes) -> str:
+        """Integers are worked as such, and float32 is not where it can't count the samples of a window."""
+        if self.dtype is None and "count" in self.stats and prod(window) > _COUNTED and signal.dtype == "float32":
+            return "float64"
+        return self.dtype or signal.dtype
+
+    def _result_dtype(self, working: str, window: Sizes) -> str:
+        import torch
+
+        from convtool.ops.windows.window_stats import Request
+
+        stats: Any = self.stats
+        ones = (1,) * len(window)
+        request = Request(window, ones, stats, self.ddof, self.mode, self.padding_mode, "propagate", None)
+        return str(request.result(getattr(torch, working))).removeprefix("torch.")
 
     def _operation(self, window: Sizes, stride: Sizes, ingest: Ingest, item: Input) -> Blockwise:
         from convtool.jobs.windows.grid import StatRows

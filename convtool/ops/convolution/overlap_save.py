@@ -8,6 +8,10 @@ Convolution Algorithms for Real-Time Auralization, 2015, section 5.3).
 
 A row's outputs are a function of its own window alone, so they do not depend on how many rows are computed together.
 MKL keeps that promise from two rows on: a single row takes another code path, so it is always given a companion.
+
+Where numbers could leave the range of the dtype inside the transforms, each window and each row of taps is brought to
+a size of about 1 by a power of two of its own, and what they give is brought back before channels are mixed: so a loud
+channel never decides how exact a quiet one is.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from convtool.ops.convolution.taps import Taps, needs_grad
+from convtool.ops.exact import scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,8 +85,9 @@ class OverlapSave:
         self.hop = self.size - taps.span if self.partitions == 1 else self.size // 2
         self.reach = self.size - self.hop if self.partitions == 1 else self.partitions * self.hop
         self._lock = Lock()
-        self._kernel: Tensor | None = None
-        self._exponent = 0
+        self._kernels: dict[bool, Tensor] = {}
+        self._exponents = _exponents(taps.values).unsqueeze(-1)  # as `_spectra` has them, but for Q
+        self._extreme = int(self._exponents.abs().max()) > (40 if taps.values.dtype == torch.float32 else 400)
         self._known: list[_Spectra] = []
 
     def describe(self) -> str:
@@ -95,7 +101,7 @@ class OverlapSave:
         They are all but the first `skip`, every `stride`-th. The function returned may be given the tensor to put
         them into.
         """
-        if self.partitions == 1:
+        if self.partitions == 1 or self._extreme:
             return lambda out: self._finish(segment, self._rows, out)[..., skip::stride]
         have = sum(piece.rows for piece in self._known)
         known = [*self._known, _Spectra(segment[..., have * self.hop :], self.size, self.hop)]
@@ -137,8 +143,14 @@ class OverlapSave:
         at = 0
         while at < rows:
             stop = rows if at + step + 1 >= rows else at + step  # no row alone
-            yield at, self._transformed(windows[:, :, at:stop])
+            yield (
+                at,
+                self._apart(windows[:, :, at:stop]) if self._extreme else self._transformed(windows[:, :, at:stop]),
+            )
             at = stop
+
+    def _outputs(self, windows: Tensor) -> Tensor:
+        return self._apart(windows) if self._extreme else self._transformed(windows)
 
     def _transformed(self, windows: Tensor) -> Tensor:
         """``(B, C, R, window) -> (B, O, R, hop)``, by the kernel's spectra, from nothing but the windows."""
@@ -146,19 +158,38 @@ class OverlapSave:
         rows = windows.shape[2]
         if rows == 1 and windows.shape[0] * min(windows.shape[1], self.taps.channels(windows.shape[1])) == 1:
             windows = windows.expand(-1, -1, 2, -1)
+        return self._back(self._product(windows, kernel, self.taps.mixes))[:, :, :rows]
+
+    def _apart(self, windows: Tensor) -> Tensor:
+        """As `_transformed`, for windows and taps of any size."""
+        kernel = self._spectra(windows, moderate=True)
+        rows = windows.shape[2]
+        windows = windows.expand(-1, -1, rows + (rows == 1), -1)
+        exponents = _exponents(windows)
+        windows = scaled(windows, -exponents)
+        if not self.taps.mixes:
+            return scaled(self._back(self._product(windows, kernel, False)), exponents + self._exponents)[:, :, :rows]
+        total = windows.new_zeros(())
+        for channel in range(windows.shape[1]):
+            one = slice(channel, channel + 1)
+            y = self._back(self._product(windows[:, one], kernel[:, :, channel], False))
+            total = total + scaled(y, exponents[:, one] + self._exponents[:, channel])
+        return total[:, :, :rows]
+
+    def _product(self, windows: Tensor, kernel: Tensor, mixes: bool) -> Tensor:
+        """The spectra of the outputs ``(B, O, R, bins)``."""
         if self.partitions == 1:
             # The copy reads the signal in order; MKL would jump from row to row in memory that no cache holds yet.
-            spectrum = _times(torch.fft.rfft(windows.contiguous()), kernel[0], self.taps.mixes)
-        else:
-            cells = torch.fft.rfft(windows.unfold(-1, self.size, self.hop))
-            spectrum = _times(cells[..., 0, :], kernel[0], self.taps.mixes)
-            for part in range(1, self.partitions):
-                spectrum = spectrum + _times(cells[..., part, :].clone(), kernel[part], self.taps.mixes)
-        return self._back(spectrum)[:, :, :rows]
+            return _times(torch.fft.rfft(windows.contiguous()), kernel[0], mixes)
+        cells = torch.fft.rfft(windows.unfold(-1, self.size, self.hop))
+        spectrum = _times(cells[..., 0, :], kernel[0], mixes)
+        for part in range(1, self.partitions):
+            spectrum = spectrum + _times(cells[..., part, :].clone(), kernel[part], mixes)
+        return spectrum
 
     def _back(self, spectrum: Tensor) -> Tensor:
-        y = torch.fft.irfft(spectrum, n=self.size)[..., : self.hop]
-        return y if self._exponent == 0 else _scaled(y, torch.tensor(self._exponent))
+        y: Tensor = torch.fft.irfft(spectrum, n=self.size)
+        return y[..., : self.hop]
 
     def _multiplied(self, windows: Tensor, known: list[_Spectra]) -> Iterator[tuple[int, Tensor]]:
         """As `_rows` for partitions, on spectra that earlier rows may have computed already."""
@@ -184,41 +215,43 @@ class OverlapSave:
             return
         yield 0, self._back(y)
 
-    def _spectra(self, like: Tensor) -> Tensor:
-        """The kernel's conjugate spectra ``(Q, C, 1, bins)`` or ``(Q, O, I, 1, bins)``, computed once."""
+    def _spectra(self, like: Tensor, *, moderate: bool = False) -> Tensor:
+        """The kernel's conjugate spectra ``(Q, C, 1, bins)`` or ``(Q, O, I, 1, bins)``, computed once.
+
+        Where they are `moderate`, each row of taps is about 1, and `_exponents` says by what.
+        """
         with self._lock:
-            if self._kernel is None:
-                taps, self._exponent = _moderate(self.taps.values)
+            kernel = self._kernels.get(moderate)
+            if kernel is None:
+                taps = scaled(self.taps.values, -self._exponents.squeeze(-1)) if moderate else self.taps.values
                 length = self.size if self.partitions == 1 else self.partitions * self.hop
                 spread = taps.new_zeros((*taps.shape[:-1], length))
                 spread = spread.index_copy(
                     -1, torch.arange(self.taps.count, device=taps.device) * self.taps.dilation, taps
                 )
                 cells = spread.view(*taps.shape[:-1], self.partitions, -1)
-                self._kernel = torch.fft.rfft(cells, n=self.size).conj().resolve_conj().movedim(-2, 0).unsqueeze(-2)
-                self._kernel = self._kernel if needs_grad(like, self._kernel) else self._kernel.contiguous()
-            return self._kernel
+                kernel = torch.fft.rfft(cells, n=self.size).conj().resolve_conj().movedim(-2, 0).unsqueeze(-2)
+                self._kernels[moderate] = kernel if needs_grad(like, kernel) else kernel.contiguous()
+            return self._kernels[moderate]
 
     def _repaired(self, windows: Tensor, y: Tensor) -> Tensor:
         """Undo what a NaN, an infinity or an overflow did to the other outputs of its row.
 
-        An FFT spreads what is not finite over the whole row, so the sums of the rows tell which are concerned.
+        An FFT spreads what is not finite over the whole row, so a sum of everything tells whether there is any; the
+        sum may overflow as well where there is none.
         """
-        sums = y.detach().sum(-1)
-        if bool(sums.sum().isfinite()):
+        if bool(y.detach().sum(-1).sum().isfinite()):
             return y
-        wrong = ~sums.isfinite()
+        wrong = ~y.detach().isfinite().all(-1)
         batch, row = wrong.any(1).nonzero(as_tuple=True)
+        if not len(row):
+            return y
         chosen = windows[batch, :, row].unsqueeze(2)
         finite = torch.where(chosen.isfinite(), chosen, 0)
-        clean = self._transformed(finite)
+        clean = self._outputs(finite)
         overflown = ~clean.isfinite().all(-1, keepdim=True)
-        if bool(overflown.any()):
-            # An exact power of two for each window (one for all the channels that are mixed).
-            peak = finite.detach().abs().amax((1, 2, 3) if self.taps.mixes else (2, 3), keepdim=True)
-            exponent = peak.frexp().exponent
-            again = _scaled(self._transformed(_scaled(finite, -exponent)), exponent)
-            clean = torch.where(overflown, again, clean)
+        if not self._extreme and bool(overflown.any()):
+            clean = torch.where(overflown, self._apart(finite), clean)
         clean = spoil(chosen.squeeze(2), clean.squeeze(2), self.taps)
         y = y.clone()
         y[batch, :, row] = torch.where(wrong[batch, :, row].unsqueeze(-1), clean, y[batch, :, row])
@@ -291,21 +324,9 @@ def _add_times(total: Tensor, signal: Tensor, kernel: Tensor, mixes: bool, *, fi
         first = False
 
 
-def _moderate(taps: Tensor) -> tuple[Tensor, int]:
-    """`taps` by a power of two, where their size could overflow or vanish in a spectrum, and its exponent."""
-    peak = float(taps.detach().abs().max())
-    exponent = int(torch.tensor(peak, dtype=torch.float64).frexp().exponent)
-    limit = 40 if taps.dtype == torch.float32 else 400
-    if abs(exponent) <= limit:
-        return taps, 0
-    return _scaled(taps, torch.tensor(-exponent)), exponent
-
-
-def _scaled(x: Tensor, exponent: Tensor) -> Tensor:
-    """``x * 2^exponent`` in two steps, as the factor alone may lie outside the range of the dtype."""
-    half = exponent.to(x.device) // 2
-    two = torch.tensor(2, dtype=x.dtype, device=x.device)
-    return x * two**half * two ** (exponent.to(x.device) - half)
+def _exponents(x: Tensor) -> Tensor:
+    """The exponent of each row's peak ``(..., 1)``."""
+    return x.detach().abs().amax(-1, keepdim=True).frexp().exponent
 
 
 def silence(segment: Tensor, taps: Taps, outputs: int) -> tuple[slice, Tensor] | None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from convtool.errors import InputError
 from convtool.ops.windows import mergeable, sample_windows
 from convtool.ops.windows.sliding import Cutter, Padding, Sliding
-from convtool.ops.windows.window_stats import Mode, Nan, PaddingMode, Request, Stat, as_floats, window_stats
+from convtool.ops.windows.window_stats import Mode, Nan, PaddingMode, Request, Stat, as_numbers, window_stats
 
 # Columns worked at a time, at least; wide windows take strips in proportion.
 _STRIP = 1024
@@ -92,10 +92,12 @@ class GridStats(Sliding):
         self._leading = tuple(block.shape[:-2])
         self._cutter.feed(self._widened(block), None if self._before is None else self._widened(self._before))
         across = -(-(self._padded(width) - window + 1) // self._request.strides[1])
-        self.nothing = as_floats(block).new_empty((*self._leading, len(self._request.stats), 0, across))
+        numbers = as_numbers(block)
+        shape = (*self._leading, len(self._request.stats), 0, across)
+        self.nothing = numbers.new_empty(shape, dtype=self._request.result(numbers.dtype))
 
     def _widened(self, block: Tensor) -> Tensor:
-        rows = as_floats(block).reshape(prod(block.shape[:-2]), *block.shape[-2:])
+        rows = as_numbers(block).reshape(prod(block.shape[:-2]), *block.shape[-2:])
         return rows if self._columns is None or not rows.numel() else self._columns.whole(rows)
 
     def _padded(self, width: int) -> int:

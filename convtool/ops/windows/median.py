@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from convtool.ops.exact import float_parts
+
 # Windows looked up at once: their tables stay in cache. Longer windows take runs in proportion.
 _RUN = 1 << 15
 # Samples sorted at once, for grids.
@@ -29,7 +31,7 @@ def sliding_median(x: Tensor, window: int, missing: Tensor, first: int, stride: 
 
     Returns:
         ``(rows, ceil((n - W + 1 - first) / stride))``; the mean of the middle two samples where their number
-        is even; any value where a window has none.
+        is even; any value where a window has none. Of integers, integers where `window` is odd, else float64.
     """
     count = x.shape[1] - window + 1
     run = -(-max(_RUN, 4 * window) // stride) * stride
@@ -43,7 +45,7 @@ def sliding_median(x: Tensor, window: int, missing: Tensor, first: int, stride: 
             wanted = torch.stack((lower, held // 2))
             here = row[start : start + int(begins[-1]) + window]
             low, high = _of_ranks(here, begins.expand(2, -1), window, wanted.clamp(max=window - 1))
-            pieces.append(middle(low, high))
+            pieces.append(middle(low, high, odd=bool(window % 2)))
         rows.append(torch.cat(pieces) if pieces else row.new_empty(0))
     return torch.stack(rows)
 
@@ -59,12 +61,21 @@ def grid_median(x: Tensor, windows: tuple[int, ...], missing: Tensor) -> Tensor:
         held = area - missing[start : start + run]
         lower = ((held - 1) // 2).clamp(min=0).unsqueeze(-1)
         upper = (held // 2).clamp(max=area - 1).unsqueeze(-1)
-        pieces.append(middle(here.gather(-1, lower), here.gather(-1, upper)).squeeze(-1))
+        low, high = here.gather(-1, lower), here.gather(-1, upper)
+        pieces.append(middle(low, high, odd=bool(area % 2)).squeeze(-1))
     return torch.cat(pieces)
 
 
-def middle(low: Tensor, high: Tensor) -> Tensor:
-    """The mean of two numbers, which doesn't overflow, nor lose a bit of the smallest."""
+def middle(low: Tensor, high: Tensor, *, odd: bool) -> Tensor:
+    """The mean of two numbers, which doesn't overflow, nor lose a bit of the smallest.
+
+    Of integers that may differ it is float64, rounded once; where their number is `odd` they are the same integer.
+    """
+    if not low.is_floating_point():
+        if odd:
+            return low
+        rounded, rest = float_parts((low & high) + ((low ^ high) >> 1))
+        return rounded + (rest + ((low ^ high) & 1) * 0.5)
     total = low + high
     return torch.where(total.isfinite(), total / 2, low / 2 + high / 2)
 

@@ -36,7 +36,7 @@ class Joining(NamedTuple):
     merge: Callable[[Part, Part], Part]
     about: Callable[[Part, Part], Part] = lambda part, _: part
     dtype: torch.dtype | None = None
-    """What the tensors are worked in; None leaves them as they are."""
+    """What floating-point tensors are worked in; None leaves them as they are."""
 
 
 def block_length(window: int) -> int:
@@ -203,8 +203,12 @@ def cat(pieces: list[Part], axis: int) -> Part:
     return pieces[0] if len(pieces) == 1 else each(lambda *tensors: torch.cat(tensors, axis), *pieces)
 
 
+def _worked(t: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    return dtype if dtype is not None and t.is_floating_point() else t.dtype
+
+
 def _lift(part: Part, dtype: torch.dtype | None) -> Part:
-    return part if dtype is None else each(lambda t: t.to(dtype), part)
+    return part if dtype is None else each(lambda t: t.to(_worked(t, dtype)), part)
 
 
 def take(part: Part, start: int, size: int, axis: int) -> Part:
@@ -227,7 +231,7 @@ def _rows(part: Part, start: int, lanes: int, length: int, axis: int, dtype: tor
         apart = t.reshape(-1, lanes, length).permute(2, 0, 1)
         if t.requires_grad:
             return apart.contiguous()
-        return torch.empty(apart.shape, dtype=dtype or t.dtype, device=t.device).copy_(apart)
+        return torch.empty(apart.shape, dtype=_worked(t, dtype), device=t.device).copy_(apart)
 
     laid = _lift(each(lay, take(part, start, lanes * length, axis)), dtype)
     return [each(lambda t, j=j: t[j], laid) for j in range(length)]

@@ -1,7 +1,8 @@
 """Count, mean and squared deviations of a set of samples, and how two sets become one.
 
 A set is held as ``(n, c, s, m)``: `n` samples, a centre `c` that is one of them, the sum `s` of
-``x - c``, and the sum `m` of squared deviations from the mean (Chan's M2). Sets are merged by
+``x - c``, and the sum `m` of squared deviations from the mean (Chan's M2). `s` and `m` are float64, and so
+is `c`, but for samples that are int64, where it is one of these. Sets are merged by
 
     s = s_a + s_b + n_b (c_b - c_a)                      (about c_a)
     m = m_a + m_b + (n_a s_b - n_b s_a)^2 / (n_a n_b n)  (both sums about c_a)
@@ -24,6 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from convtool.ops.exact import difference, float_parts
+
 # A summary of a set of samples, one per place: tensors of one shape, or plain numbers and None where
 # every place has the same. Here (n, c, s, m); the extremes use (value,).
 Part = tuple[Any, ...]
@@ -43,7 +46,7 @@ def weighed_samples(x: Tensor, present: Tensor) -> Part:
 def about(part: Part, other: Part) -> Part:
     """`part` with its sum taken about the centre of `other`: merging the two then needs no shift."""
     n, c, s, m = part
-    shift = c - other[1]
+    shift = difference(c, other[1])
     return n, other[1], shift * n if s is None else torch.add(s, shift, alpha=n), m
 
 
@@ -55,7 +58,7 @@ def merge(a: Part, b: Part) -> Part:
     n_b, c_b, s_b, m_b = b
     n = n_a + n_b
     if c_a is not c_b:
-        shift = c_b - c_a
+        shift = difference(c_b, c_a)
         s_b = shift if s_b is None else torch.add(s_b, shift, alpha=n_b)
     # t = n_a s_b - n_b s_a up to its sign, in as few passes as the counts allow.
     if s_a is None:
@@ -89,7 +92,7 @@ def variance(part: Part, ddof: int) -> Tensor:
     """``m / (n - ddof)``; NaN where no degree of freedom is left."""
     n, c, _, m = part
     if m is None:
-        return torch.zeros_like(c)
+        return torch.zeros_like(c, dtype=torch.float64)
     if isinstance(n, Tensor):
         n = torch.where(n > ddof, n, torch.nan)
     made: Tensor = m / (n - ddof)
@@ -99,6 +102,9 @@ def variance(part: Part, ddof: int) -> Tensor:
 def mean(part: Part) -> Tensor:
     """``c + s / n``; NaN for an empty set."""
     n, c, s, _ = part
+    if not c.is_floating_point():
+        c, rest = float_parts(c)
+        s = rest * n if s is None else s + rest * n
     made: Tensor = c if s is None else c + s / n
     return made
 

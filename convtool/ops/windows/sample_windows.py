@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from convtool.ops.exact import difference, wide
 from convtool.ops.windows.mergeable import Joining, by_doubling, cat, each, take
 from convtool.ops.windows.moments import Part, about, lone_samples, merge
 
@@ -45,7 +46,10 @@ def block_length(window: int) -> int:
 
 
 def slide_samples(x: Tensor, window: int, finish: Callable[[Part], Part], dtype: torch.dtype) -> Part:
-    """`finish` of the moments of every window along the last axis of ``x`` ``(rows, n)``, given in `dtype`."""
+    """`finish` of the moments of every window along the last axis of ``x`` ``(rows, n)``, given in `dtype`.
+
+    Where `x` is int64 its samples, and so the centres of the moments, stay integers.
+    """
     count = x.shape[1] - window + 1
     length = block_length(window)
     blocks = -(-count // length)
@@ -74,7 +78,7 @@ def _joined(tiles: Iterator[tuple[int, int, Part]], shape: tuple[int, int], dtyp
         if any(isinstance(field, Tensor) and field.requires_grad for field in tile):
             strips.setdefault(row, []).append(each(lambda t: t.to(dtype), tile))
             continue
-        joined = joined or each(lambda t: t.new_empty(shape, dtype=dtype), tile)
+        joined = joined or each(lambda t: t.new_empty(shape, dtype=dtype if t.is_floating_point() else t.dtype), tile)
         for whole, part in zip(joined, tile, strict=True):
             if isinstance(part, Tensor):
                 whole[row : row + part.shape[0], column : column + part.shape[1]] = part
@@ -86,15 +90,15 @@ def _short_tiles(x: Tensor, window: int, run: int) -> Iterator[Part]:
     count = x.shape[1] - window + 1
     for start in range(0, count, run):
         size = min(run, count - start)
-        here = x.narrow(1, start, size + window - 1).double()
+        here = wide(x.narrow(1, start, size + window - 1))
         centre = here.narrow(1, 0, size)
         if window == 1:
             yield lone_samples(centre)
             continue
-        total = here.narrow(1, 1, size) - centre
+        total = difference(here.narrow(1, 1, size), centre)
         squares = total * total
         for step in range(2, window):
-            apart = here.narrow(1, step, size) - centre
+            apart = difference(here.narrow(1, step, size), centre)
             total = total + apart
             squares = torch.addcmul(squares, apart, apart)
         yield window, centre, total, torch.addcmul(squares, total, total, value=-1 / window)
@@ -110,7 +114,7 @@ def _tiles(x: Tensor, window: int, length: int, run: int, blocks: int) -> Iterat
         lanes = min(run, blocks - first)
         left = _blocks(x, first * length, lanes, length)
         right = _blocks(x, first * length + window - 1, lanes, length)
-        centre = left[..., -1:].double()
+        centre = wide(left[..., -1:])
         backwards, forwards = _running(left.flip(-1), right, centre, memory)
         both = backwards.flip(-1) + forwards if memory is None else forwards.add_(backwards.flip(-1))
         total, squares = both
@@ -127,8 +131,11 @@ def _running(backwards: Tensor, forwards: Tensor, centre: Tensor, memory: Tensor
         apart = torch.stack((backwards, forwards)) - centre
         return torch.stack((apart, apart * apart), 1).cumsum(-1)
     sums = memory[: 4 * backwards.numel()].view(2, 2, *backwards.shape)
-    torch.sub(backwards, centre, out=sums[0, 0])
-    torch.sub(forwards, centre, out=sums[1, 0])
+    for side, samples in enumerate((backwards, forwards)):
+        if samples.is_floating_point():
+            torch.sub(samples, centre, out=sums[side, 0])
+        else:
+            sums[side, 0] = difference(samples, centre)
     torch.mul(sums[:, 0], sums[:, 0], out=sums[:, 1])
     return sums.cumsum_(-1)
 
@@ -152,8 +159,8 @@ def _between(x: Tensor, window: int, length: int, run: int, blocks: int) -> Part
 
 def _totals(x: Tensor) -> Part:
     """The moments of each block, about its last sample."""
-    last = x[..., -1:].double()
-    apart = x.double() - last
+    last = wide(x[..., -1:])
+    apart = difference(wide(x), last)
     total = apart.sum(-1)
     squares = (apart * apart).sum(-1)
     n = x.shape[-1]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from convtool.errors import InputError
+from convtool.ops.exact import float_parts, square_root
 from convtool.ops.windows.median import grid_median, sliding_median
 from convtool.ops.windows.mergeable import Joining, slide
 from convtool.ops.windows.moments import Part, mean, mean_square, merge_weighed, variance, weighed_samples
@@ -25,13 +27,15 @@ Nan = Literal["propagate", "skip"]
 _WEIGHED = Joining(merge_weighed, dtype=torch.float64)
 _MOMENTS: dict[str, Callable[[Part, int], Tensor]] = {
     "var": variance,
-    "std": lambda part, ddof: variance(part, ddof).sqrt(),
+    "std": lambda part, ddof: square_root(variance(part, ddof)),
     "mean": lambda part, _: mean(part),
-    "rms": lambda part, _: mean_square(part).sqrt(),
+    "rms": lambda part, _: square_root(mean_square(part)),
 }
 # Squares of these leave the range of float64, or its full precision; powers of two change no digit.
 _LARGE, _SMALL = 2.0**480, 2.0**-440
 _SHRINK, _GROW = 2.0**-600, 2.0**600
+_WHOLE = 1 << 53
+"""Up to which float64 holds every integer."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,21 @@ class Request:
         """Samples in a window."""
         return prod(self.windows)
 
+    def result(self, dtype: torch.dtype) -> torch.dtype:
+        """What the statistics of numbers of `dtype` are given in: integers where all of them are.
+
+        Raises:
+            ValueError: it can't count that far.
+        """
+        if not dtype.is_floating_point:
+            whole = {"min", "max", "count", *["median"] * (self.samples % 2)}
+            return torch.int64 if whole.issuperset(self.stats) else torch.float64
+        most = round(2 / torch.finfo(dtype).eps)
+        if "count" in self.stats and self.samples > most:
+            name = str(dtype).removeprefix("torch.")
+            raise ValueError(f"windows of {self.samples} samples: {name} counts to {most}; work in float64")
+        return dtype
+
     @property
     def skip(self) -> bool:
         """Whether NaN is left out rather than spoiling its windows."""
@@ -106,43 +125,52 @@ def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"{name} is {value!r}; use one of {', '.join(known)}")
 
 
-def as_floats(x: Tensor) -> Tensor:
-    """`x`, or integers as float64, which holds them exactly up to 2^53.
+def as_numbers(x: Tensor) -> Tensor:
+    """`x`, integers as int64.
 
     Raises:
         TypeError: complex or boolean numbers.
+        InputError: an integer past what int64 holds.
     """
     if x.is_complex() or x.dtype == torch.bool:
         raise TypeError(
             f"the signal is {x.dtype}; statistics need real numbers: convert it, as with .abs() or .double()"
         )
-    return x if x.is_floating_point() else x.double()
+    if x.dtype == torch.uint64 and bool((x.long() < 0).any()):
+        raise InputError("the signal is uint64 with values past 2^63 - 1; convert it to float64")
+    return x if x.is_floating_point() else x.long()
 
 
 def window_stats(x: Tensor, request: Request, first: tuple[int, ...]) -> list[Tensor]:
     """The statistics asked for, of the windows at `first`, and then every stride, of each axis.
 
     Args:
-        x: ``(rows, n)`` for windows along the last axis, ``(h, w)`` for windows on a grid; a floating dtype.
+        x: ``(rows, n)`` for windows along the last axis, ``(h, w)`` for windows on a grid; a floating dtype or int64.
         request: what is asked.
         first: the first window wanted, an index for each axis that windows slide along.
 
     Returns:
-        One tensor a statistic, ``(rows, outputs)`` or ``(h outputs, w outputs)``, in the dtype of `x`.
+        One tensor a statistic, ``(rows, outputs)`` or ``(h outputs, w outputs)``, of the dtype `request.result`.
+
+    Raises:
+        InputError: a minimum, maximum or median is an integer that float64 does not hold, beside which others need it.
     """
     picked: Any = (..., *(slice(start, None, step) for start, step in zip(first, request.strides, strict=True)))
     shape = [size - window + 1 for size, window in zip(x.shape[-len(request.windows) :], request.windows, strict=True)]
     missing = torch.zeros((*x.shape[: -len(shape)], *shape), dtype=torch.int64, device=x.device)
+    dtype = request.result(x.dtype)
     if not x.numel():  # no channels
-        return [missing[picked].to(x.dtype)] * len(request.stats)
-    low, high = (float(bound) for bound in x.detach().aminmax())
+        return [missing[picked].to(dtype)] * len(request.stats)
+    low, high = (bound.item() for bound in x.detach().aminmax())
+    if not x.is_floating_point() and max(-low, high) <= _WHOLE:
+        x = x.double()
     sound = float("-inf") < low and high < float("inf")  # NaN fails both
     nans = None if sound else _count(x.isnan(), request.windows)
     missing = missing if nans is None else nans
     made = _moments(x, request, nans, max(-low, high))
     for name in {"min", "max"}.intersection(request.stats):
         made[name] = _extreme(x, request, name)
-    made["count"] = (request.samples - missing).to(x.dtype)
+    made["count"] = request.samples - missing
     made = {name: made[name][picked] for name in request.stats if name != "median"}
     if "median" in request.stats:
         if len(request.windows) == 1:
@@ -152,7 +180,20 @@ def window_stats(x: Tensor, request: Request, first: tuple[int, ...]) -> list[Te
     if nans is not None:
         unfit = nans[picked] > request.samples - request.fewest
         made = {name: stat if name == "count" else stat.masked_fill(unfit, torch.nan) for name, stat in made.items()}
-    return [made[name] for name in request.stats]
+    return [_given(made[name], dtype, name) for name in request.stats]
+
+
+def _given(stat: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    """`stat` in `dtype`, which must hold the integers among them."""
+    if stat.dtype == torch.int64 and dtype == torch.float64:
+        rounded, rest = float_parts(stat)
+        if bool(rest.any()):
+            value = int(stat[rest != 0][0])
+            raise InputError(
+                f"the {name} of a window is {value}, past what float64 holds; ask for it in a run of its own"
+            )
+        return rounded
+    return stat.to(dtype)
 
 
 def _moments(x: Tensor, request: Request, nans: Tensor | None, largest: float) -> dict[str, Tensor]:
@@ -202,14 +243,15 @@ def _worked(x: Tensor, present: Tensor | None, request: Request, names: list[str
     def finish(part: Part) -> Part:
         return tuple(_MOMENTS[name](part, request.ddof) for name in names)
 
+    dtype = x.dtype if x.is_floating_point() else torch.float64
     if present is not None:
         part = slide_all(weighed_samples(x.double(), present), request.windows, _WEIGHED, finish)
         fields = tuple(field.to(x.dtype) for field in part)
     elif len(request.windows) == 1:
-        fields = slide_samples(x, request.windows[0], finish, x.dtype)
+        fields = slide_samples(x, request.windows[0], finish, dtype)
     else:
         along = slide_samples(x, request.windows[1], lambda part: part, torch.float64)
-        fields = tuple(field.to(x.dtype) for field in slide(along, request.windows[0], MOMENTS, finish, 0))
+        fields = tuple(field.to(dtype) for field in slide(along, request.windows[0], MOMENTS, finish, 0))
     return dict(zip(names, fields, strict=True))
 
 

@@ -6,6 +6,7 @@ import gc
 import os
 import threading
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 import scipy.signal
 import soundfile
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from convtool.errors import CheckFailed, InputError, UsageError
 from convtool.jobs import backend, record, signal_job, stream
@@ -78,7 +81,7 @@ def noise(*shape: int, seed: int = 0) -> Block:
 )
 def test_shape(taps: Block, how: Shaping, expected: Block) -> None:
     given = taps.copy()
-    np.testing.assert_allclose(shape(Kernel(taps, None), STEREO, how), expected, rtol=1e-15)
+    np.testing.assert_allclose(shape(Kernel(taps, None), STEREO, how).taps, expected, rtol=1e-15)
     np.testing.assert_array_equal(taps, given)
 
 
@@ -102,12 +105,102 @@ def test_a_kernel_of_another_rate() -> None:
     with pytest.raises(InputError, match="kernel is at 48000 Hz, the signal at 44100 Hz; give --resample-kernel"):
         shape(Kernel(low_pass, 48000), MONO, Shaping())
     for rate in (None, 44100):
-        assert shape(Kernel(low_pass, rate), MONO, Shaping()) is low_pass
-    assert shape(Kernel(low_pass, 48000), Signal("CSV", 1, "float64"), Shaping()) is low_pass
-    (taps,) = shape(Kernel(low_pass, 48000), MONO, Shaping(resample=True))
+        assert shape(Kernel(low_pass, rate), MONO, Shaping()).taps is low_pass
+    assert shape(Kernel(low_pass, 48000), Signal("CSV", 1, "float64"), Shaping()).taps is low_pass
+    (taps,) = shape(Kernel(low_pass, 48000), MONO, Shaping(resample=True)).taps
     frequencies, response = scipy.signal.freqz(taps, fs=44100)
     _, wanted = scipy.signal.freqz(low_pass[0], worN=frequencies, fs=48000)
     np.testing.assert_allclose(abs(response), abs(wanted), atol=1e-3)
+
+
+@pytest.mark.parametrize("correlate", [False, True])
+@pytest.mark.parametrize("peak", [0, 3, 300])
+@pytest.mark.parametrize(
+    "rates", [(44100, 96000), (48000, 192000), (48000, 44100), (44100, 48001), (96000, 44100), (48000, 8000)], ids=str
+)
+def test_a_resampled_kernel_keeps_its_gain(rates: tuple[int, int], peak: int, correlate: bool) -> None:
+    own, rate = rates
+    delta = np.zeros((2, 301))
+    delta[:, peak] = 1, -0.25
+    how = Shaping(resample=True, correlate=correlate)
+    taps, (ahead, _) = shape(Kernel(delta, own), Signal("WAV", 2, "float32", rate), how)
+    np.testing.assert_allclose(20 * np.log10(np.abs(taps.sum(axis=1)) / (1, 0.25)), 0, atol=1e-3)
+    response = np.abs(scipy.signal.freqz(taps[0], worN=np.linspace(0, 0.9 * min(rates) / 2, 50), fs=rate)[1])
+    np.testing.assert_allclose(20 * np.log10(response), 0, atol=2e-3)
+    last = -(-301 * rate // own) - 1
+    place = last - peak * rate / own if correlate else peak * rate / own
+    assert abs(np.argmax(np.abs(taps[0])) - ahead - place) <= 1
+
+
+def test_ringing_that_no_two_rates_share_is_refused() -> None:
+    with pytest.raises(InputError, match="kernel is at 1000000007 Hz, and the signal at 1000000009 Hz: resample it"):
+        shape(Kernel(H, 1_000_000_007), Signal("WAV", 1, "float32", 1_000_000_009), Shaping(resample=True))
+
+
+def test_a_resampled_kernel_delays_nothing(tmp_path: Path) -> None:
+    beep = np.zeros(9000)
+    beep[3000:6000] = np.hanning(3000) * np.sin(2 * np.pi * 1000 / 48000 * np.arange(3000))
+    soundfile.write(tmp_path / "x.wav", beep, 48000, subtype="DOUBLE")
+    soundfile.write(tmp_path / "h.wav", np.array([1.0]), 44100, subtype="DOUBLE")
+    for options in ({}, {"mode": "same"}, {"shaping": Shaping(resample=True, mix=0.5)}):
+        job = ConvolveJob(
+            kernel=str(tmp_path / "h.wav"), **{"shaping": Shaping(resample=True), "method": "fft", **options}
+        )
+        path = tmp_path / f"{len(os.listdir(tmp_path))}.wav"
+        job(Task(0, Input("file", str(tmp_path / "x.wav"), "x.wav"), str(path)))
+        made = soundfile.read(path)[0][:9000]
+        np.testing.assert_allclose(made, beep, atol=2e-5)
+
+
+@given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3), min_size=4, max_size=4))
+@example([[9 * 10**18, 9 * 10**18, 0]] * 4)
+@example([[-(2**63), 0, 0]] * 4)
+@example([[2**62, 1, -(2**62)]] * 4)
+def test_norms_of_integers(rows: list[list[int]]) -> None:
+    taps = np.array(rows, dtype=np.int64)
+    for matrix in (False, True):
+        outputs = rows if not matrix else [rows[0] + rows[2], rows[1] + rows[3]]
+        exact = {
+            "peak": max(abs(tap) for row in outputs for tap in row),
+            "l1": max(sum(map(abs, row)) for row in outputs),
+            "dc": max(map(sum, outputs), key=abs),
+            "l2": max(sum(tap * tap for tap in row) for row in outputs),
+        }
+        for kind, value in exact.items():
+            if value:
+                check_norm(taps, Shaping(norm=kind, matrix=matrix), Fraction(value), squared=kind == "l2")
+
+
+@given(st.lists(st.floats(-1.7e308, 1.7e308), min_size=1, max_size=6))
+@example([1e-200, 1e200])
+@example([1e200, 1e200])
+@example([1e-200, 1e-201])
+@example([1.7e308, 1.7e308, -1.7e308])
+def test_norms_of_any_size(row: list[float]) -> None:
+    exact = {
+        "l1": sum(abs(Fraction(tap)) for tap in row),
+        "l2": sum(Fraction(tap) ** 2 for tap in row),
+        "dc": sum(map(Fraction, row)),
+    }
+    for kind, value in exact.items():
+        if abs(value) > max(map(abs, row)) * Fraction(1e-200):
+            check_norm(np.array([row]), Shaping(norm=kind), value, squared=kind == "l2")
+
+
+def check_norm(taps: Block, how: Shaping, value: Fraction, *, squared: bool) -> None:
+    """Whether the taps are over the exact norm, or its square."""
+    made = shape(Kernel(taps, None), STEREO, how).taps.reshape(-1)
+    given = shape(Kernel(taps, None), STEREO, Shaping(matrix=how.matrix)).taps.reshape(-1).tolist()
+    for before, after in zip(given, made.tolist(), strict=True):
+        sought, found = Fraction(before) / value, Fraction(after)
+        if squared:
+            sought, found = Fraction(before) ** 2 / value, found * found
+        assert abs(found - sought) <= abs(sought) * Fraction(1e-15) + Fraction(1e-300)
+
+
+def test_l1_of_a_matrix_never_clips() -> None:
+    taps = shape(Kernel(np.array([[1.0], [0.5], [0.5], [1.0]]), None), STEREO, Shaping(matrix=True, norm="l1")).taps
+    np.testing.assert_allclose(taps[..., 0], [[2 / 3, 1 / 3], [1 / 3, 2 / 3]])
 
 
 def test_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

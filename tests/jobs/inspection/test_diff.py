@@ -98,6 +98,13 @@ def test_not_finite_against_a_number(pair: tuple[float, float]) -> None:
     assert found.as_json()["largest"] is None
 
 
+def test_a_distance_past_float64_is_one_of_finite_values() -> None:
+    (found,) = compare([1.7e308, 2.0], [-1.7e308, 1.0])
+    assert (found.largest, found.index, found.as_json()["largest"]) == (np.inf, (0,), None)
+    assert found.what == "2 of 2 values differ, by more than 1.79769e+308, which float64 does not hold, at [0]"
+    assert compare([1.7e308], [1.6e308], tolerance=2e307) == []
+
+
 def test_shapes_types_and_names() -> None:
     ours = listed(a=np.zeros((2, 3)), b=np.zeros(2, np.float32), c=1.0, mine=0.0)
     theirs = listed(yours=0.0, c=np.zeros(1), b=np.zeros(2), a=np.zeros((3, 2)))

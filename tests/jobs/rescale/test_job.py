@@ -439,3 +439,41 @@ def test_columns_are_told_apart_by_name() -> None:
 def test_infinite_results_are_told_by_where_they_arise() -> None:
     outcome = run(RescaleJob(Params("sigmoid", 0, 1), invert=True, eps=0), "0,0.5,1")
     assert (outcome.clipped, np.load("y.npy").tolist()) == (0, [-math.inf, 0, math.inf])
+
+
+# Integers past 2^53
+
+
+def test_integers_keep_their_ranges_and_their_last_digits() -> None:
+    Path("x.csv").write_text("9007199254740993\n9007199254740995\n9007199254740997\n")
+    outcome = run(RescaleJob(params=Params("minmax", 0.0, 2.0), save="p.json"), "x.csv", "y.csv")
+    assert Path("y.csv").read_text() == "0\n1\n2\n"
+    assert "9007199254740993:9007199254740997 to 0:2" in outcome.remarks[0]
+    params = read_params("p.json")
+    assert params.channels == (Channel(9007199254740993, 9007199254740997),)
+    assert params.dtype == "float64"
+    again = run(RescaleJob(params=params), "x.csv", "z.csv")
+    assert (Path("z.csv").read_text(), again.notes) == ("0\n1\n2\n", [])
+    run(RescaleJob(params=params, invert=True), "y.csv", "back.csv")
+    assert [int(line) for line in Path("back.csv").read_text().split()][1] in (9007199254740994, 9007199254740996)
+
+
+def test_integers_clipped_by_whole_numbers_stay_integers() -> None:
+    Path("x.csv").write_text("9007199254740993\n-7\n9223372036854775807\n")
+    clip = Params("clip", -2.0, 1e300)
+    outcome = run(RescaleJob(params=clip), "x.csv", "y.csv")
+    assert (Path("y.csv").read_text(), outcome.clipped) == ("9007199254740992\n-2\n9.223372036854776e18\n", 1)
+    outcome = run(RescaleJob(params=Params("clip", -2.0, 2.0**60)), "x.csv", "z.csv")
+    assert (Path("z.csv").read_text(), outcome.clipped) == (f"9007199254740993\n-2\n{2**60}\n", 2)
+    outcome = run(RescaleJob(params=Params("clip", -6.5, 0.5)), "x.csv", "half.csv")
+    assert (Path("half.csv").read_text(), outcome.clipped) == ("0.5\n-6.5\n0.5\n", 3)
+
+
+def test_integers_outside_a_fitted_range_are_counted_to_the_last_digit() -> None:
+    np.save("x.npy", np.array([2**53, 2**53 + 1, 2**53 + 2]))
+    fitted_to = Params("minmax", 0.0, 1.0, (Channel(2**53 + 1, 2**53 + 2),), "float64", 1)
+    assert run(RescaleJob(params=fitted_to), "x.npy").notes[0].startswith("1 sample outside what was fitted")
+    within = Params("minmax", 0.0, 1.0, (Channel(2.0**53 - 0.5, 2.0**53 + 2),), "float64", 1)
+    assert run(RescaleJob(params=within), "x.npy").notes == []
+    with pytest.raises(InputError, match="range was fitted to a constant"):
+        run(RescaleJob(params=Params("minmax", 0.0, 1.0, (Channel(2**53 + 1, 2**53 + 1),), "float64", 1)), "x.npy")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,31 @@ def test_a_picture_of_a_long_grid_shows_its_beginning(tmp_path: Path, monkeypatc
     run(LocalVarJob(TWO * 2, ONE * 2, plot=str(tmp_path / "p.png")), tmp_path / "x.npy")
     np.testing.assert_array_equal(given["grid"], x[:12])
     np.testing.assert_array_equal(given["var"], np.load(tmp_path / "y.npy")[:11])
+
+
+def test_integers_stay_exact(tmp_path: Path) -> None:
+    whole = np.array([1700000000000000001, 1700000000000000003, 1700000000000000002, 5])
+    np.save(tmp_path / "x.npy", whole)
+    for stats, window, dtype, expected in (
+        (("var",), "2", np.float64, [1, 0.25]),
+        (("min",), "2", np.int64, whole[[0, 2]].tolist()),
+        (("median",), "3", np.int64, [whole[2], whole[2]]),
+        (("count",), "2", np.int64, [2, 2, 2]),
+    ):
+        job = LocalVarJob((Length.parse(window),), ONE, stats, plot=str(tmp_path / "p.png"))
+        job(Task(0, Input("file", str(tmp_path / "x.npy"), "x.npy"), str(tmp_path / "y.npy")))
+        made = np.load(tmp_path / "y.npy")
+        assert made.dtype == dtype
+        assert made.tolist()[: len(expected)] == expected
+        os.unlink(tmp_path / "y.npy")
+    grid = LocalVarJob(TWO * 2, ONE * 2, ("max", "min"))
+    np.save(tmp_path / "g.npy", np.stack([whole, whole]))
+    grid(Task(0, Input("file", str(tmp_path / "g.npy"), "g.npy"), str(tmp_path / "y.npy")))
+    assert np.load(tmp_path / "y.npy").tolist() == [[[whole[1], whole[1], whole[2]]], [[whole[0], whole[2], 5]]]
+
+
+def test_float32_is_not_asked_to_count_past_what_it_holds() -> None:
+    count = LocalVarJob((Length.parse(str((1 << 24) + 1)),), ONE, ("count",))
+    signal = Signal("WAV", 1, "float32", 8000)
+    assert count.prepare(Input("numbers", "1", "1"), signal).result.dtype == "float64"
+    assert replace(count, stats=("min",)).prepare(Input("numbers", "1", "1"), signal).result.dtype == "float32"

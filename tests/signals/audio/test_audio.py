@@ -165,7 +165,7 @@ def test_the_nearest_step_ties_to_even(values: list[float], bits: int) -> None:
     for dtype in (np.float32, np.float64):
         encoded = quantise(np.array([values], dtype), bits, container)
         assert (encoded.frames[:, 0] >> 8 * encoded.frames.itemsize - bits).tolist() == expected
-        assert encoded.clipped == sum(abs(value) > 1 for value in values)
+        assert encoded.clipped == sum(abs(round(Fraction(value) * full)) > full for value in values)
         assert encoded.peak == max(map(abs, values))
 
 
@@ -181,8 +181,9 @@ def test_halves_go_to_the_even_step(bits: int, container: Any) -> None:
     [
         ([0.5, -0.5], 0, 0.5, [16384, -16384]),
         ([1.0, -1.0], 0, 1.0, [32767, -32768]),
-        ([1.0 + 1e-9, 0.0], 1, 1.0 + 1e-9, [32767, 0]),
-        ([-1.0 - 1e-9, 2.0], 2, 2.0, [-32768, 32767]),
+        ([1.0 + 1e-9, 0.0], 0, 1.0 + 1e-9, [32767, 0]),
+        ([-1.0 - 1e-9, 2.0], 1, 2.0, [-32768, 32767]),
+        ([-1.0000001, -1.0001], 1, 1.0001, [-32768, -32768]),
         ([0.25, -4.0], 1, 4.0, [8192, -32768]),
         ([], 0, 0.0, []),
     ],
