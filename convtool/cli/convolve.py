@@ -10,7 +10,7 @@ from convtool.cli.running import run_job
 from convtool.cli.shared_options import JobSettings, PaddingMode, SignalOptions
 from convtool.errors import UsageError
 
-Mode = Literal["full", "same", "valid"]
+Mode = Literal["full", "same", "valid", "causal", "aligned"]
 Method = Literal["auto", "direct", "fft"]
 KernelNorm = Literal["none", "peak", "l1", "l2", "dc"]
 Nan = Literal["propagate", "error", "zero"]
@@ -30,7 +30,10 @@ class Options(SignalOptions):
         metavar="KERNEL",
     )
     mode: Mode = choice(
-        Mode, "Outputs: all N+K-1; N, from (K-1)//2 on; or N-K+1 that the kernel covers whole.", default="full"
+        Mode,
+        "Outputs: all N+K-1; N, from (K-1)//2 on; N-K+1 that the kernel covers whole; the first N; or N from the "
+        "kernel's peak on.",
+        default="full",
     )
     correlate: bool = flag("Leave the kernel unflipped, as torch, Keras and ONNX do.")
     stride: int = integer("Keep every N-th output.", least=1, most=1 << 31, default=1, metavar="N")
@@ -38,6 +41,9 @@ class Options(SignalOptions):
     padding_mode: PaddingMode = choice(PaddingMode, "What lies beyond the ends, with --mode same.", default="zeros")
     method: Method = choice(Method, "auto: direct for a few taps and for integers, else FFT.", default="auto")
     matrix: bool = flag("The kernel's channels are inputs x outputs (LL,LR,RL,RR) and mix the signal's.")
+    groups: int | None = integer(
+        "Groups of channels that a kernel (out, in/groups, taps) mixes, each on its own.", least=1, metavar="N"
+    )
     bias: str | None = text("Added to the result: one number, or one an output channel.", metavar="KERNEL")
     resample_kernel: bool = flag("Bring a kernel of another sample rate to the signal's.")
     kernel_norm: KernelNorm = choice(
@@ -74,6 +80,7 @@ def convolve(options: Options) -> int:
     _check(options)
     shaping = Shaping(
         matrix=options.matrix,
+        groups=options.groups,
         resample=options.resample_kernel,
         trim_db=options.trim_kernel,
         norm=options.kernel_norm,

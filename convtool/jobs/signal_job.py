@@ -24,7 +24,7 @@ from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
 from convtool.signals.opening import Output, ReadOptions, WriteOptions, open_reader
-from convtool.signals.signal import BLOCK_SAMPLES, Block, Signal
+from convtool.signals.signal import BLOCK_SAMPLES, Block, Signal, at_stride
 
 if TYPE_CHECKING:
     from convtool.ops.blocks import Blockwise
@@ -42,6 +42,8 @@ class Work:
     """How it was computed, in a few words; asked at the end."""
     picture: Callable[[Block, Block, str], bytes] | None = None
     """A picture of input and output, encoded in the format named."""
+    stride: int = 1
+    """Samples of the input to one of the result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ class SignalJob(ABC):
             before, after = Record(), Record()
             if self.plot is not None:
                 blocks = before.pass_on(blocks, reader.signal)
-            output = Output(task.output, work.result, self.write)
+            output = Output(task.output, at_stride(work.result, work.stride), self.write)
             record = after.add if self.plot is not None else None
             stream = Stream(blocks, work.ingest.tensor, work.operation, output, record)
             try:
@@ -120,7 +122,7 @@ class SignalJob(ABC):
             raise CheckFailed(f"{_clipping(output)}, and --fail-on-clip was given; nothing was written")
 
     def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
-        notes = [*notes, *output.writer.notes]
+        notes = [*notes, *output.writer.notes, *_rounded_rate(output, work)]
         if output.writer.clipped:
             notes = [*notes, f"{_clipping(output)}; {self.against_clipping}"]
         written = "/".join(filter(None, (output.format, output.subtype)))
@@ -134,6 +136,14 @@ class SignalJob(ABC):
             notes=notes,
             remarks=[f"{work.method()}; blocks of {BLOCK_SAMPLES}; {place}; {written}"],
         )
+
+
+def _rounded_rate(output: Output, work: Work) -> Iterator[str]:
+    """What there is to say of a sample rate that an audio file can't hold."""
+    before, after = work.ingest.signal.sample_rate, output.signal.sample_rate
+    if before and after and before != after * work.stride and output.format not in ("CSV", "NPY"):
+        exact = f"{before / work.stride:.6g}"
+        yield f"{before} Hz over a stride of {work.stride} is {exact} Hz; the file says {after} Hz"
 
 
 def _clipping(output: Output) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,12 @@ class Signal:
     names: tuple[str, ...] | None = None
     channel_mask: int = 0
     """The loudspeakers that the channels are for, a bit each as in WAVE_FORMAT_EXTENSIBLE; 0 where nothing says."""
+
+
+def at_stride(signal: Signal, stride: int) -> Signal:
+    """`signal` with the sample rate of every `stride`-th of its samples, the nearest whole one."""
+    rate = signal.sample_rate
+    return replace(signal, sample_rate=rate and max(1, round(rate / stride)))
 
 
 class Reader(ABC):

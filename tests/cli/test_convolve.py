@@ -710,3 +710,29 @@ def test_a_batch_goes_on_under_the_same_report(convtool: Convtool, tmp_path: Pat
     run = convtool("convolve", "1,2", "-k", "1", "-o", "y.csv", "--skip-existing", "--report", "r.jsonl")
     assert run.code == 0
     assert json.loads((tmp_path / "r.jsonl").read_text())["status"] == "written"
+
+
+# Every N-th sample
+
+
+@pytest.mark.parametrize(
+    ("stride", "rate", "told"),
+    [(2, 22050, ""), (7, 6300, ""), (44101, 1, "44100 Hz over a stride of 44101 is 0.999977 Hz; the file says 1 Hz")],
+)
+def test_the_sample_rate_is_that_of_the_samples_written(
+    stride: int, rate: int, told: str, convtool: Convtool, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "x.wav", np.full(100, 0.25), 44100)
+    run = convtool("convolve", tmp_path / "x.wav", "-k", "1", "--stride", stride, "-o", tmp_path / "y.wav")
+    assert run.code == 0
+    assert soundfile.info(str(tmp_path / "y.wav")).samplerate == rate
+    assert told in run.err
+
+
+def test_a_sample_rate_that_is_rounded_is_told(convtool: Convtool, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", np.full(100, 0.25), 8000)
+    run = convtool("local-var", tmp_path / "x.wav", "-w", "2", "--stride", "3", "-o", tmp_path / "y.wav")
+    assert soundfile.info(str(tmp_path / "y.wav")).samplerate == 2667
+    assert "8000 Hz over a stride of 3 is 2666.67 Hz; the file says 2667 Hz" in run.err
+    run = convtool("local-var", tmp_path / "x.wav", "-w", "2", "--stride", "3", "-o", tmp_path / "y.csv")
+    assert run.err == ""

@@ -27,5 +27,12 @@ def convolve(
             if 0 <= n - k * dilation < length:
                 total += tap * signal[n - k * dilation]
         full.append(total)
-    first, count = {"full": (0, length + span), "same": (span // 2, length), "valid": (span, length - span)}[mode]
+    peak = max(range(len(taps)), key=lambda k: (abs(taps[k]), -k)) * dilation
+    first, count = {
+        "full": (0, length + span),
+        "same": (span // 2, length),
+        "valid": (span, length - span),
+        "causal": (0, length),
+        "aligned": (peak, length),
+    }[mode]
     return full[first : first + max(0, count)][::stride]

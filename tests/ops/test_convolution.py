@@ -76,7 +76,7 @@ def streamed(signal: Tensor, kernel: Tensor, cuts: Sequence[int], **options: Any
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("mode", ["full", "same", "valid", "causal", "aligned"])
 def test_small_sizes_are_the_definition(mode: str, method: str) -> None:
     for length, taps, correlate, stride, dilation in itertools.product(SIZES, SIZES, (False, True), (1, 2, 3), (1, 2)):
         options = {"correlate": correlate, "stride": stride, "dilation": dilation}
@@ -208,7 +208,7 @@ def test_blocks_give_the_bits_of_the_whole(small_rows: int, dtype: torch.dtype, 
 def test_any_cuts_any_options(data: st.DataObject) -> None:
     length = data.draw(st.integers(20, 90))
     signal, kernel = random(2, length), random(data.draw(st.integers(1, 10)), seed=1)
-    mode = data.draw(st.sampled_from(["full", "same", "valid"]))
+    mode = data.draw(st.sampled_from(["full", "same", "valid", "causal", "aligned"]))
     paddings = ["zeros", "reflect", "replicate", "circular"] if mode == "same" else ["zeros"]
     options: dict[str, Any] = {
         "mode": mode,

@@ -30,7 +30,7 @@ class ConvolveJob(SignalJob):
     kernel: str
     shaping: Shaping = field(default_factory=Shaping)
     bias: str | None = None
-    mode: Literal["full", "same", "valid"] = "full"
+    mode: Literal["full", "same", "valid", "causal", "aligned"] = "full"
     stride: int = 1
     dilation: int = 1
     padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros"
@@ -52,7 +52,7 @@ class ConvolveJob(SignalJob):
         ingest = self.ingest(signal, working if signal.dtype != "int64" else self.dtype or "int64")
         operation = self._operation(taps, ringing, bias, ingest, item)
         picture = partial(_picture, taps, signal.sample_rate, (item.name, show(self.kernel), "output"))
-        return Work(operation, ingest, result, operation.describe, picture)
+        return Work(operation, ingest, result, operation.describe, picture, self.stride)
 
     def _working_dtype(self, signal: Signal, *others: np.ndarray[Any, Any] | None) -> str:
         """float64, float32, or int64 where everything is an integer."""

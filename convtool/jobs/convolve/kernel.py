@@ -74,14 +74,20 @@ def _layer_taps(values: Taps, described: Described) -> Taps:
     from convtool.weights.filters import as_filters
 
     filters, groups = as_filters(values, described), described.groups
-    outputs, inputs, taps = filters.shape
+    outputs, inputs, _ = filters.shape
+    if groups == outputs and inputs == 1 and groups > 1:
+        return filters[:, 0]
+    return apart_by_groups(filters, groups)
+
+
+def apart_by_groups(filters: Taps, groups: int) -> Taps:
+    """``(out, in / groups, taps)`` as ``(out, in, taps)``, with zeros between the groups."""
     if groups == 1:
         return filters
-    if groups == outputs and inputs == 1:
-        return filters[:, 0]
+    outputs, inputs, taps = filters.shape
     if outputs * inputs * groups * taps > _GROUPED_LIMIT:
         raise InputError(f"with its {groups} groups apart the layer has more than {_GROUPED_LIMIT} taps")
-    apart = np.zeros((groups, outputs // groups, groups, inputs, taps))
+    apart = np.zeros((groups, outputs // groups, groups, inputs, taps), filters.dtype)
     for group, rows in enumerate(filters.reshape(groups, -1, inputs, taps)):
         apart[group, :, group] = rows
     return apart.reshape(outputs, groups * inputs, taps)

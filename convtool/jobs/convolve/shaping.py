@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from convtool.errors import InputError
-from convtool.jobs.convolve.kernel import Kernel, Taps
+from convtool.jobs.convolve.kernel import Kernel, Taps, apart_by_groups
 from convtool.signals.signal import Signal
 
 _INAUDIBLE = 1e-5
@@ -25,6 +25,7 @@ class Shaping:
     """What is done to a kernel before it is used, in this order."""
 
     matrix: bool = False
+    groups: int | None = None
     resample: bool = False
     trim_db: float | None = None
     norm: str = "none"
@@ -49,7 +50,9 @@ def shape(kernel: Kernel, signal: Signal, how: Shaping) -> Shaped:
     with ``mix * gain * h + (1 - mix) * delta`` is the mix itself, at no cost and in every mode.
     """
     taps = _as_matrix(kernel.taps, signal.channels) if how.matrix else kernel.taps
-    if taps.ndim == 3 and taps.shape[1] == 1 and taps.shape[0] == signal.channels > 1:
+    if how.groups is not None:
+        taps = _with_groups(taps, signal.channels, how.groups)
+    elif taps.ndim == 3 and taps.shape[1] == 1 and taps.shape[0] == signal.channels > 1:
         taps = taps[:, 0]  # a filter for each channel, as the weight of a depthwise layer has them
     taps, ahead, behind = _at_rate(taps, kernel.sample_rate, signal.sample_rate, resample=how.resample)
     if how.trim_db is not None:
@@ -75,6 +78,16 @@ def _as_matrix(taps: Taps, channels_in: int) -> Taps:
             f"--matrix needs a kernel with a multiple of the signal's {channels_in} channels; this one has {len(taps)}"
         )
     return taps.reshape(channels_in, -1, taps.shape[-1]).transpose(1, 0, 2)
+
+
+def _with_groups(taps: Taps, channels: int, groups: int) -> Taps:
+    """``(out, in / groups, taps)`` as ``(out, in, taps)``, as the weight of `torch.nn.Conv1d` with groups stands."""
+    if taps.ndim != 3 or taps.shape[1] * groups != channels or len(taps) % groups:
+        raise InputError(
+            f"--groups {groups} needs a kernel (out, in/groups, taps) whose inputs times {groups} are the signal's "
+            f"{channels} channels; this one has shape {taps.shape}"
+        )
+    return apart_by_groups(taps, groups)
 
 
 def _at_rate(taps: Taps, own: int | None, rate: int | None, *, resample: bool) -> tuple[Taps, int, int]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from convtool.ops.blocks import Work
 
-Mode = Literal["full", "same", "valid"]
+Mode = Literal["full", "same", "valid", "causal", "aligned"]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 Method = Literal["auto", "direct", "fft"]
 
@@ -50,13 +50,15 @@ def convolve(
     This is `Convolution` on one block, so it gives the same bits as any cutting into blocks. With K' the kernel's
     length in samples, ``dilation * (K - 1) + 1``, the outputs are, before `stride`:
 
-    ===== ================ =====================================================
-    mode  length           first output
-    ===== ================ =====================================================
-    full  T + K' - 1       0
-    same  T                (K' - 1) // 2 of full, also where the kernel is longer
-    valid T - K' + 1       K' - 1 of full; signal and kernel never change roles
-    ===== ================ =====================================================
+    ======= ================ =====================================================
+    mode    length           first output
+    ======= ================ =====================================================
+    full    T + K' - 1       0
+    same    T                (K' - 1) // 2 of full, also where the kernel is longer
+    valid   T - K' + 1       K' - 1 of full; signal and kernel never change roles
+    causal  T                0: what `scipy.signal.lfilter` gives
+    aligned T                where the kernel has its peak, the largest of its taps
+    ======= ================ =====================================================
 
     Args:
         signal: ``(T,)`` or ``(..., C, T)``, real numbers; never changed.
@@ -237,9 +239,15 @@ class Convolution(Blockwise):
         if min(ringing) < 0 or sum(ringing) >= kernel.shape[-1]:
             raise ValueError(f"ringing is {ringing}; of {kernel.shape[-1]} taps at least one must be left between")
         early, late = (dilation * taps for taps in ringing)
-        first = {"full": early, "same": early + (span - early - late) // 2, "valid": span}[mode]
+        first = {
+            "full": early,
+            "same": early + (span - early - late) // 2,
+            "valid": span,
+            "causal": early,
+            "aligned": dilation * _peak(self._kernel) if mode == "aligned" else 0,
+        }[mode]
         self.left = span - first
-        self.right = {"full": span, "same": first, "valid": 0}[mode]
+        self.right = {"full": span, "valid": 0}.get(mode, first)
         self._before = before
         self._samples = samples
         if not bool(kernel.isfinite().all()):
@@ -462,6 +470,11 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 def _check_numbers(name: str, x: Tensor) -> None:
     if x.dtype == torch.bool or x.is_complex():
         raise TypeError(f"the {name} is {x.dtype}; give real numbers, such as {name}.to(torch.float32)")
+
+
+def _peak(taps: Tensor) -> int:
+    """Where the largest tap stands, over all channels, of taps in correlation order."""
+    return int(taps.flip(-1).abs().reshape(-1, taps.shape[-1]).amax(0).argmax())
 
 
 def _as_bias(bias: Tensor | float, kernel: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from convtool.jobs.convolve.job import ConvolveJob
 from convtool.jobs.convolve.kernel import Kernel, load, path_of
 from convtool.jobs.convolve.shaping import Shaping, shape
 from convtool.jobs.stream import Ingest, Stream, read_ahead
-from convtool.ops.convolution.convolve import Convolution
+from convtool.ops.convolution.convolve import Convolution, convolve
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
@@ -90,6 +90,13 @@ def test_shape(taps: Block, how: Shaping, expected: Block) -> None:
     [
         (FOUR[:3], Shaping(matrix=True), "multiple of the signal's 2 channels; this one has 3"),
         (FOUR[:2].reshape(1, 2, 2), Shaping(mix=0.5), "--mix needs as many outputs as inputs; .* 2 channels into 1"),
+        (
+            FOUR[:2],
+            Shaping(groups=2),
+            r"--groups 2 needs a kernel .* this one has shape \(2, 2\)",
+        ),
+        (np.ones((2, 2, 3)), Shaping(groups=2), r"the signal's 2 channels; this one has shape \(2, 2, 3\)"),
+        (np.ones((3, 1, 3)), Shaping(groups=2), r"this one has shape \(3, 1, 3\)"),
         (np.array([[1.0, -1.0]]), Shaping(norm="dc"), "dc norm is 0; it can't be scaled"),
         (np.array([[0.0, 0.0]]), Shaping(norm="peak"), "peak norm is 0"),
         (np.array([[1.0, np.nan]]), Shaping(norm="l1"), "l1 norm is nan"),
@@ -624,3 +631,23 @@ def test_a_file_is_not_closed_while_another_thread_decodes_it(tmp_path: Path) ->
     for _ in range(3):
         with pytest.raises(InputError, match="the kernel is at 48000 Hz"):
             job_on(path, str(tmp_path / "h.wav"))
+
+
+# Layers with groups
+
+
+@pytest.mark.parametrize(("outputs", "groups"), [(4, 2), (2, 2), (6, 1)])
+def test_groups_are_those_of_conv1d(outputs: int, groups: int) -> None:
+    random = np.random.default_rng(0)
+    weight, signal = random.standard_normal((outputs, 2 // groups, 3)), random.standard_normal((1, 2, 20))
+    (taps, _) = shape(Kernel(weight, None), STEREO, Shaping(groups=groups, correlate=True))
+    mixed = convolve(torch.from_numpy(signal[0]), torch.from_numpy(np.ascontiguousarray(taps)), mode="valid")
+    expected = torch.nn.functional.conv1d(torch.from_numpy(signal), torch.from_numpy(weight), groups=groups)[0]
+    torch.testing.assert_close(mixed, expected)
+
+
+def test_a_kernel_of_one_input_an_output_is_depthwise() -> None:
+    (taps, _) = shape(Kernel(np.arange(6.0).reshape(2, 1, 3), None), STEREO, Shaping())
+    assert taps.tolist() == [[0, 1, 2], [3, 4, 5]]
+    (taps, _) = shape(Kernel(np.ones((3, 1, 3)), None), STEREO, Shaping())
+    assert taps.shape == (3, 1, 3)
