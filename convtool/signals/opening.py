@@ -31,6 +31,10 @@ class ReadOptions:
     wrapped: bool = False
     """A text of numbers on several lines may be one signal, as the coefficients of a kernel are."""
 
+    def without_kept(self) -> ReadOptions:
+        """These options for a look at an input from which nothing is written."""
+        return replace(self, text=replace(self.text, keep=None))
+
 
 @dataclass(frozen=True)
 class WriteOptions:

@@ -126,7 +126,9 @@ def _preamble_beside(lines: Sequence[str], rows: Sequence[int], dialect: Dialect
     if dialect.delimiter is None or len(first) < 5 or not is_name(first[0]) or first[2]:
         return 0
     below = [dialect.split(lines[row]) for row in rows[:_LOOKED_AT]]
-    kinds = {(len(cells), cells[2], _kind(cells[3 : len(cells) - (not cells[-1])], dialect)) for cells in below if cells[2:]}
+    kinds = {
+        (len(cells), cells[2], _kind(cells[3 : len(cells) - (not cells[-1])], dialect)) for cells in below if cells[2:]
+    }
     return 3 if len(below) > 1 and kinds == {(len(first), "", "numeric")} else 0
 
 

@@ -26,7 +26,11 @@ def choose_columns(wanted: str, names: Sequence[str] | None, width: int) -> list
         found = _RANGE.fullmatch(part)
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
         if not 1 <= first <= last <= width:
-            there = ", ".join(show(name) or f"{at} (without a name)" for at, name in enumerate(names, 1)) if names else f"1 to {width}"
+            there = (
+                ", ".join(show(name) or f"{at} (without a name)" for at, name in enumerate(names, 1))
+                if names
+                else f"1 to {width}"
+            )
             raise InputError(f"there is no column '{show(part)}'; the columns are {there}")
         chosen.extend(range(first - 1, last))
     return chosen

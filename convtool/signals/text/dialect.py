@@ -31,7 +31,9 @@ class Dialect:
         """The cells of one line, without quotes and blanks around them."""
         if '"' in line:
             try:
-                cells = csv.reader([line.strip(" ")], delimiter=self.delimiter or " ", skipinitialspace=True, strict=True)
+                cells = csv.reader(
+                    [line.strip(" ")], delimiter=self.delimiter or " ", skipinitialspace=True, strict=True
+                )
                 return [cell.strip() for cell in next(cells)]
             except csv.Error:
                 pass  # stray quotes stay in their cells, which are then no numbers

@@ -39,7 +39,17 @@ _EXCEL = re.compile(r"\s*\"?sep=(.)\"?\s*$", re.IGNORECASE)
 _SCALES = {"": 1.0, "k": 1e3, "m": 1e-3, "µ": 1e-6, "u": 1e-6, "n": 1e-9, "M": 1e6, "G": 1e9}
 _COUNTS = {"index", "idx", "sample", "sequence", "no", "no.", "#", "row", "frame"}
 _TIMES = {"time", "times", "timestamp", "t", "frequency", "freq", "x-axis"}
-_SECONDS = {"s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_SECONDS = {
+    "s": 1.0,
+    "sec": 1.0,
+    "secs": 1.0,
+    "second": 1.0,
+    "seconds": 1.0,
+    "ms": 1e-3,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ns": 1e-9,
+}
 _HERTZ = {"hz", "khz", "mhz"}
 _UNITS = {
     *_SECONDS, *_HERTZ, *_COUNTS,
@@ -88,7 +98,7 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
     start = next((float(m[1]) for line in stated if (m := _REW.match(line)) and "start" in m[2].lower()), None)
     heading = Heading(
         body,
-        names and tuple(names),
+        None if names is None else tuple(names),
         passed,
         round(rate) if rate is not None and _is_whole(rate) else None,
         None if nodata is None else float(nodata[1]),
@@ -123,7 +133,7 @@ def _names(lines: Sequence[str], body: Body, options: TextOptions) -> tuple[list
         if body.trailing and body.dialect.missing:  # nothing says that the empty cells are no column
             body = replace(body, width=body.width + 1, trailing=False)
         return _commented_names(lines, body, options), None, body
-    return *_fitted(names, units, lines, body),
+    return (*_fitted(names, units, lines, body),)
 
 
 def _after(body: Body, lines: Sequence[str], options: TextOptions) -> Body:
@@ -299,7 +309,11 @@ def _is_whole(rate: float) -> bool:
 
 
 def _passed(
-    body: Body, names: Sequence[str] | None, units: Sequence[str] | None, rows: Sequence[Sequence[str]], rate: float | None
+    body: Body,
+    names: Sequence[str] | None,
+    units: Sequence[str] | None,
+    rows: Sequence[Sequence[str]],
+    rate: float | None,
 ) -> tuple[int, list[str]]:
     """How many columns on the left are no samples, and what each of them is."""
     signs = ["a preamble"] * body.beside
@@ -351,7 +365,9 @@ def _unit_of(column: int, names: Sequence[str] | None, units: Sequence[str] | No
     if units is not None:
         return _unit(units[column]) or ""
     name = names[column] if names else ""
-    found = re.search(r"[(\[]([^()\[\]]*)[)\]]\s*$|^(?:time|t)[ _]([a-zµ]+)$|^(seconds?|secs?|hz)$", name, re.IGNORECASE)
+    found = re.search(
+        r"[(\[]([^()\[\]]*)[)\]]\s*$|^(?:time|t)[ _]([a-zµ]+)$|^(seconds?|secs?|hz)$", name, re.IGNORECASE
+    )
     return next(filter(None, found.groups()), "").strip().lower() if found else ""
 
 

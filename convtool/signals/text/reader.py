@@ -160,8 +160,8 @@ class TextReader(Reader):
             for table in tables:
                 _refuse_rounded(table, alone=alone)
         rows = [table.integers if integers else table.values for table in tables]
-        table = np.concatenate(rows) if rows else np.empty((0, len(self._columns)))
-        return np.ascontiguousarray(table[:, self._order].T)
+        numbers = np.concatenate(rows) if rows else np.empty((0, len(self._columns)))
+        return np.ascontiguousarray(numbers[:, self._order].T)
 
     def _table(self, data: bytes, line: int) -> _Table:
         """The chosen cells of complete lines, of which the first is `line`; kept cells go on their way."""
