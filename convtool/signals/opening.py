@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
@@ -22,7 +22,7 @@ class ReadOptions:
     """How inputs are read where they leave a choice."""
 
     input_format: str | None = None
-    text: TextOptions = TextOptions()
+    text: TextOptions = field(default_factory=TextOptions)
     layout: str = "NCT"
     exact: bool = True
     """Integers are worked as such, unless a dtype was asked for."""

@@ -29,14 +29,12 @@ class Cells:
 def find_cells(data: bytes, delimiter: str | None, width: int) -> Cells | None:
     """The cells of complete lines of `width` cells; None where lines are uneven or quotes need a closer look."""
     text = np.frombuffer(b"0" * PADDING + data, np.uint8)
-    if delimiter is None and width > 1:
-        found = _between_blanks(text, width)
-    else:
-        found = _between(text, delimiter, width)
+    blanks = delimiter is None and width > 1
+    found = _between_blanks(text, width) if blanks else _between(text, delimiter, width)
     if found is None:
         return None
     starts, ends = found
-    if (delimiter is not None or width == 1) and any(blank in data for blank in _BLANKS):
+    if not blanks and any(blank in data for blank in _BLANKS):
         _strip(text, starts, ends, 9 if delimiter == "\t" else 0)
     raw_starts, raw_ends = starts, ends
     if b'"' in data:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from convtool.signals.text.body import Body, dialect_of, find_body, is_comment, is_name, is_row, names_after_index
 from convtool.signals.text.dialect import Dialect, shown
@@ -29,7 +30,8 @@ _RATE = re.compile(
     re.IGNORECASE,
 )
 _INTERVAL = re.compile(
-    rf"\b(?:sampl(?:e|ing)[ _]?(?:interval|period|time)|x ?increment|tinc){_GAP}{_NUMBER}\s*([mµun]?)s?(?:ec(?:onds?)?)?(?![\w./])",
+    rf"\b(?:sampl(?:e|ing)[ _]?(?:interval|period|time)|x ?increment|tinc){_GAP}{_NUMBER}"
+    r"\s*([mµun]?)s?(?:ec(?:onds?)?)?(?![\w./])",
     re.IGNORECASE,
 )
 _REW = re.compile(rf"\s*{_NUMBER}\s*//\s*(sample interval|sample rate|start time)", re.IGNORECASE)
@@ -89,7 +91,7 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
     names, units, body = _names(lines, body, options)
     above = lines[options.skip : body.start]
     numbers = _first_rows(lines, body)
-    stated = [line for line in (*above, *_beside(lines, body))]
+    stated = [*above, *_beside(lines, body)]
     rate = _sample_rate(stated)
     passed, signs = _passed(body, names, units, numbers, rate)
     if rate is None:
@@ -337,7 +339,7 @@ def _sign(
     if column == 0 and (body.labelled or (names and not names[0])):
         return "names of rows"
     values = _values(rows, column, body.dialect)
-    steps = [b - a for a, b in zip(values, values[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(values)]
     if not values or (steps and min(steps) <= 0):
         return None
     unit = _unit_of(column, names, units)
@@ -383,7 +385,7 @@ def _rate_of_times(
         scale = _SECONDS.get(_unit_of(column, names, units))
         values = _values(rows, column, dialect)
         if sign == "times" and scale is not None and len(values) > 2:
-            steps = [b - a for a, b in zip(values, values[1:], strict=False)]
+            steps = [b - a for a, b in pairwise(values)]
             if max(steps) - min(steps) <= 1e-6 * max(steps):
                 return (len(steps)) / ((values[-1] - values[0]) * scale)
     return None
