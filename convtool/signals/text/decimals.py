@@ -57,7 +57,8 @@ def parse(text: Bytes, starts: Places, ends: Places, *, decimal: str = ".") -> N
     """The numbers in the cells ``text[starts:ends]``, which lie in order and do not touch."""
     first = text[starts]
     negative = first == ord("-")
-    starts = starts + (negative | (first == ord("+")))
+    signed = negative | (first == ord("+"))
+    starts = starts + signed if signed.any() else starts
     hard = np.zeros(len(starts), np.bool_)
     powers, marks = _exponents(text, starts, ends, hard)
     points, several = _within(np.flatnonzero(text == ord(decimal)), starts, marks)
@@ -65,16 +66,24 @@ def parse(text: Bytes, starts: Places, ends: Places, *, decimal: str = ".") -> N
     pointed = points >= 0
     mantissa: Words
     if pointed.any():
-        left = np.where(pointed, points - starts, 0)
-        right = marks - np.where(pointed, points + 1, starts)
-        hard |= (left + right < 1) | (left > 16) | (right > PADDING)
-        np.clip(left, 0, 16, out=left)
-        np.clip(right, 0, PADDING, out=right)
+        every = pointed.all()
+        left = points - starts
+        right = marks - points - 1
+        if not every:
+            left[~pointed] = 0
+            right = np.where(pointed, right, marks - starts)
+            points = np.where(pointed, points, PADDING)
+        size = left + right
+        if left.max() > 16 or right.max() > PADDING or size.min() < 1:
+            hard |= (size < 1) | (left > 16) | (right > PADDING)
+            np.clip(left, 0, 16, out=left)
+            np.clip(right, 0, PADDING, out=right)
         mantissa = _digits(text, marks, right, hard)
-        whole = _digits(text, np.where(pointed, points, PADDING), left, hard)
-        hard |= (left + right > 19) & (whole != 0)
-        mantissa += whole * _TENS[right]
-        scale = np.where(pointed, right, 0)
+        whole = _digits(text, points, left, hard)
+        hard |= (size > 19) & (whole != 0)
+        whole *= _TENS[right]
+        mantissa += whole
+        scale = right if every else np.where(pointed, right, 0)
         powers = -scale if powers is None else powers - scale
     else:
         length = marks - starts
@@ -84,9 +93,11 @@ def parse(text: Bytes, starts: Places, ends: Places, *, decimal: str = ".") -> N
     np.negative(values, out=values, where=negative)
     integers = mantissa.view(np.int64)
     whole_cells: Flags = ~pointed & (marks == ends)
-    hard |= whole_cells & (integers < 0)  # past int64, or its least number
-    whole_cells &= ~hard
-    return Numbers(values, np.where(negative, -integers, integers), whole_cells, hard)
+    if whole_cells.any():
+        hard |= whole_cells & (integers < 0)  # past int64, or its least number
+        whole_cells &= ~hard
+        np.negative(integers, out=integers, where=negative)
+    return Numbers(values, integers, whole_cells, hard)
 
 
 def _within(positions: Places, starts: Places, ends: Places) -> tuple[Places, Flags]:
@@ -176,12 +187,13 @@ def _digits(text: Bytes, ends: Places, lengths: Places, hard: Flags) -> Words:
 def _scaled(mantissa: Words, powers: Places, hard: Flags) -> NDArray[np.float64]:
     """``mantissa * 10**powers``, correctly rounded; what stays undecided is added to `hard`."""
     values = mantissa.astype(np.float64)
-    size = np.abs(powers)
-    exact = (mantissa <= _U(1 << 53)) & (size <= 22)
-    ten = _EXACT[np.minimum(size, 22)]
-    with np.errstate(over="ignore"):
-        np.divide(values, ten, out=values, where=exact & (powers < 0))
-        np.multiply(values, ten, out=values, where=exact & (powers > 0))
+    exact = mantissa <= _U(1 << 53)
+    if powers.min() < -22 or powers.max() > 0:
+        exact &= np.abs(powers) <= 22
+        up = np.flatnonzero(powers > 0)
+        values[up] *= _EXACT[np.minimum(powers[up], 22)]
+    if exact.any():
+        values /= _EXACT[np.clip(-powers, 0, 22)]
     others = np.flatnonzero(~exact & (mantissa != 0) & ~hard)
     if len(others):
         values[others], undecided = _eisel_lemire(mantissa[others], powers[others])

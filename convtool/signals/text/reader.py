@@ -44,6 +44,23 @@ class _Table:
     """Line, column and digits of integers past int64."""
 
 
+@dataclass(frozen=True)
+class _LineNumbers:
+    """The lines that rows stand on, from `first` on; of `lines` in all where comments are between them."""
+
+    first: int
+    rows: Sequence[int] | None = None
+    lines: int = 0
+
+    def of(self, row: int) -> int:
+        """The line of a row."""
+        return self.first + row if self.rows is None else self.rows[row]
+
+    def after(self, rows: int) -> int:
+        """The line after so many rows."""
+        return self.first + (rows if self.rows is None else self.lines)
+
+
 class TextReader(Reader):
     """Rows are samples, columns channels; one single row is one signal. Read as it comes.
 
@@ -79,7 +96,6 @@ class TextReader(Reader):
             self._pending = unwrapped
         else:
             self._pending = self._block(body, alone=self._lines.ended)
-        self._line += body.count(b"\n")
         if single and not wrapped:
             self._pending = self._pending.reshape(1, -1)
         self.signal = Signal(
@@ -138,18 +154,13 @@ class TextReader(Reader):
 
     def read(self, samples: int) -> Block:
         while not self._pending.shape[1] and not self._lines.ended:
-            data = self._lines.next()
-            self._pending = self._block(data, alone=False)
-            self._line += data.count(b"\n")
+            self._pending = self._block(self._lines.next(), alone=False)
         block, self._pending = self._pending[:, :samples], self._pending[:, samples:]
         return block
 
     def _block(self, data: bytes, *, alone: bool) -> Block:
         """The numbers of complete lines, int64 where they are integers and the text stands `alone`."""
-        line, tables = self._line, []
-        for part in _slices(data):
-            tables.append(self._table(part, line))
-            line += part.count(b"\n")
+        tables = [self._table(part) for part in _slices(data)]
         large = [place for table in tables for place in table.too_large]
         integers = self._exact and alone and all(table.whole.all() for table in tables)
         if integers and large:
@@ -163,20 +174,16 @@ class TextReader(Reader):
         numbers = np.concatenate(rows) if rows else np.empty((0, len(self._columns)))
         return np.ascontiguousarray(numbers[:, self._order].T)
 
-    def _table(self, data: bytes, line: int) -> _Table:
-        """The chosen cells of complete lines, of which the first is `line`; kept cells go on their way."""
-        numbers: Sequence[int] | None = None
+    def _table(self, data: bytes) -> _Table:
+        """The chosen cells of the next complete lines; kept cells go on their way."""
+        lines: _LineNumbers = _LineNumbers(self._line)
         if self._comment is not None:
-            lines = data.decode("utf-8").split("\n")[:-1]
-            left = [index for index, text in enumerate(lines) if not self._comment.match(text)]
-            if len(left) < len(lines):
-                data = "".join(f"{lines[index]}\n" for index in left).encode("utf-8")
-                numbers = [line + index for index in left]
-        numbers = numbers or range(line, line + data.count(b"\n"))
+            data, lines = self._without_comments(data)
         cells = find_cells(data, self._dialect.delimiter, self._width)
         if cells is not None and self._heading.body.trailing and (cells.starts[:, -1] < cells.ends[:, -1]).any():
             cells = None
-        table = self._one_by_one(data, numbers) if cells is None else self._at_once(cells, numbers)
+        table = self._one_by_one(data, lines) if cells is None else self._at_once(cells, lines)
+        self._line = lines.after(len(table.values))
         for nodata in self._nodata:
             missing = table.values == nodata
             table.values[missing], table.whole[missing] = np.nan, False
@@ -184,14 +191,22 @@ class TextReader(Reader):
             self._kept.add(self._kept_cells(data, cells))
         return table
 
-    def _at_once(self, cells: Cells, numbers: Sequence[int]) -> _Table:
+    def _without_comments(self, data: bytes) -> tuple[bytes, _LineNumbers]:
+        """The lines of `data` that are no comments."""
+        lines = data.decode("utf-8").split("\n")[:-1]
+        assert self._comment is not None
+        left = [index for index, text in enumerate(lines) if not self._comment.match(text)]
+        numbers = _LineNumbers(self._line, [self._line + index for index in left], len(lines))
+        return "".join(f"{lines[index]}\n" for index in left).encode("utf-8"), numbers
+
+    def _at_once(self, cells: Cells, lines: _LineNumbers) -> _Table:
         starts, ends = cells.starts[:, self._columns], cells.ends[:, self._columns]
         parsed = parse(cells.text, starts.ravel(), ends.ravel(), decimal=self._dialect.decimal)
         table = _Table(parsed.values, parsed.integers, parsed.whole, [])
         for index in np.flatnonzero(parsed.hard).tolist():
             row, column = divmod(index, len(self._columns))
             cell = cells.text[starts[row, column] : ends[row, column]].tobytes().decode("utf-8").strip()
-            self._set(table, index, cell, numbers[row], self._columns[column] + 1)
+            self._set(table, index, cell, lines.of(row), self._columns[column] + 1)
         return replace(
             table,
             values=table.values.reshape(starts.shape),
@@ -199,13 +214,14 @@ class TextReader(Reader):
             whole=table.whole.reshape(starts.shape),
         )
 
-    def _one_by_one(self, data: bytes, numbers: Sequence[int]) -> _Table:
+    def _one_by_one(self, data: bytes, lines: _LineNumbers) -> _Table:
         """The cells of lines that are not all plain and even: the numbers, or an error with line and column."""
-        lines = data.decode("utf-8").split("\n")[:-1]
-        shape = len(lines), len(self._columns)
+        rows = data.decode("utf-8").split("\n")[:-1]
+        shape = len(rows), len(self._columns)
         table = _Table(np.empty(shape), np.zeros(shape, np.int64), np.zeros(shape, np.bool_), [])
         flat = _Table(table.values.ravel(), table.integers.ravel(), table.whole.ravel(), table.too_large)
-        for row, (line, at) in enumerate(zip(lines, numbers, strict=True)):
+        for row, line in enumerate(rows):
+            at = lines.of(row)
             cells = self._cells_of(line, at)
             for index, column in enumerate(self._columns):
                 self._set(flat, row * len(self._columns) + index, cells[column], at, column + 1)
