@@ -147,23 +147,20 @@ def _after(body: Body, lines: Sequence[str], options: TextOptions) -> Body:
 def _nearest_names(
     lines: Sequence[str], above: Sequence[int], body: Body
 ) -> tuple[list[str] | None, list[str] | None, int | None]:
-    """The names and units among the rows `above` the body; or the row that is the body's first, a bad one."""
-    for at in range(len(above) - 1, -1, -1):
-        cells = _cells(lines[above[at]], body)
-        if len(cells) == 1 and _is_statement(lines[above[at]]):
-            continue
-        before = _cells(lines[above[at - 1]], body) if at else []
-        adjacent = bool(at) and above[at - 1] == above[at] - 1
-        if adjacent and len(before) >= body.width and _are_units(cells, body.width) and _may_head_units(before):
-            return before, cells, None
-        if _are_names(cells, body):
-            if at == 1 and len(before) == len(cells) and _all_names(before):
-                return None, None, above[at]
-            bad = [row for row in above[:at] if _looks_bad(_cells(lines[row], body), body)]
-            return (cells, None, None) if not bad else (None, None, bad[-1])
-        if not _is_preamble(lines[above[at]], cells, body):
-            return None, None, above[at]
-    return None, None, None
+    """The names and units in the rows right `above` the body; or the row that is the body's first, a bad one."""
+    if not above:
+        return None, None, None
+    cells = _cells(lines[above[-1]], body)
+    before = _cells(lines[above[-2]], body) if above[-2:-1] == [above[-1] - 1] else []
+    if len(before) >= body.width and _are_units(cells, body.width) and _may_head_units(before):
+        return before, cells, None
+    if _are_names(cells, body) and not (body.width == 1 and _is_statement(lines[above[-1]])):
+        if len(above) == 2 and len(before) == len(cells) and _all_names(before):
+            return None, None, above[-1]
+        bad = [row for row in above[:-1] if _looks_bad(_cells(lines[row], body), body)]
+        return (None, None, bad[-1]) if bad else (cells, None, None)
+    bad = [row for row in above if not _is_preamble(lines[row], _cells(lines[row], body), body)]
+    return None, None, bad[-1] if bad else None
 
 
 def _cells(line: str, body: Body) -> list[str]:
@@ -213,7 +210,7 @@ def _looks_bad(cells: Sequence[str], body: Body) -> bool:
 
 def _is_preamble(line: str, cells: Sequence[str], body: Body) -> bool:
     """Whether a line without names may stand above the body: words, of another number of cells, or a statement."""
-    return _is_statement(line) or (len(cells) != body.width and is_name(cells[0]))
+    return _is_statement(line) or (is_name(cells[0]) and (len(cells) != body.width or body.width == 1))
 
 
 def _is_statement(line: str) -> bool:
