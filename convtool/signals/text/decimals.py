@@ -2,7 +2,7 @@
 
 The digits of all cells are added up eight to a machine word. A mantissa below 2**53 with a power of ten up to
 22 takes one exact division or product; any other up to 19 digits the method of Eisel and Lemire: 64 bits of the
-power of ten give the 54 bits that decide, except about one time in 500, which is told by the product itself.
+power of ten give the 54 bits that decide, except about one time in 1000, which is told by the product itself.
 (D. Lemire, "Number parsing at a gigabyte per second", Software: Practice and Experience 51, 2021.)
 
 What is no plain number, or stays undecided, is left to the caller cell by cell. In Python alone `float()` takes
@@ -37,6 +37,8 @@ _MASKS = np.array([[((1 << 64) - 1) & ~((1 << 8 * max(0, 8 - max(0, n - at))) - 
 """For a cell of n digits, which bytes of its three words (the third is the last) are its own."""
 _TENS = np.array([10**k if k < 20 else 0 for k in range(PADDING + 1)], dtype=np.uint64)
 _EXACT = np.array([float(10**k) for k in range(23)])
+_EXACT_FIVE = 27
+"""The largest power of five that 64 bits hold."""
 _LEAST, _MOST = -342, 308
 """Powers of ten beyond which 19 digits are zero or infinite."""
 
@@ -194,7 +196,7 @@ def _scaled(mantissa: Words, powers: Places, hard: Flags) -> NDArray[np.float64]
         values[up] *= _EXACT[np.minimum(powers[up], 22)]
     if exact.any():
         values /= _EXACT[np.clip(-powers, 0, 22)]
-    others = np.flatnonzero(~exact & (mantissa != 0) & ~hard)
+    others = np.flatnonzero(~exact & (powers != 0) & (mantissa != 0) & ~hard)
     if len(others):
         values[others], undecided = _eisel_lemire(mantissa[others], powers[others])
         hard[others] = undecided
@@ -203,20 +205,14 @@ def _scaled(mantissa: Words, powers: Places, hard: Flags) -> NDArray[np.float64]
 
 @lru_cache(maxsize=1)
 def _powers_of_five() -> Words:
-    """The leading 64 bits of 5**q for q from `_LEAST` to `_MOST`, the first of them set."""
+    """The leading 64 bits of 5**q for q from `_LEAST` to `_MOST`, the first of them set, rounded up."""
     table = []
     for q in range(_LEAST, _MOST + 1):
         power = 5 ** abs(q)
-        if q < 0:
-            shift = power.bit_length() + 64
-            table.append(_leading((1 << 2 * shift) // power))
-        else:
-            table.append(_leading(power << 64))
+        number = (1 << (2 * power.bit_length() + 128)) // power if q < 0 else power << 64
+        leading = number >> (number.bit_length() - 64)
+        table.append(leading + (not 0 <= q <= _EXACT_FIVE))
     return np.array(table, dtype=np.uint64)
-
-
-def _leading(number: int) -> int:
-    return number >> (number.bit_length() - 64)
 
 
 def _eisel_lemire(mantissa: Words, powers: Places) -> tuple[NDArray[np.float64], Flags]:
@@ -228,13 +224,13 @@ def _eisel_lemire(mantissa: Words, powers: Places) -> tuple[NDArray[np.float64],
     short = (w >> _U(63)) ^ _U(1)  # the conversion to float64 had rounded up to the next power of two
     w <<= short
     zeros += short
-    # The table is cut to 64 bits, so the true product is less than one unit of `high` above what is found here.
-    # That matters where the bits after the deciding 54 are all ones, or all zeros after a half (a tie, perhaps).
+    # The table is rounded up to 64 bits, so the true product is at most what is found here, and by less than one unit
+    # of `high`. The 54 bits kept decide, the last of them a half: it matters only where the bits after a half are all
+    # zeros (a tie, or just below it). Where they are all zeros after no half, a product below rounds up to the same.
     high = _high_product(w, _powers_of_five()[q - _LEAST])
     upper = high >> _U(63)
     rest = high & ((_U(1 << 9) << upper) - _U(1))
     rounded = high >> (upper + _U(9))
-    undecided |= (high & _U(0x1FF)) == _U(0x1FF)
     undecided |= (rest == 0) & ((rounded & _U(1)) != 0)
     exponent = ((217706 * q) >> 16) + 63 + 1023 + upper.view(np.int64) - zeros.view(np.int64)
     rounded = (rounded + (rounded & _U(1))) >> _U(1)
