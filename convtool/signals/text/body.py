@@ -115,8 +115,8 @@ def _kind(cells: Sequence[str], dialect: Dialect) -> str:
 
 
 def _all_trail(lines: Sequence[str], rows: Sequence[int], dialect: Dialect, width: int) -> bool:
-    """Whether the rows, at least two, all end in a delimiter."""
-    cells = [dialect.split(lines[row]) for row in rows[:_LOOKED_AT]]
+    """Whether the first two rows end in a delimiter: then all must."""
+    cells = [dialect.split(lines[row]) for row in rows[:2]]
     return len(cells) > 1 and all(len(row) == width and not row[-1] for row in cells)
 
 

@@ -50,7 +50,7 @@ class Dialect:
         """`cell` as Python writes that number, or None where it is none.
 
         >>> [Dialect(None).number(cell) for cell in ("0.25D+01", "-nan", "1_000")]
-        ['0.25e+01', 'nan', None]
+        ['0.25E+01', 'nan', None]
         """
         if self.missing and cell.lower() in MISSING:
             return "nan"

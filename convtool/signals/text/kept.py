@@ -16,18 +16,19 @@ class Kept:
         self._columns: deque[Sequence[Sequence[str]]] = deque()
         self._taken = 0
         self._at = 0
-        self._ended = False
 
     def add(self, columns: Sequence[Sequence[str]]) -> None:
         """The cells of the next rows, a sequence for each column."""
-        if columns[0]:
-            self._columns.append(columns)
+        self._columns.append(columns)
 
     def take(self, rows: int) -> list[list[str]]:
         """The cells of the next `rows` rows, a list for each column."""
         taken: list[list[str]] = []
         left = rows
         while left:
+            while self._columns and self._at == len(self._columns[0][0]):
+                self._columns.popleft()
+                self._at = 0
             if not self._columns:
                 raise InputError(f"the output has more rows than the {self._taken} of the columns kept; {_WAY_OUT}")
             columns = self._columns[0]
@@ -37,15 +38,12 @@ class Kept:
             left -= count
             self._at += count
             self._taken += count
-            if self._at == len(columns[0]):
-                self._columns.popleft()
-                self._at = 0
         return taken
 
     def finish(self) -> None:
         """Refuse rows that the output did not have."""
-        if self._columns:
-            left = sum(len(columns[0]) for columns in self._columns) - self._at
+        left = sum(len(columns[0]) for columns in self._columns) - self._at
+        if left:
             raise InputError(f"the output has {self._taken} rows, and the columns kept {left} more; {_WAY_OUT}")
 
 

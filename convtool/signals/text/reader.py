@@ -247,7 +247,9 @@ class TextReader(Reader):
         """Put the number that `cell` holds into a flat table."""
         number = self._dialect.number(cell)
         if number is None:
-            raise InputError(f"line {line}, column {column}: {self._dialect.complaint(cell)}")
+            ending = not cell and column == self._width > 1
+            complaint = self._dialect.complaint(cell) + ", or take away the delimiter before it" * ending
+            raise InputError(f"line {line}, column {column}: {complaint}")
         value = float(number)
         if np.isinf(value) and "i" not in number.lower():
             past = "is past what float64 holds, 1.8e308; write inf, or nan where it is missing"
