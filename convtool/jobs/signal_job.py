@@ -96,7 +96,7 @@ class SignalJob(ABC):
             if self.plot is not None and work.picture is not None:
                 _draw(self.plot, work.picture, before, after)
             outcome = self._outcome(task, reader.notes, output, stream.samples, work)
-            outcome.remarks = [*reader.remarks, *outcome.remarks]
+            outcome.remarks = [*outcome.remarks, *reader.remarks]
             return outcome
 
     def keep(self, work: Work) -> None:  # noqa: B027 (few commands have such files)

@@ -59,6 +59,8 @@ def open_reader(item: Input, options: ReadOptions) -> Reader:
         except ConvtoolError:
             source.close()
             raise
+    if item.kind == "numbers":
+        reader.remarks = ()
     if reader.signal.sample_rate is None and options.sample_rate is not None:
         reader.signal = replace(reader.signal, sample_rate=options.sample_rate)
     return reader

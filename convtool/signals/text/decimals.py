@@ -171,7 +171,13 @@ def _eight(word: Words, mask: Words) -> tuple[Words, Flags]:
 
 def _digits(text: Bytes, ends: Places, lengths: Places, hard: Flags) -> Words:
     """The numbers of `lengths` digits before `ends`; what are no digits, or past 19 of them, is added to `hard`."""
-    size = max(8, -(-int(lengths.max(initial=0)) // 8) * 8)
+    longest = int(lengths.max(initial=0))
+    if longest <= 1:
+        digit = text[ends - 1] ^ np.uint8(ord("0"))
+        digit *= lengths.astype(np.uint8)
+        hard |= digit > 9
+        return digit.astype(np.uint64)
+    size = -(-longest // 8) * 8
     words = _words(text, ends, size)
     total, bad = _eight(words[:, -1], _MASKS[2][lengths])
     hard |= bad
@@ -180,9 +186,10 @@ def _digits(text: Bytes, ends: Places, lengths: Places, hard: Flags) -> Words:
         total += value * _U(10**8)
         hard |= bad
     if size > 16:
-        value, bad = _eight(words[:, -3], _MASKS[0][lengths])
-        total += value * _U(10**16)
-        hard |= bad | (value > 999)
+        cells = np.flatnonzero(lengths > 16)
+        value, bad = _eight(words[cells, -3], _MASKS[0][lengths[cells]])
+        total[cells] += value * _U(10**16)
+        hard[cells] |= bad | (value > 999)
     return total
 
 

@@ -7,7 +7,7 @@ number there is an error like any other, and never vanishes as a header.
 A first column is passed over, as not of the samples, where
 - its cells are no numbers (names of rows, dates), or it alone has no name (pandas, R), or
 - it is named as a count (index, sample...) and its numbers count up by one, or
-- it is named or measured as a time or a frequency (time, t, s, Hz...) and its numbers rise, or
+- it is named or measured as a time or a frequency (time, seconds, Hz...) and its numbers rise, or
 - its numbers rise by the sample interval that is stated above.
 Otherwise it is a column like the others: numbers without such a sign are samples.
 """
@@ -40,7 +40,7 @@ _NODATA = re.compile(rf"\bno_?data(?:[ _]value)?{_GAP}{_NUMBER}\s*$", re.IGNOREC
 _EXCEL = re.compile(r"\s*\"?sep=(.)\"?\s*$", re.IGNORECASE)
 _SCALES = {"": 1.0, "k": 1e3, "m": 1e-3, "µ": 1e-6, "u": 1e-6, "n": 1e-9, "M": 1e6, "G": 1e9}
 _COUNTS = {"index", "idx", "sample", "sequence", "no", "no.", "#", "row", "frame"}
-_TIMES = {"time", "times", "timestamp", "t", "frequency", "freq", "x-axis"}
+_TIMES = {"time", "times", "timestamp", "frequency", "freq", "x-axis"}
 _SECONDS = {
     "s": 1.0,
     "sec": 1.0,
@@ -55,10 +55,10 @@ _SECONDS = {
 _HERTZ = {"hz", "khz", "mhz"}
 _UNITS = {
     *_SECONDS, *_HERTZ, *_COUNTS,
-    "v", "mv", "uv", "µv", "volt", "volts", "a", "ma", "µa", "amp", "amps", "ampere", "w", "watt", "watts", "db", "dbv",
-    "dbm", "dbu", "dbfs", "dbspl", "deg", "degree", "degrees", "°", "°c", "°f", "k", "c", "pa", "kpa", "bar", "mbar", "m",
-    "mm", "cm", "km", "µm", "m/s", "m/s2", "m/s^2", "m/s²", "g", "kg", "n", "nm", "%", "ohm", "ohms", "ω", "rad", "rad/s",
-    "counts", "lsb",
+    "v", "mv", "uv", "µv", "volt", "volts", "a", "ma", "µa", "amp", "amps", "ampere", "w", "watt", "watts", "db",
+    "dbv", "dbm", "dbu", "dbfs", "dbspl", "deg", "degree", "degrees", "°", "°c", "°f", "k", "c", "pa", "kpa", "bar",
+    "mbar", "m", "mm", "cm", "km", "µm", "m/s", "m/s2", "m/s^2", "m/s²", "g", "kg", "n", "nm", "%", "ohm", "ohms",
+    "ω", "rad", "rad/s", "counts", "lsb",
 }  # fmt: skip
 _ROWS_COMPARED = 100
 
@@ -344,7 +344,7 @@ def _sign(
     if (name in _COUNTS or unit in _COUNTS) and all(step == 1 for step in steps):
         return "a count"
     even = not steps or max(steps) - min(steps) <= 1e-3 * max(steps)
-    if unit in _SECONDS or unit in _HERTZ or (name in _TIMES and (len(name) > 1 or even)):
+    if unit in _SECONDS or unit in _HERTZ or name in _TIMES:
         return "times" if unit not in _HERTZ and not name.startswith("f") else "frequencies"
     return "times" if steps and rate is not None and abs(steps[0] * rate - 1) < 1e-3 and even else None
 

@@ -27,7 +27,11 @@ class Lines:
         """The next complete lines; blank ones at the end only once something follows them."""
         while True:
             lines = self._complete()
-            lines = b"\n" * self._blank + lines
+            if self._blank:
+                lines = b"\n" * self._blank + lines
+            if not lines.endswith(b"\n\n") and len(lines) > 1:
+                self._blank = 0
+                return lines
             body = lines.rstrip(b"\n")
             self._blank = len(lines) - len(body) - 1 if body else len(lines)
             if body or self.ended:

@@ -148,7 +148,7 @@ class TextReader(Reader):
         self._kept = Kept(names and tuple(names[index] for index in kept)) if kept else None
 
     def _tell(self, heading: Heading) -> None:
-        self.remarks = list(heading.remarks)
+        self.remarks = ["; ".join(heading.remarks)]
         if heading.start_time:
             self.notes.append(f"its clock starts at {heading.start_time:g} s; its first sample is taken as time 0")
 

@@ -566,7 +566,7 @@ def test_a_slow_text_waits_for_two_rows() -> None:
 def test_what_was_taken_for_what_is_told() -> None:
     reader = opened("* REW\n-0.5 // Start time (seconds)\n1\n2\n")
     assert reader.notes == ["its clock starts at -0.5 s; its first sample is taken as time 0"]
-    assert reader.remarks == ["text of 1 column, from line 3 on", "comments above the numbers: 1 lines"]
+    assert reader.remarks == ["text of 1 column, from line 3 on; comments above the numbers: 1 lines"]
 
 
 def test_a_heading_past_the_lines_looked_at_first() -> None:
