@@ -37,9 +37,9 @@ class Body:
     """The line of the first row, counted from 0."""
     dialect: Dialect
     width: int
-    """Cells in a row, an empty one after a trailing delimiter not counted."""
-    trailing: bool = False
-    """Each row ends in a delimiter."""
+    """Cells in a row, empty ones after delimiters at its end not counted."""
+    trailing: int = 0
+    """Delimiters at the end of each row."""
     labelled: bool = False
     """The first cell of the first row is no number."""
     beside: int = 0
@@ -54,15 +54,17 @@ def find_body(lines: Sequence[str], options: TextOptions) -> Body | None:
     for at, index in enumerate(rows):
         dialect = dialect_of(lines[index], options)
         cells = dialect.split(lines[index])
-        width = len(cells) - (len(cells) > 1 and not cells[-1])
+        width = max((place for place, cell in enumerate(cells, 1) if cell), default=len(cells))
+        trailing = len(cells) - width
         kind = _kind(cells[:width], dialect)
         if kind == "numeric":
-            trailing = width < len(cells) and _all_trail(lines, rows[at:], dialect, len(cells))
-            return Body(index, dialect, width if trailing else len(cells), trailing)
+            if trailing and _all_trail(lines, rows[at:], dialect, width, len(cells)):
+                return Body(index, dialect, width, trailing)
+            return Body(index, dialect, len(cells))
         if kind == "labelled" and _labels_go_on(lines, rows, at, dialect, width):
-            return Body(index, dialect, width, width < len(cells), labelled=True)
+            return Body(index, dialect, width, trailing, labelled=True)
         if beside := _preamble_beside(lines, rows[at:], dialect):
-            return Body(index, dialect, width, width < len(cells), beside=beside)
+            return Body(index, dialect, width, trailing, beside=beside)
     if not rows:
         return None
     dialect = dialect_of(lines[rows[0]], options)
@@ -114,10 +116,10 @@ def _kind(cells: Sequence[str], dialect: Dialect) -> str:
     return "labelled" if len(cells) > 1 and cells[0] and all(numbers[1:]) and any(cells[1:]) else "text"
 
 
-def _all_trail(lines: Sequence[str], rows: Sequence[int], dialect: Dialect, width: int) -> bool:
-    """Whether the first two rows end in a delimiter: then all must."""
+def _all_trail(lines: Sequence[str], rows: Sequence[int], dialect: Dialect, width: int, count: int) -> bool:
+    """Whether the first two rows end in the same delimiters: then all must."""
     cells = [dialect.split(lines[row]) for row in rows[:2]]
-    return len(cells) > 1 and all(len(row) == width and not row[-1] for row in cells)
+    return len(cells) > 1 and all(len(row) == count and not any(row[width:]) for row in cells)
 
 
 def _preamble_beside(lines: Sequence[str], rows: Sequence[int], dialect: Dialect) -> int:

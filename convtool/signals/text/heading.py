@@ -133,7 +133,7 @@ def _names(lines: Sequence[str], body: Body, options: TextOptions) -> tuple[list
         names, body = body.dialect.split(lines[body.start]), _after(body, lines, options)
     if names is None:
         if body.trailing and body.dialect.missing:  # nothing says that the empty cells are no column
-            body = replace(body, width=body.width + 1, trailing=False)
+            body = replace(body, width=body.width + body.trailing, trailing=0)
         return _commented_names(lines, body, options), None, body
     return (*_fitted(names, units, lines, body),)
 
@@ -183,8 +183,8 @@ def _may_head_units(cells: Sequence[str]) -> bool:
 
 def _are_names(cells: list[str], body: Body) -> bool:
     """Whether `cells` are names of columns; the first may have none, as an index has."""
-    if body.trailing and len(cells) == body.width + 1 and not cells[-1]:
-        cells = cells[:-1]
+    if body.trailing and len(cells) == body.width + body.trailing and not any(cells[body.width :]):
+        cells = cells[: body.width]
     if len(cells) > 1 and not cells[0]:
         return len(cells) == body.width and names_after_index(cells[1:])
     return _all_names(cells)
@@ -235,17 +235,17 @@ def _fitted(
     names: list[str], units: list[str] | None, lines: Sequence[str], body: Body
 ) -> tuple[list[str] | None, list[str] | None, Body]:
     """Names, one for each column; a row of another length than the names is told when it is read."""
-    if body.trailing and len(names) == body.width + 1:
+    if body.trailing and len(names) == body.width + body.trailing:
         if names[-1]:
-            body = replace(body, width=len(names), trailing=False)
+            body = replace(body, width=len(names), trailing=0)
         else:
-            names = names[:-1]
+            names = names[: body.width]
     if units is not None:
         names, units = names[: body.width], units[: body.width]
     elif len(names) == body.width - 1 and _counts_rows(lines, body):
         names = ["", *names]
     elif len(names) != body.width:
-        body = replace(body, width=len(names), trailing=False)
+        body = replace(body, width=len(names), trailing=0)
     return names, units, body
 
 
@@ -412,10 +412,10 @@ def _remarks(
     if comments:
         told.append(f"comments above the numbers: {comments} lines")
     if body.trailing:
-        told.append("a delimiter ends each row")
+        told.append(f"delimiters at the end of each row: {body.trailing}")
     if rate is not None:
         whole = heading.sample_rate is not None
-        told.append(f"sample rate: {rate:.9g} Hz" + ("" if whole else ", which is not whole: left out"))
+        told.append(f"sample rate: {rate:.9g} Hz" + ("" if whole else ", not a whole number below 2**31: left out"))
     if heading.nodata is not None:
         told.append(f"NODATA is {heading.nodata:g}: read as NaN")
     return told

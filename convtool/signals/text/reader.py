@@ -180,7 +180,8 @@ class TextReader(Reader):
         if self._comment is not None:
             data, lines = self._without_comments(data)
         cells = find_cells(data, self._dialect.delimiter, self._width)
-        if cells is not None and self._heading.body.trailing and (cells.starts[:, -1] < cells.ends[:, -1]).any():
+        width = self._heading.body.width
+        if cells is not None and (cells.starts[:, width:] < cells.ends[:, width:]).any():
             cells = None
         table = self._one_by_one(data, lines) if cells is None else self._at_once(cells, lines)
         self._line = lines.after(len(table.values))
@@ -232,15 +233,15 @@ class TextReader(Reader):
         if not line.strip():
             raise InputError(f"line {at} is blank" if self._dialect.missing else f"line {at}, column 1: {_EMPTY}")
         cells = self._dialect.split(line)
-        if len(cells) == self._width and not (self._heading.body.trailing and cells[-1]):
+        if len(cells) == self._width and not any(cells[self._heading.body.width :]):
             return cells
         count, expected = len(cells), self._heading.body.width
         if count == expected + 1 and not cells[-1]:
             way_out = "; it ends in a delimiter, and the first does not"
         elif self._heading.body.trailing:
-            way_out = ", and a delimiter at its end"
+            way_out = ", and empty cells after them"
         else:
-            way_out = "; --skip passes over lines at the beginning" if count > expected else ""
+            way_out = "; --skip passes over lines at the beginning"
         raise InputError(f"line {at} has {count} columns; expected {expected} as in the first{way_out}")
 
     def _set(self, table: _Table, index: int, cell: str, line: int, column: int) -> None:

@@ -65,8 +65,9 @@ def test_options_overrule(text: str, options: dict[str, object], start: int, del
         ("1,\n2,", True, 1),
         ("1,2,", False, 3),
         ("1,2,\n3,4", False, 3),
-        ("1,2,\n3,4,5", False, 3),
-        ("1,,\n2,,", False, 3),
+        ("1,2,\n3,4,5", 0, 3),
+        ("1,2,,\n3,4,", 0, 4),
+        ("1,,\n2,,", 2, 1),
     ],
 )
 def test_a_delimiter_at_the_end_of_every_row(text: str, trailing: bool, width: int) -> None:

@@ -188,7 +188,7 @@ def test_remarks_tell_what_was_taken_for_what() -> None:
         "units: sequence, V",
         "column 1 passed over: a count",
         "comments above the numbers: 2 lines",
-        "a delimiter ends each row",
-        "sample rate: 0.3 Hz, which is not whole: left out",
+        "delimiters at the end of each row: 1",
+        "sample rate: 0.3 Hz, not a whole number below 2**31: left out",
         "NODATA is -1: read as NaN",
     )
