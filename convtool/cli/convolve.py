@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from convtool.cli import messages
 from convtool.cli.options import choice, command, flag, integer, real, text
 from convtool.cli.running import run_job
 from convtool.cli.shared_options import JobSettings, PaddingMode, SignalOptions
 from convtool.errors import UsageError
+from convtool.files.names import show
 
 Mode = Literal["full", "same", "valid", "causal", "aligned"]
 Method = Literal["auto", "direct", "fft"]
@@ -109,7 +111,11 @@ def convolve(options: Options) -> int:
     if kernels.count("-") > 1 or ("-" in kernels and options.takes_stdin()):
         raise UsageError("standard input can be the kernel, the bias or the input, and one of them alone")
     for word in kernels:
-        load(word)  # a kernel that can't be read is one error, not one for each input
+        kernel = load(word)  # a kernel that can't be read is one error, not one for each input
+        for note in kernel.notes:
+            messages.warn(f"kernel {show(word)}: {note}")
+        for remark in kernel.remarks:
+            messages.detail(f"kernel {show(word)}: {remark}")
     single = "a kernel on standard input serves one input" if "-" in kernels else None
     return run_job(options, job, plot=options.plot, single=single, also_read=[path_of(word) for word in kernels])
 

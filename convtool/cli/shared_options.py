@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
-from convtool.cli.options import arguments, choice, flag, integer, text
+from convtool.cli.options import arguments, choice, flag, integer, real, text
 from convtool.errors import UsageError
 from convtool.files.names import show
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Dtype = Literal["float32", "float64"]
 Layout = Literal["NCT", "NTC"]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+_Header = Literal["auto", "yes", "no"]
+_Missing = Literal["error", "nan"]
 _Decimal = Literal[".", ","]
 _Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -36,8 +38,17 @@ class SourceOptions:
     input_list: str | None = text("Read input paths from FILE (- is standard input), one a line.", metavar="FILE")
     null: bool = flag("The paths of --input-list are separated by NUL.", "-0")
     input_format: str | None = text("Format of the inputs, instead of looking at their content.", metavar="FORMAT")
-    columns: str | None = text("Columns of a CSV to work on, by name or by number from 1.", metavar="NAMES")
-    decimal: _Decimal = choice(_Decimal, "Decimal mark of CSV inputs.", default=".")
+    columns: str | None = text("Columns of a text to work on: names, numbers from 1, ranges (2-4).", metavar="NAMES")
+    header: _Header = choice(_Header, "Whether a text has names of columns above its numbers.", default="auto")
+    skip: int = integer("Pass over the first lines of a text.", least=0, default=0, metavar="ROWS")
+    comment: str | None = text(
+        "What begins a line of comment in a text. [default: # % ; ! * above the numbers]", metavar="CHARS"
+    )
+    delimiter: str | None = text("What stands between the cells of a text. [default: told from it]", metavar="CHAR")
+    decimal: _Decimal = choice(_Decimal, "Decimal mark of a text.", default=".")
+    thousands: str | None = text("What stands between groups of three digits in a text.", metavar="CHAR")
+    missing: _Missing = choice(_Missing, "What empty cells, NA, N/A, null and - are in a text.", default="error")
+    nodata: float | None = real("A number that stands for a missing one in a text: it is NaN.", metavar="NUMBER")
     sample_rate: int | None = integer(
         "Sample rate of inputs that have none (CSV, NPY).", least=1, most=MOST_HZ, metavar="HZ"
     )
@@ -58,21 +69,37 @@ class SourceOptions:
         """Whether standard input is an input, or the list of them."""
         return "-" in (*self.inputs, self.input_list) or not (self.inputs or self.input_list)
 
-    def read_options(self, layout: Layout, dtype: Dtype | None) -> ReadOptions:
-        """How the inputs are read, to be worked in `dtype`."""
+    def read_options(self, layout: Layout, dtype: Dtype | None, keep: str | None = None) -> ReadOptions:
+        """How the inputs are read, to be worked in `dtype`; the columns `keep` of texts go to the output."""
         from convtool.files.formats import NAMES, family
         from convtool.signals.opening import ReadOptions
+        from convtool.signals.text.options import TextOptions
 
         form = self.input_format and self.input_format.lower()
         if form is not None and family(form) is None:
             raise UsageError(f"--input-format {form}: convtool knows {', '.join(NAMES)}")
-        return ReadOptions(form, self.columns, self.decimal, layout, dtype is None, self.sample_rate)
+        read = TextOptions(
+            columns=self.columns,
+            keep=keep,
+            header=self.header,
+            skip=self.skip,
+            comment=self.comment,
+            delimiter=self.delimiter,
+            decimal=self.decimal,
+            thousands=self.thousands,
+            missing=self.missing,
+            nodata=self.nodata,
+        )
+        return ReadOptions(form, read.checked(), layout, dtype is None, self.sample_rate)
 
 
 @dataclass(frozen=True)
 class InputOptions(SourceOptions):
     """What is read, and how its axes stand."""
 
+    keep_columns: str | None = text(
+        "Columns of a text that go to the output as they are, where it has a row for each of theirs.", metavar="NAMES"
+    )
     layout: Layout = choice(Layout, "Axes of NPY arrays: time last, or before channels.", default="NCT")
 
 
@@ -93,13 +120,19 @@ class OutputOptions:
         "Encoding inside an audio format: PCM_16, PCM_24, FLOAT... [default: the input's, where it fits]",
         metavar="NAME",
     )
+    precision: int | None = integer(
+        "Significant digits of numbers in text. [default: as many as read back to the same number]",
+        least=1,
+        most=17,
+        metavar="DIGITS",
+    )
     overwrite: bool = flag("Replace outputs that exist.")
     skip_existing: bool = flag("Leave outputs that exist, and do the others.")
     fail_on_clip: bool = flag("Exit 3, and write nothing, where samples would be clipped.")
 
     def writing(self) -> WriteOptions:
         """How the outputs are written."""
-        return write_options(self.format, self.subtype)
+        return write_options(self.format, self.subtype, self.precision)
 
 
 @dataclass(frozen=True)
@@ -142,7 +175,7 @@ class SignalOptions(RunOptions, ComputeOptions, OutputOptions, InputOptions):
 
     def reading(self) -> ReadOptions:
         """How the inputs are read."""
-        return self.read_options(self.layout, self.dtype)
+        return self.read_options(self.layout, self.dtype, self.keep_columns)
 
     def job_settings(self, threads: int) -> JobSettings:
         """What they say to the job."""
@@ -156,13 +189,13 @@ class SignalOptions(RunOptions, ComputeOptions, OutputOptions, InputOptions):
         }
 
 
-def write_options(format: str | None, subtype: str | None) -> WriteOptions:
-    """How signals are written in the format and encoding of these names."""
+def write_options(format: str | None, subtype: str | None, precision: int | None = None) -> WriteOptions:
+    """How signals are written in the format and encoding of these names, texts with `precision` digits."""
     from convtool.signals.opening import WriteOptions, check_format
 
     form = format and format.lower()
     check_format(form)
-    return WriteOptions(form, subtype and subtype.upper())
+    return WriteOptions(form, subtype and subtype.upper(), precision)
 
 
 def length(word: str) -> Length:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import shutil
 import stat
 import tempfile
@@ -101,6 +102,15 @@ class Source:
             taken, self._left = self._left[:count], self._left[count:]
             return taken
         return self._read_file(count)
+
+    def ready(self, seconds: float) -> bool:
+        """Whether a read returns at once, or within `seconds`: always so for a file."""
+        if self._left or self.seekable:
+            return True
+        try:
+            return bool(select.select([self._file], [], [], seconds)[0])
+        except io.UnsupportedOperation:  # not of the operating system: nothing tells how fast it is
+            return True
 
     def read_exactly(self, count: int) -> bytes:
         """The next `count` bytes; fewer only at the end."""

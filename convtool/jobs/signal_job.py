@@ -97,7 +97,9 @@ class SignalJob(ABC):
             self.keep(work)
             if self.plot is not None and work.picture is not None:
                 _draw(self.plot, work.picture, before, after)
-            return self._outcome(task, reader.notes, output, stream.samples, work)
+            outcome = self._outcome(task, reader.notes, output, stream.samples, work)
+            outcome.remarks = [*outcome.remarks, *reader.remarks]
+            return outcome
 
     def keep(self, work: Work) -> None:  # noqa: B027 (few commands have such files)
         """Write what is to be kept of `work` in files beside the output, which is in place by now."""
@@ -110,7 +112,7 @@ class SignalJob(ABC):
     def last_samples(self, item: Input, count: int) -> Block:
         """The last `count` samples of an input, read for this alone (headers lie about where they are)."""
         kept: deque[Block] = deque()
-        with open_reader(item, self.read) as reader:
+        with open_reader(item, self.read.without_kept()) as reader:
             for block in reader.blocks(BLOCK_SAMPLES):
                 kept.append(block)
                 while sum(b.shape[-1] for b in kept) - kept[0].shape[-1] >= count:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -170,27 +171,27 @@ def read_ahead(reader: Reader, values: int) -> Iterator[Iterator[Block]]:
     first = next(blocks, None)
     if first is None:
         raise InputError("there are 0 samples in it")
-    ready = [first]
-    failures: list[Exception] = []
+    ready: SimpleQueue[Block | Exception | None] = SimpleQueue()
     stopped = threading.Event()
 
     def fetch() -> None:
         try:
-            ready.extend(takewhile(lambda _: not stopped.is_set(), islice(blocks, _AHEAD)))
+            for block in takewhile(lambda _: not stopped.is_set(), islice(blocks, _AHEAD)):
+                ready.put(block)
         except Exception as error:
-            failures.append(error)
+            ready.put(error)
+        ready.put(None)
 
     threads = [threading.Thread(target=fetch, daemon=True)] if "torch" not in sys.modules else []
     for thread in threads:
         thread.start()
 
     def joined() -> Iterator[Block]:
-        for thread in threads:
-            thread.join()
-        while ready:
-            yield ready.pop(0)
-        if failures:
-            raise failures[0]
+        yield first
+        while threads and (item := ready.get()) is not None:  # each as it is there: the next may be long in coming
+            if isinstance(item, Exception):
+                raise item
+            yield item
         yield from blocks
 
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
@@ -14,6 +14,7 @@ from convtool.files.recognition import NPY, TEXT, UNKNOWN, Kind
 from convtool.files.source import CHUNK, Source
 from convtool.signals.inputs import Input
 from convtool.signals.signal import Block, Reader, Signal, Writer
+from convtool.signals.text.options import TextOptions
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,18 @@ class ReadOptions:
     """How inputs are read where they leave a choice."""
 
     input_format: str | None = None
-    columns: str | None = None
-    decimal: str = "."
+    text: TextOptions = field(default_factory=TextOptions)
     layout: str = "NCT"
     exact: bool = True
     """Integers are worked as such, unless a dtype was asked for."""
     sample_rate: int | None = None
     """Of signals that have none of their own."""
+    wrapped: bool = False
+    """A text of numbers on several lines may be one signal, as the coefficients of a kernel are."""
+
+    def without_kept(self) -> ReadOptions:
+        """These options for a look at an input from which nothing is written."""
+        return replace(self, text=replace(self.text, keep=None))
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class WriteOptions:
 
     format: str | None = None
     subtype: str | None = None
+    precision: int | None = None
+    """Significant digits of numbers in text."""
 
 
 def open_reader(item: Input, options: ReadOptions) -> Reader:
@@ -51,6 +59,8 @@ def open_reader(item: Input, options: ReadOptions) -> Reader:
         except ConvtoolError:
             source.close()
             raise
+    if item.kind == "numbers":
+        reader.remarks = ()
     if reader.signal.sample_rate is None and options.sample_rate is not None:
         reader.signal = replace(reader.signal, sample_rate=options.sample_rate)
     return reader
@@ -82,10 +92,10 @@ def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, optio
 
         return NpyReader(source, layout=options.layout, exact=options.exact)
     if kind.role == "text":
-        from convtool.signals.text import CsvReader
+        from convtool.signals.text.reader import TextReader
 
         try:
-            return CsvReader(source, columns=options.columns, decimal=options.decimal, exact=options.exact)
+            return TextReader(source, options.text, exact=options.exact, wrapped=options.wrapped)
         except InputError as error:
             if named in (None, "CSV"):
                 raise
@@ -117,6 +127,7 @@ class Output:
         self.signal = signal
         named = options.format or (extension(path) if path else "csv")
         kind = family(named) or signal.format
+        self._format_asked, self._precision = options.format is not None, options.precision
         self._file: AtomicFile | None = None
         self._spool: BinaryIO | None = None
         self.format, self.subtype = kind, _subtype(kind, named, signal, options)
@@ -139,9 +150,12 @@ class Output:
 
     def _writer(self, file: BinaryIO, signal: Signal, named: str) -> Writer:
         if self.format == "CSV":
-            from convtool.signals.text import CsvWriter
+            from convtool.signals.text.writer import TextWriter
 
-            return CsvWriter(file, signal, DELIMITERS.get(named, ","))
+            stated = signal.delimiter if self.path is None and not self._format_asked else None
+            return TextWriter(file, signal, stated or DELIMITERS.get(named, ","), precision=self._precision)
+        if signal.kept is not None:
+            raise OutputError(f"{self.format} holds no columns of text; --keep-columns needs an output in text")
         if self.format == "NPY":
             from convtool.signals.npy import NpyWriter
 

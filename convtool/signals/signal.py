@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from convtool.signals.text.kept import Kept
 
 Block = NDArray[Any]
 """Samples ``(channels, samples)``, or ``(batch, channels, samples)`` from a 3-D array."""
@@ -42,6 +45,10 @@ class Signal:
     names: tuple[str, ...] | None = None
     channel_mask: int = 0
     """The loudspeakers that the channels are for, a bit each as in WAVE_FORMAT_EXTENSIBLE; 0 where nothing says."""
+    kept: Kept | None = None
+    """The columns that go on into a text output as they are."""
+    delimiter: str | None = None
+    """What stands between the cells of a text that says so itself (Excel's ``sep=;``)."""
 
 
 def at_stride(signal: Signal, stride: int) -> Signal:
@@ -55,6 +62,9 @@ class Reader(ABC):
 
     signal: Signal
     notes: list[str]
+    """What the person should know, although nothing failed."""
+    remarks: Sequence[str] = ()
+    """What was taken for what, for those who ask with -v."""
 
     @abstractmethod
     def read(self, samples: int) -> Block:

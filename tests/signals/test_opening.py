@@ -19,6 +19,7 @@ from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
 from convtool.signals.inputs import Input
 from convtool.signals.opening import Output, ReadOptions, WriteOptions, check_format, open_reader
 from convtool.signals.signal import Signal, as_float
+from convtool.signals.text.options import TextOptions
 
 RAMP = np.arange(-4, 4) / 8
 SIGNAL = Signal("CSV", 1, "float64", flat=True)
@@ -101,11 +102,11 @@ def test_names_of_one_container_do_not_contradict(tmp_path: Path, named: str, fo
     ("item", "options", "numbers"),
     [
         (Input("numbers", "4,1,2,5", "numbers"), {}, [[4, 1, 2, 5]]),
-        (Input("numbers", "0,5;1", "numbers"), {"decimal": ","}, [[0.5, 1]]),
-        (Input("numbers", "1,2,3", "numbers"), {"columns": "3,1"}, [[3], [1]]),
+        (Input("numbers", "0,5;1", "numbers"), {"text": TextOptions(decimal=",")}, [[0.5, 1]]),
+        (Input("numbers", "1,2,3", "numbers"), {"text": TextOptions(columns="3,1")}, [[3], [1]]),
     ],
 )
-def test_numbers_in_place(item: Input, options: dict[str, str], numbers: list[list[float]]) -> None:
+def test_numbers_in_place(item: Input, options: dict[str, Any], numbers: list[list[float]]) -> None:
     assert read(item, **options)[0] == numbers
 
 
@@ -133,11 +134,11 @@ def test_standard_input(tmp_path: Path) -> None:
 
 
 def test_a_format_that_is_named_wins(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"%PDF\n1\n2\n")
+    (tmp_path / "a").write_bytes(b"%PDF\na\n1\n2\n")
     with pytest.raises(InputError, match=r"^the content is a PDF document; expected text, NPY or audio$"):
         read(of(tmp_path / "a"))
     numbers, signal, _ = read(of(tmp_path / "a"), input_format="csv")
-    assert (numbers, signal.names) == ([[1, 2]], ("%PDF",))
+    assert (numbers, signal.names) == ([[1, 2]], ("a",))
 
 
 @pytest.mark.parametrize(

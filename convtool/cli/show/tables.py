@@ -197,7 +197,7 @@ def _texts(values: NDArray[Any], width: int | None) -> list[str]:
     """Each of the numbers as it is written."""
     if width is not None and values.dtype.kind in "fc":
         return [f"{value:.{_DIGITS}g}" for value in values.ravel().tolist()]
-    from convtool.signals.text import join_numbers
+    from convtool.signals.text.writer import join_numbers
 
     return join_numbers(values.ravel(), "\n").split("\n")
 

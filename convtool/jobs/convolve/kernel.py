@@ -30,6 +30,8 @@ class Kernel:
 
     taps: Taps
     sample_rate: int | None
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=8)
@@ -94,10 +96,11 @@ def apart_by_groups(filters: Taps, groups: int) -> Taps:
 
 
 def _read(item: Input) -> Kernel:
-    with open_reader(item, ReadOptions()) as reader:
+    with open_reader(item, ReadOptions(wrapped=True)) as reader:
         blocks = [as_float(b, reader.signal) if reader.signal.full_scale else b for b in reader.blocks()]
         if not blocks:
             raise InputError("there are 0 taps in it")
         taps = np.concatenate(blocks, axis=-1)
         exact = reader.signal.dtype == "int64"
-        return Kernel(taps if exact else taps.astype(np.float64), reader.signal.sample_rate)
+        taps = taps if exact else taps.astype(np.float64)
+        return Kernel(taps, reader.signal.sample_rate, tuple(reader.notes), tuple(reader.remarks))

@@ -50,7 +50,7 @@ class Fitting:
 
     def fit(self, scaling: Scaling, item: Input) -> tuple[Params, list[str]]:
         """Fit `scaling` to `item`: what it knows then, and what the reader noted."""
-        with open_reader(item, self.read) as reader:
+        with open_reader(item, self.read.without_kept()) as reader:
             ingest = Ingest(reader.signal, self.dtype or reader.signal.dtype, "cpu", kept_nan(self.nan))
             with plain_errors():
                 for block in reader.blocks(BLOCK_SAMPLES):

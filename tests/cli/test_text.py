@@ -1,0 +1,72 @@
+"""What the options of texts do in commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Convtool = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+PANDAS = ",A,B\n0,0.5,0.25\n1,0.75,0.5\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "output"),
+    [
+        (PANDAS, "convolve x.csv -k 1", "A,B\n0.5,0.25\n0.75,0.5\n"),
+        (PANDAS, "convolve x.csv -k 1 --keep-columns 1", ",A,B\n0,0.5,0.25\n1,0.75,0.5\n"),
+        (PANDAS, "convolve x.csv -k 1 --columns 2-3", "A,B\n0.5,0.25\n0.75,0.5\n"),
+        ("sep=;\na;b\n1;2\n3;4\n", "convolve x.csv -k 1", "a;b\n1;2\n3;4\n"),
+        ("sep=;\na;b\n1;2\n3;4\n", "convolve x.csv -k 1 --format csv", "a,b\n1,2\n3,4\n"),
+        ("time,v\n0.00,2\n0.10,4\n", "rescale x.csv --range 0:1 --keep-columns time", "time,v\n0.00,0\n0.10,1\n"),
+        ("1|x\n2|3\n4|5\n", "convolve x.csv -k 1 --skip 1 --delimiter | --header no", "2,3\n4,5\n"),
+        ("2019,2020\n1,2\n", "convolve x.csv -k 1 --header yes", "2019,2020\n1,2\n"),
+        ("& x\n1\n2\n", "convolve x.csv -k 1 --comment &", "1\n2\n"),
+        ('"1,234"\n5\n', "convolve x.csv -k 1 --thousands ,", "1234\n5\n"),
+        ("1\nNA\n-9\n", "convolve x.csv -k 1 --missing nan --nodata -9", "1\nnan\nnan\n"),
+        ("1\n2\n", "convolve x.csv -k 0.333333 --precision 3 --mode same", "0.333\n0.667\n"),
+        ("1,2,3,\n4,5\n", "convolve 1,0 -k x.csv", "1,2,3,4,5,0\n"),
+    ],
+)
+def test_texts(text: str, words: str, output: str, convtool: Convtool) -> None:
+    Path("x.csv").write_text(text)
+    run = convtool(*words.split())
+    assert (run.code, run.err, run.out) == (0, "", output)
+
+
+def test_what_a_kernels_text_says_is_told(convtool: Convtool) -> None:
+    Path("ir.txt").write_text("* REW\n-1 // Start time (seconds)\n1\n2\n")
+    run = convtool("convolve", "1,0", "-k", "ir.txt", "-v")
+    warned, told, *_ = run.err.splitlines()
+    assert warned == "Warning: kernel ir.txt: its clock starts at -1 s; its first sample is taken as time 0"
+    assert told == "kernel ir.txt: text of 1 column, from line 3 on; comments above the numbers: 1 lines"
+
+
+def test_columns_kept_need_a_row_for_each_of_theirs_and_text(convtool: Convtool) -> None:
+    Path("x.csv").write_text("time,v\n0,1\n1,2\n")
+    longer = convtool("convolve", "x.csv", "-k", "1,1", "--keep-columns", "time", "-o", "y.csv")
+    assert longer.err.startswith(
+        "Error: x.csv: the output has more rows than the 2 of the columns kept; --keep-columns"
+    )
+    shorter = convtool("local-var", "x.csv", "-w", "2", "--keep-columns", "time", "-o", "y.csv")
+    assert shorter.err.startswith("Error: x.csv: the output has 1 rows, and the columns kept 1 more; --keep-columns")
+    other = convtool("convolve", "x.csv", "-k", "1", "--keep-columns", "time", "-o", "y.npy")
+    assert other.err == "Error: x.csv: NPY holds no columns of text; --keep-columns needs an output in text\n"
+    assert not Path("y.csv").exists()
+    assert not Path("y.npy").exists()
+    assert (longer.code, shorter.code, other.code) == (1, 1, 1)
+
+
+def test_options_that_contradict_each_other_are_refused(convtool: Convtool) -> None:
+    run = convtool("convolve", "1,2", "-k", "1", "--delimiter", ",", "--decimal", ",")
+    assert run.code == 2
+    assert "--delimiter , is the decimal mark too; choose another with --decimal" in run.err
