@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import stat
+from collections.abc import Callable
 
-from convtool.arrays.description import WeightFile
+from convtool.arrays.description import WeightFile, some
 from convtool.errors import InputError
+from convtool.files.names import show
 from convtool.files.recognition import (
     HDF5,
     HEAD,
@@ -25,7 +27,7 @@ from convtool.files.recognition import (
 )
 
 EXTENSIONS = (
-    *(".safetensors", ".pt", ".pth", ".keras", ".h5", ".hdf5", ".npz", ".npy", ".mat", ".onnx"),
+    *(".safetensors", ".pt", ".pth", ".pt2", ".keras", ".h5", ".hdf5", ".npz", ".npy", ".mat", ".onnx"),
     *(".json", ".nam", ".aidax"),
 )
 
@@ -43,8 +45,10 @@ _ZIPPED = {
     "keras": ("keras.archive", "KerasReader"),
     "npz": ("numpy.reader", "NpzReader"),
 }
-_SHARDED = ("safetensors.reader", "ShardedSafetensorsReader")
+_EXPORTED = ("torch.exported", "ExportedReader")
+_SHARDED = ("sharded", "ShardedReader")
 _MODEL = ("model_json", "RecurrentJsonReader")
+_EXPORTED_CONFIG = "data/weights/model_weights_config.json"
 """The module and the class that reads each kind of file, called with the path; imported only then."""
 
 
@@ -54,12 +58,38 @@ def open_weights(path: str) -> WeightFile:
     Raises:
         InputError: the file can't be read, is no weight file, or is damaged.
     """
-    module, name = reader_of(path)
-    reader: type[WeightFile] = getattr(importlib.import_module(f"convtool.arrays.{module}"), name)
+    module, name = found = reader_of(path)
+    reader: Callable[..., WeightFile] = getattr(importlib.import_module(f"convtool.arrays.{module}"), name)
     try:
-        return reader(path)  # type: ignore[call-arg]  # each takes the path
+        return reader(path, _open_shard) if found == _SHARDED else reader(path)
     except OSError as error:
         raise InputError(f"can't be read: {error.strerror or error}") from error
+
+
+def weight_files(folder: str) -> list[str]:
+    """The model in `folder`: its indexes, or where there is none every weight file in it, in order of their names.
+
+    JSON that is no index, such as a model's configuration, is no weight file here.
+
+    Raises:
+        InputError: there is none, or the folder can't be read.
+    """
+    try:
+        names = sorted(os.listdir(folder), key=os.fsencode)
+    except OSError as error:
+        raise InputError(f"{show(folder)}: can't be read: {error.strerror}") from error
+    extensions = (*(each for each in EXTENSIONS if each != ".json"), ".bin")
+    found = [name for name in names if name.endswith(".index.json")]
+    found = found or [name for name in names if os.path.splitext(name)[1].lower() in extensions]
+    if not found:
+        raise InputError(f"{show(folder)}: there is no weight file in this folder; expected {', '.join(extensions)}")
+    return [os.path.join(folder, name) for name in found]
+
+
+def _open_shard(path: str) -> WeightFile:
+    if reader_of(path) in (_SHARDED, _MODEL):
+        raise InputError("it is JSON, and no file of tensors")
+    return open_weights(path)
 
 
 def _head(path: str) -> bytes:
@@ -91,7 +121,7 @@ def reader_of(path: str) -> tuple[str, str]:
         what = f"no {expected}" if extension in EXTENSIONS else "no weight file"
         raise InputError(f"the content is {what}; expected {', '.join(EXTENSIONS)}")
     if kind is ZIP:
-        return _ZIPPED[_zipped(path)]
+        return _zipped(path)
     if kind is JSON:
         return _of_json(head, path)
     if kind not in _READERS:
@@ -105,13 +135,19 @@ def _of_json(head: bytes, path: str) -> tuple[str, str]:
     return _SHARDED if b'"weight_map"' in head or path.endswith(".index.json") else _MODEL
 
 
-def _zipped(path: str) -> str:
+def _zipped(path: str) -> tuple[str, str]:
     from convtool.arrays.zip.archive import Archive  # costs more than the rest of a listing
 
     with Archive(path) as archive:
         names = [member.name for member in archive.members]
+    if any(name.endswith(_EXPORTED_CONFIG) for name in names):
+        return _EXPORTED
     if any(name.endswith("data.pkl") for name in names):
-        return "torch"
+        return _ZIPPED["torch"]
     if any(name in ("config.json", "metadata.json", "model.weights.h5", "model.weights.npz") for name in names):
-        return "keras"
-    return "npz"
+        return _ZIPPED["keras"]
+    if "xl/workbook.xml" in names:
+        raise InputError("the content is an Excel workbook: save it as CSV")
+    if names and not any(name.endswith(".npy") for name in names):
+        raise InputError(f"the content is a zip archive without arrays: it holds {some(names)}")
+    return _ZIPPED["npz"]

@@ -122,10 +122,13 @@ def _tell_failure(path: str, error: Exception) -> int:
 
 def _expanded(words: Sequence[str]) -> list[str]:
     """The files that the words stand for: patterns are for shells that leave them to the program."""
+    from convtool.arrays.opening import weight_files
+
     paths: list[str] = []
     for word in words:
         pattern = set(word) & set("*?[") and not os.path.lexists(word)
-        paths.extend((sorted(glob.glob(word, recursive=True)) if pattern else []) or [word])
+        for path in (sorted(glob.glob(word, recursive=True)) if pattern else []) or [word]:
+            paths.extend(weight_files(path) if os.path.isdir(path) else [path])
     return paths
 
 

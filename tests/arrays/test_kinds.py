@@ -52,7 +52,7 @@ READERS = {
     "npz": ("numpy.reader", "NpzReader"),
     "npy": ("numpy.reader", "NpyReader"),
     "safetensors": ("safetensors.reader", "SafetensorsReader"),
-    "safetensors index": ("safetensors.reader", "ShardedSafetensorsReader"),
+    "safetensors index": ("sharded", "ShardedReader"),
     "hdf5": ("keras.hdf5_file", "Hdf5Reader"),
     "keras": ("keras.archive", "KerasReader"),
     "onnx": ("onnx.reader", "OnnxReader"),

@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 from safetensors.torch import save_file
 
 from convtool.arrays import TensorInfo, WeightFile, description, open_weights
+from convtool.arrays.opening import weight_files
 from convtool.errors import InputError
 from convtool.weights.conversion.file import ConvertedFile
 from convtool.weights.layouts import describe
@@ -81,10 +82,10 @@ def test_what_a_file_can_not_be_opened_as(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(InputError, match="no 'weight_map'"):
         open_weights(str(tmp_path / "a.index.json"))
 
-    def lost(path: str) -> WeightFile:
+    def lost(path: str, _: object) -> WeightFile:
         raise FileNotFoundError(2, "No such file or directory", path)
 
-    monkeypatch.setattr("convtool.arrays.safetensors.reader.ShardedSafetensorsReader", lost)
+    monkeypatch.setattr("convtool.arrays.sharded.ShardedReader", lost)
     with pytest.raises(InputError, match=r"^can't be read: No such file"):
         open_weights(str(tmp_path / "a.index.json"))
 
@@ -147,3 +148,53 @@ def test_a_converted_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convtool.weights.conversion.file.PIECE_BYTES", 32)
     pieces = [piece.tolist() for piece in converted.pieces(tensor)]
     assert pieces == [[1, 4, 2, 5], [3, 6]]
+
+
+# Models in several files, and folders
+
+
+def test_an_index_of_torch_files(tmp_path: Path) -> None:
+    import torch
+
+    torch.save({"a.weight": torch.ones(2, 2)}, tmp_path / "m-1.bin")
+    torch.save({"b.weight": torch.zeros(3)}, tmp_path / "m-2.bin")
+    homes = {"a.weight": "m-1.bin", "b.weight": "m-2.bin", "c": "m-3.bin", "d": "m.bin.index.json"}
+    (tmp_path / "m.bin.index.json").write_text(json.dumps({"weight_map": homes}))
+    with open_weights(str(tmp_path / "m.bin.index.json")) as file:
+        assert (file.format, file.layout) == ("torch", "torch")
+        assert [tensor.parameters for tensor in file.tensors] == [4, 3, 0, 0]
+        np.testing.assert_array_equal(file.values(file.tensors[0]), np.ones((2, 2)))
+        assert [tensor.flag.partition(": ")[2] for tensor in file.tensors[2:]] == [
+            "can't be read: No such file or directory",
+            "it is JSON, and no file of tensors",
+        ]
+
+
+def test_the_files_of_a_folder(tmp_path: Path) -> None:
+    for name in ("b.safetensors", "a.PT", "config.json", "x.bin", "notes.txt"):
+        (tmp_path / name).touch()
+    assert weight_files(str(tmp_path)) == [str(tmp_path / name) for name in ("a.PT", "b.safetensors", "x.bin")]
+    (tmp_path / "m.safetensors.index.json").touch()
+    assert weight_files(str(tmp_path)) == [str(tmp_path / "m.safetensors.index.json")]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: there is no weight file in this folder"):
+        weight_files(str(tmp_path / "empty"))
+    with pytest.raises(InputError, match="can't be read: Not a directory"):
+        weight_files(str(tmp_path / "x.bin"))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["xl/workbook.xml"], "the content is an Excel workbook: save it as CSV"),
+        (["a.txt", "b.txt"], "the content is a zip archive without arrays: it holds 'a.txt', 'b.txt'"),
+    ],
+)
+def test_archives_of_something_else(names: list[str], message: str, tmp_path: Path) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, b"{}")
+    with pytest.raises(InputError, match=message):
+        open_weights(str(tmp_path / "x.zip"))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import TensorInfo, WeightFile, some
+from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.arrays.raw import RawFile, checked_count
 from convtool.arrays.safetensors.dtypes import DTYPES
 from convtool.errors import InputError
-from convtool.files.json import distinct, read_json
+from convtool.files.json import distinct
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,66 +57,6 @@ class SafetensorsReader(WeightFile):
         if not tensor.readable:
             raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
         return self._data + self._spans[tensor.name][0]
-
-
-class ShardedSafetensorsReader(WeightFile):
-    """A model in several safetensors files beside the index at `path`, in the index's order.
-
-    A tensor that its shard lacks is listed with a flag, in shape ``(0,)``.
-
-    Raises:
-        InputError: the index can't be read, or maps something else than names of tensors to names of files.
-        OSError: the index can't be opened.
-    """
-
-    threadsafe = True
-
-    def __init__(self, path: str) -> None:
-        self.format, self.layout = "safetensors", ""
-        index = read_json(path)
-        weights, metadata = index.get("weight_map"), index.get("metadata")
-        if not isinstance(weights, dict) or not all(isinstance(shard, str) for shard in weights.values()):
-            raise InputError("the index has no 'weight_map' from names of tensors to names of files")
-        self.metadata = {key: str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
-        self._shards = {shard: _shard(shard, os.path.dirname(path)) for shard in dict.fromkeys(weights.values())}
-        self._homes = weights
-        there = {
-            (name, shard): tensor
-            for shard, file in self._shards.items()
-            if isinstance(file, SafetensorsReader)
-            for name, tensor in file.named.items()
-        }
-        self.tensors = tuple(there.pop(home) if home in there else self._missing(*home) for home in weights.items())
-        self.notes = [f"not in the index, left out: {some(name for name, _ in there)}"] if there else []
-        if {getattr(file, "layout", "") for file in self._shards.values()} == {"torch"}:
-            self.layout = "torch"
-
-    def _missing(self, name: str, shard: str) -> TensorInfo:
-        file = self._shards[shard]
-        reason = str(file) if isinstance(file, InputError) else "it has no such tensor"
-        return TensorInfo(name, (0,), "unknown", 0, flag=f"shard {shard!r:.200}: {reason}", readable=False)
-
-    def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
-        yield from self._home(tensor).pieces(tensor)
-
-    def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
-        yield from self._home(tensor).shares(tensor)
-
-    def _home(self, tensor: TensorInfo) -> SafetensorsReader:
-        file = self._shards[self._homes[tensor.name]]
-        if isinstance(file, InputError) or tensor.name not in file.named:
-            raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
-        return file
-
-
-def _shard(name: str, folder: str) -> SafetensorsReader | InputError:
-    """The file `name` in `folder`, or why there is none that can be read."""
-    if os.path.basename(name) != name or name in ("", ".", ".."):
-        return InputError("it lies outside of the index's folder; not read")
-    try:
-        return SafetensorsReader(os.path.join(folder, name))
-    except InputError as error:
-        return error
 
 
 def _header(file: RawFile) -> tuple[dict[str, Any], int]:

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from convtool.arrays import description, open_weights, raw
 from convtool.arrays.description import TensorInfo
 from convtool.arrays.safetensors import reader as module
-from convtool.arrays.safetensors.reader import SafetensorsReader, ShardedSafetensorsReader
+from convtool.arrays.safetensors.reader import SafetensorsReader
+from convtool.arrays.sharded import ShardedReader
 from convtool.errors import InputError
 
 PLAIN = [
@@ -310,12 +311,12 @@ def test_a_model_in_several_files(tmp_path: Path) -> None:
 def test_a_link_to_a_shard_is_read(tmp_path: Path) -> None:
     index = shards(tmp_path, {"c": "link.safetensors"})
     (tmp_path / "link.safetensors").symlink_to("2.safetensors")
-    file = ShardedSafetensorsReader(index)
+    file = ShardedReader(index, SafetensorsReader)
     assert file.values(file.find("c")).tolist() == [3.0]
 
 
 def test_what_the_index_does_not_name_is_left_out(tmp_path: Path) -> None:
-    file = ShardedSafetensorsReader(shards(tmp_path, {"b": "1.safetensors"}))
+    file = ShardedReader(shards(tmp_path, {"b": "1.safetensors"}), SafetensorsReader)
     assert [tensor.name for tensor in file.tensors] == ["b"]
     assert file.notes == ["not in the index, left out: 'a'"]
 
@@ -345,7 +346,7 @@ def test_shards_that_are_not_there(tmp_path: Path, shard: str, reason: str) -> N
     (tmp_path / "damaged.safetensors").write_bytes(b"1234")
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe.safetensors")
-    file = ShardedSafetensorsReader(shards(tmp_path, {"a": "1.safetensors", "x": shard}))
+    file = ShardedReader(shards(tmp_path, {"a": "1.safetensors", "x": shard}), SafetensorsReader)
     flag = f"shard {shard!r:.200}: {reason}"
     assert file.tensors[1] == TensorInfo("x", (0,), "unknown", 0, flag=flag, readable=False)
     assert file.values(file.find("a")).tolist() == [1.0, 1.0]
@@ -358,13 +359,13 @@ def test_shards_that_are_not_there(tmp_path: Path, shard: str, reason: str) -> N
     ("homes", "layout"), [({}, ""), ({"a": "3.safetensors"}, ""), ({"c": "2.safetensors"}, "torch")]
 )
 def test_the_layout_is_that_of_all_shards(tmp_path: Path, homes: dict[str, str], layout: str) -> None:
-    assert ShardedSafetensorsReader(shards(tmp_path, homes)).layout == layout
+    assert ShardedReader(shards(tmp_path, homes), SafetensorsReader).layout == layout
 
 
 @pytest.mark.parametrize("homes", [None, [], {"a": 1}, {"a": None}])
 def test_indices_that_map_no_names(tmp_path: Path, homes: Any) -> None:
     with pytest.raises(InputError, match=r"^the index has no 'weight_map' from names of tensors to names of files$"):
-        ShardedSafetensorsReader(shards(tmp_path, homes, metadata=3))
+        ShardedReader(shards(tmp_path, homes, metadata=3), SafetensorsReader)
 
 
 def test_values_larger_than_the_limit_come_in_pieces_alone(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

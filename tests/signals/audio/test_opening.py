@@ -24,6 +24,7 @@ from tests.conftest import Run
 @pytest.fixture(autouse=True)
 def new_children(monkeypatch: pytest.MonkeyPatch) -> None:
     """Children that are forked after what the test has put in place."""
+    monkeypatch.setattr(opening, "_here", False)
     monkeypatch.setattr(opening, "_CHILDREN", Children({"open": opening._open, "read": opening._read}, keep=0))
 
 
