@@ -197,29 +197,30 @@ def _nam_lstm(config: Mapping[str, Any], prefix: str, numbers: array[float]) -> 
     inputs, hidden, layers = (
         whole_number(config, key, f"{prefix}config.", least=1) for key in ("input_size", "hidden_size", "num_layers")
     )
+    outputs = whole_number(config, "out_channels", f"{prefix}config.", least=1) if "out_channels" in config else 1
     of_all_layers = 4 * hidden * (inputs + hidden) + (layers - 1) * 8 * hidden * hidden + layers * 6 * hidden
-    needed = of_all_layers + hidden + 1
+    needed = of_all_layers + outputs * (hidden + 1)
     if len(numbers) != needed:
         raise InputError(
             f"'{prefix}weights' holds {len(numbers)} numbers; an LSTM of input_size {inputs}, hidden_size {hidden} and "
-            f"num_layers {layers} has {needed}"
+            f"num_layers {layers} has {needed}{f' with {outputs} outputs' if outputs > 1 else ''}"
         )
     at = 0
-    for name, shape, layer in _nam_parts(inputs, hidden, layers):
+    for name, shape, layer in _nam_parts(inputs, hidden, layers, outputs):
         count = math.prod(shape)
         size = {"input_size": shape[-1] - hidden, "hidden_size": hidden} if len(shape) == 2 else {"hidden_size": hidden}
         yield _tensor(prefix + name, shape, numbers[at : at + count], layer=layer, config=size)
         at += count
 
 
-def _nam_parts(inputs: int, hidden: int, layers: int) -> Iterator[tuple[str, tuple[int, ...], str]]:
+def _nam_parts(inputs: int, hidden: int, layers: int, outputs: int) -> Iterator[tuple[str, tuple[int, ...], str]]:
     for index in range(layers):
         yield f"layers.{index}.weight", (4 * hidden, (hidden if index else inputs) + hidden), "LSTM"
         yield f"layers.{index}.bias", (4 * hidden,), "LSTM"
         yield f"layers.{index}.h0", (hidden,), "LSTM"
         yield f"layers.{index}.c0", (hidden,), "LSTM"
-    yield "head.weight", (hidden,), "Linear"
-    yield "head.bias", (1,), "Linear"
+    yield "head.weight", (hidden,) if outputs == 1 else (outputs, hidden), "Linear"
+    yield "head.bias", (outputs,), "Linear"
 
 
 def whole_number(document: Mapping[str, Any], key: str, prefix: str, *, least: int) -> int:

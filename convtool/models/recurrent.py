@@ -269,7 +269,7 @@ def _nam_layer(file: WeightFile, level: int) -> RecurrentLayer:
 
 def _nam_head(file: WeightFile) -> Dense:
     weight, bias = (finite_values(file, file.find(name)) for name in ("head.weight", "head.bias"))
-    return Dense("head", {"weight": weight[None], "bias": bias})
+    return Dense("head", {"weight": weight.reshape(len(bias), -1), "bias": bias})
 
 
 _READERS: Mapping[str, Callable[[Any], RecurrentModel]] = {

@@ -131,8 +131,10 @@ def nam_document(
         ih, hh, b, d = (values.numpy() for values in rnn.all_weights[level])
         h0, c0 = state[level] if state else (np.zeros(rnn.hidden_size),) * 2
         weights += [*np.hstack([ih, hh]).ravel().tolist(), *(b + d).tolist(), *h0.tolist(), *c0.tolist()]
-    weights += [*linear.weight[0].tolist(), *linear.bias.tolist()]
+    weights += [*linear.weight.ravel().tolist(), *linear.bias.tolist()]
     config = {"input_size": rnn.input_size, "hidden_size": rnn.hidden_size, "num_layers": rnn.num_layers}
+    if linear.out_features > 1:
+        config["out_channels"] = linear.out_features
     return {"version": "0.5.4", "architecture": "LSTM", "config": config, "weights": weights, **more}
 
 

@@ -145,6 +145,21 @@ def test_a_checkpoint_with_its_optimiser(tmp_path: Path) -> None:
     check(read_model(str(tmp_path / "m.pt")), rnn, linear)
 
 
+def test_a_nam_model_of_several_outputs(tmp_path: Path) -> None:
+    rnn, linear = models.modules(outputs=3)
+    model = read_model(models.nam(tmp_path / "m.nam", rnn, linear))
+    check(model, rnn, linear, summed=True)
+    document = models.nam_document(rnn, linear)
+    document["config"]["out_channels"] = 0
+    path = models.write_json(tmp_path / "n.nam", document)
+    with pytest.raises(InputError, match=r"'config.out_channels' is 0; expected a whole number from 1 on"):
+        read_model(path)
+    document["config"]["out_channels"] = 4
+    path = models.write_json(tmp_path / "n.nam", document)
+    with pytest.raises(InputError, match="num_layers 1 has 372 with 4 outputs"):
+        read_model(path)
+
+
 def test_what_nam_begins_from(tmp_path: Path) -> None:
     rnn, linear = models.modules(num_layers=2)
     state = [(np.full(8, 0.25), np.full(8, -0.5)), (np.full(8, 0.75), np.full(8, 2.0))]
