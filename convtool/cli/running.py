@@ -62,10 +62,10 @@ def run_job(
         raise UsageError("--json prints on standard output, where the result goes; give -o")
     tell_passed(passed)
     if options.dry_run:
-        return conclude(dry_run(tasks, options), options)
+        return conclude(dry_run(tasks, options), options, overwrite=options.overwrite)
     jobs = min(options.jobs or cores(), sum(not task.skip for task in tasks)) or 1
     job = make_job(options.job_settings(options.threads or max(1, cores() // jobs)))
-    return conclude(_run(job, tasks, jobs, options), options)
+    return conclude(_run(job, tasks, jobs, options), options, overwrite=options.overwrite)
 
 
 def dry_run(tasks: Sequence[Task], options: RunOptions) -> list[Outcome]:
@@ -88,7 +88,7 @@ def tell_passed(passed: Sequence[str]) -> None:
             messages.detail(f"passed over: {show(path)}")
 
 
-def conclude(outcomes: Sequence[Outcome], options: RunOptions) -> int:
+def conclude(outcomes: Sequence[Outcome], options: RunOptions, *, overwrite: bool) -> int:
     """Report what became of the inputs, where that is asked for; the exit code."""
     lines = [outcome.as_json() for outcome in outcomes]
     if options.as_json:
@@ -97,7 +97,8 @@ def conclude(outcomes: Sequence[Outcome], options: RunOptions) -> int:
     if options.report:
         from convtool.files.atomic import write_file
 
-        write_file(options.report, "".join(f"{line}\n" for line in lines).encode("utf-8"))
+        text = "".join(f"{line}\n" for line in lines)
+        write_file(options.report, text.encode("utf-8"), replace=overwrite)
     codes = {outcome.exit_code for outcome in outcomes if outcome.status == "failed"}
     return next((code for code in (2, 1, 3) if code in codes), 0)
 

@@ -55,7 +55,7 @@ def unpad_batch(options: Options) -> int:
     from convtool.jobs.padding.reading import read_batches
     from convtool.runs.plan import plan
 
-    write = write_options(options.format, options.subtype)
+    write = write_options(options.format, options.subtype, overwrite=options.overwrite)
     with messages.about(show(options.batch)):
         batches = read_batches(options.batch)
     tasks = plan(
@@ -68,7 +68,7 @@ def unpad_batch(options: Options) -> int:
         also_written=[options.report] if options.report else [],
     )
     outcomes = dry_run(tasks, options) if options.dry_run else _unpad(batches, tasks, write, options)
-    return conclude(outcomes, options)
+    return conclude(outcomes, options, overwrite=options.overwrite)
 
 
 def _unpad(

@@ -96,7 +96,7 @@ class SignalJob(ABC):
                 output.discard()
             self.keep(work)
             if self.plot is not None and work.picture is not None:
-                _draw(self.plot, work.picture, before, after)
+                _draw(self.plot, work.picture, before, after, replace=self.write.overwrite)
             outcome = self._outcome(task, reader.notes, output, stream.samples, work)
             outcome.remarks = [*outcome.remarks, *reader.remarks]
             return outcome
@@ -153,10 +153,12 @@ def _clipping(output: Output) -> str:
     return f"{counted(output.writer.clipped, 'sample')} clipped, the peak is {peak:+.2f} dB over full scale"
 
 
-def _draw(path: str, picture: Callable[[Block, Block, str], bytes], before: Record, after: Record) -> None:
+def _draw(
+    path: str, picture: Callable[[Block, Block, str], bytes], before: Record, after: Record, *, replace: bool
+) -> None:
     from convtool.plots import picture_format
 
-    write_file(path, picture(before.samples(), after.samples(), picture_format(path)))
+    write_file(path, picture(before.samples(), after.samples(), picture_format(path)), replace=replace)
 
 
 @contextmanager

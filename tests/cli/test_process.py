@@ -282,6 +282,29 @@ def test_nobody_hears_the_last_words(tmp_path: Path, start: Any) -> None:
     assert process.wait() in (1, -signal.SIGPIPE)
 
 
+# Two programs at a time
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_output_that_appears_meanwhile(overwrite: bool, tmp_path: Path, start: Any) -> None:
+    """The input is still being read when something else puts files where its output, report and picture are to go."""
+    soundfile.write(tmp_path / "x.wav", SOUND, 8000)
+    os.mkfifo(tmp_path / "fifo.wav")
+    outputs = ["y.wav", "report.jsonl", "picture.svg"]
+    words = ["fifo.wav", "-k", "1", "-o", "y.wav", "--report", "report.jsonl", "--plot", "picture.svg"]
+    process = start("convolve", *words, *["--overwrite"] * overwrite)
+    pipe = writer_of(tmp_path / "fifo.wav")
+    for name in outputs:
+        (tmp_path / name).write_bytes(b"of another")
+    os.set_blocking(pipe, True)
+    os.write(pipe, (tmp_path / "x.wav").read_bytes())
+    os.close(pipe)
+    assert process.wait() == (0 if overwrite else 1)
+    assert [(tmp_path / name).read_bytes() == b"of another" for name in outputs] == [not overwrite] * 3
+    assert process.stderr.read().count(b" exists since the work on it began") == (0 if overwrite else 2)
+    assert sorted(os.listdir(tmp_path)) == sorted([*outputs, "fifo.wav", "x.wav"])
+
+
 # Signals
 
 
