@@ -58,7 +58,7 @@ def run_job(
         also_read=also_read,
         also_written=[*also_written, *(path for path in (plot, options.report) if path)],
     )
-    if options.as_json and tasks[0].output is None and not options.dry_run:
+    if options.as_json and options.output in (None, "-") and not options.dry_run:
         raise UsageError("--json prints on standard output, where the result goes; give -o")
     tell_passed(passed)
     if options.dry_run:
@@ -71,10 +71,16 @@ def run_job(
 def dry_run(tasks: Sequence[Task], options: RunOptions) -> list[Outcome]:
     """Print what would be read and written."""
     from convtool.runs.outcome import Outcome
+    from convtool.runs.run import failure
 
-    outcomes = [Outcome.of(task, "skipped" if task.skip else "planned") for task in tasks]
-    if not options.as_json:
-        for outcome in outcomes:
+    outcomes = [
+        failure(task, task.input.fault) if task.input.fault else Outcome.of(task, "skipped" if task.skip else "planned")
+        for task in tasks
+    ]
+    for outcome in outcomes:
+        if outcome.error:
+            tell(outcome, one=False)
+        elif not options.as_json:
             exists = " (exists)" * (outcome.status == "skipped")
             click.echo(f"{outcome.name} -> {show(outcome.output or 'standard output')}{exists}")
     return outcomes

@@ -173,7 +173,7 @@ def plain_errors() -> Iterator[None]:
 @contextmanager
 def rereadable(item: Input, *, needed: bool = True) -> Iterator[Input]:
     """`item`, or where it can be read only once but `needed` twice, a temporary copy of it."""
-    if not needed or item.kind == "numbers" or (item.kind == "file" and os.path.isfile(item.value)):
+    if not needed or item.kind in ("numbers", "nothing") or (item.kind == "file" and os.path.isfile(item.value)):
         yield item
         return
     source = Source.of_stdin() if item.kind == "stdin" else Source.of_path(item.value)

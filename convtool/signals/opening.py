@@ -50,6 +50,8 @@ class WriteOptions:
 
 def open_reader(item: Input, options: ReadOptions) -> Reader:
     """A reader of `item`, whatever its format; an error says what was found instead."""
+    if item.fault:
+        raise InputError(item.fault)
     if item.array:
         from convtool.signals.arrays import open_array
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import os
 import pty
 import signal
@@ -87,6 +89,21 @@ def open_outputs(process: subprocess.Popen[bytes], folder: Path) -> list[str]:
         with contextlib.suppress(OSError):
             names.append(os.readlink(link))
     return [name for name in names if name.startswith(str(folder)) and name.endswith("(deleted)")]
+
+
+@contextlib.contextmanager
+def refusing(folder: Path) -> Iterator[None]:
+    """`folder` can't be listed, not even by root."""
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if os.fspath(path) == os.fspath(folder):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        yield
 
 
 # Exit codes and what is said
@@ -230,6 +247,33 @@ def test_files_that_are_no_signals(name: str, content: bytes, message: str, conv
     assert message in run.err
     assert run.err.count("\n") == 1
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("command", ["convolve -k 1", "pad-batch"])
+def test_one_input_that_can_not_be_opened_stops_no_other(command: str, convtool: Convtool, tmp_path: Path) -> None:
+    """A sub-folder that can't be read, and a line with a NUL."""
+    closed = tmp_path / "in" / "closed"
+    for name in ("a.wav", "z.wav"):
+        closed.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "in" / name, SOUND, 8000)
+    (tmp_path / "list").write_bytes(b"%s\nb\0c.wav\n" % os.fsencode(tmp_path / "in" / "z.wav"))
+    words = [*command.split(), tmp_path / "in", "--input-list", tmp_path / "list", "--report", tmp_path / "report"]
+
+    def run(*more: object) -> tuple[Any, list[tuple[str, str, Any]]]:
+        with refusing(closed):
+            done = convtool(*words, *more)
+        lines = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
+        return done, [(Path(each["input"]).name, each["status"], each["error"]) for each in lines]
+
+    folder = ("closed", "failed", "the folder can't be read: Permission denied")
+    line = ("b\0c.wav", "failed", "no path holds a NUL byte; lists separated by NUL are read with -0")
+    to = ["-o", f"{tmp_path}/out/{'{index}-{name}' * (command != 'pad-batch')}"]
+    for status, more in (("planned", [*to, "--dry-run"]), ("written", [*to, "--overwrite"])):
+        done, told = run(*more)
+        assert done.code == 1
+        assert told == [("a.wav", status, None), folder, ("z.wav", status, None), ("z.wav", status, None), line]
+        assert f"Error: {closed}: {folder[2]}\n" in done.err
+        assert "b\\x00c.wav: no path holds" in done.err
 
 
 # Standard streams
