@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from convtool.cli import messages
 from convtool.cli.shared_options import JobSettings, RunOptions, SignalOptions
-from convtool.errors import UsageError
+from convtool.errors import ConvtoolError, Terminated, UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
@@ -96,29 +96,49 @@ def tell_passed(passed: Sequence[str]) -> None:
 
 def conclude(outcomes: Sequence[Outcome], options: RunOptions, *, overwrite: bool) -> int:
     """Report what became of the inputs, where that is asked for; the exit code."""
-    lines = [outcome.as_json() for outcome in outcomes]
-    if options.as_json:
-        for line in lines:
-            click.echo(line)
     if options.report:
-        from convtool.files.atomic import write_file
-
-        text = "".join(f"{line}\n" for line in lines)
-        write_file(options.report, text.encode("utf-8"), replace=overwrite)
+        _write_report(options.report, outcomes, overwrite=overwrite)
+    if options.as_json:
+        for outcome in outcomes:
+            click.echo(outcome.as_json())
     codes = {outcome.exit_code for outcome in outcomes if outcome.status == "failed"}
     return next((code for code in (2, 1, 3) if code in codes), 0)
 
 
-def _run(job: Job, tasks: Sequence[Task], jobs: int, options: RunOptions) -> list[Outcome]:
+def _write_report(path: str, outcomes: Iterable[Outcome], *, overwrite: bool) -> None:
+    from convtool.files.atomic import write_file
+
+    lines = "".join(f"{outcome.as_json()}\n" for outcome in outcomes)
+    write_file(path, lines.encode("utf-8"), replace=overwrite)
+
+
+@contextmanager
+def reported_if_stopped(options: RunOptions, *, overwrite: bool) -> Iterator[dict[int, Outcome]]:
+    """A place for outcomes by their inputs' indices: should a signal stop the work, they are what is reported."""
+    ended: dict[int, Outcome] = {}
+    try:
+        yield ended
+    except (KeyboardInterrupt, Terminated):
+        if options.report:
+            with suppress(ConvtoolError):
+                _write_report(options.report, (ended[index] for index in sorted(ended)), overwrite=overwrite)
+        raise
+
+
+def _run(job: Job, tasks: Sequence[Task], jobs: int, options: SignalOptions) -> list[Outcome]:
     from convtool.runs.run import run_all
 
-    with _executor(tasks, jobs) as executor, progress(len(tasks), options) as advance:
+    with (
+        reported_if_stopped(options, overwrite=options.overwrite) as ended,
+        _executor(tasks, jobs) as executor,
+        progress(len(tasks), options) as advance,
+    ):
 
         def done(outcome: Outcome) -> None:
             advance()
             tell(outcome, one=len(tasks) == 1)
 
-        outcomes = run_all(job, tasks, executor, workers=jobs, fail_fast=options.fail_fast, done=done)
+        outcomes = run_all(job, tasks, executor, workers=jobs, fail_fast=options.fail_fast, done=done, ended=ended)
     tell_counts(outcomes, len(tasks))
     return outcomes
 

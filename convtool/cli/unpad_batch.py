@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from convtool.cli import messages
 from convtool.cli.options import argument, command, flag, text
-from convtool.cli.running import conclude, dry_run, progress, tell, tell_counts
+from convtool.cli.running import conclude, dry_run, progress, reported_if_stopped, tell, tell_counts
 from convtool.cli.shared_options import RunOptions, write_options
 from convtool.files.names import show
 
@@ -84,10 +84,11 @@ def _unpad(
     if lossy and write.format is None:
         lose = "lose what they always do" if len(lossy) > 1 else "loses what it always does"
         messages.warn(f"{', '.join(lossy)} {lose}; --format wav --subtype FLOAT keeps every bit")
-    with progress(len(tasks), options) as advance:
+    with reported_if_stopped(options, overwrite=options.overwrite) as ended, progress(len(tasks), options) as advance:
         for stored in batches:
             own = tasks[len(outcomes) : len(outcomes) + len(stored.rows)]
             for outcome in unpad(stored, own, write, threads=options.jobs or cores()):
+                ended[len(outcomes)] = outcome
                 advance()
                 tell(outcome, one=len(tasks) == 1)
                 outcomes.append(outcome)

@@ -21,7 +21,7 @@ import pytest
 import soundfile
 
 from convtool import __version__
-from convtool.cli.main import Terminated
+from convtool.errors import Terminated
 
 Convtool = Callable[..., Any]
 PROGRAM = str(Path(sys.executable).with_name("convtool"))
@@ -388,6 +388,45 @@ def test_stopped_in_the_middle_of_a_batch(number: signal.Signals, tmp_path: Path
     for pipe in pipes:
         os.close(pipe)
     assert not (tmp_path / "wet").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_batch_reports_what_it_has_done(number: signal.Signals, tmp_path: Path, start: Any) -> None:
+    """The first input stalls; the others are written meanwhile, though it is not their turn to be told of."""
+    os.mkfifo(tmp_path / "a.wav")
+    for name in ("b.wav", "c.wav", "d.wav"):
+        soundfile.write(tmp_path / name, SOUND, 8000)
+    words = ["a.wav", "b.wav", "none.wav", "c.wav", "d.wav", "-k", "1", "-o", "wet/"]
+    process = start("convolve", *words, "--jobs", 2, "--report", "report")
+    pipe = writer_of(tmp_path / "a.wav")
+    wait_until(lambda: (tmp_path / "wet" / "d.wav").exists())  # so the ones before it have been heard of
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    assert process.wait() == 128 + number
+    os.close(pipe)
+    assert process.stderr.read().strip() == b""
+    told = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
+    expected = [("b.wav", "written"), ("none.wav", "failed"), ("c.wav", "written")]
+    assert [(each["input"], each["status"]) for each in told if each["input"] != "d.wav"] == expected
+
+
+def test_a_stopped_unpadding_reports_what_it_has_done(
+    convtool: Convtool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convtool.jobs.padding import unpad
+
+    def stopped(*arguments: Any) -> Iterator[Any]:
+        yield next(side_by_side(*arguments))
+        raise Terminated
+
+    side_by_side = unpad.side_by_side
+    assert convtool("pad-batch", "1,2", "3", "-o", tmp_path / "b.npz").code == 0
+    monkeypatch.setattr(unpad, "side_by_side", stopped)
+    run = convtool("unpad-batch", tmp_path / "b.npz", "-o", tmp_path / "out", "--report", tmp_path / "report")
+    assert (run.code, run.err) == (143, "")
+    (told,) = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
+    assert told["status"] == "written"
+    run = convtool("unpad-batch", tmp_path / "b.npz", "-o", tmp_path / "more")
+    assert (run.code, run.err) == (143, "")  # without a report there is none to write
 
 
 def test_interrupted_while_the_workers_are_started(tmp_path: Path, start: Any) -> None:
