@@ -28,6 +28,10 @@ class OutputError(ConvtoolError):
     """One output could not be written; nothing is left under its name."""
 
 
+class Terminated(BaseException):
+    """SIGTERM arrived; as with KeyboardInterrupt, what is under way is undone on the way out."""
+
+
 class CheckFailed(ConvtoolError):
     """A check that the caller asked for does not hold."""
 

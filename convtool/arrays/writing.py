@@ -58,13 +58,15 @@ class ArrayWriter(ABC):
     kept in memory.
     """
 
-    def __init__(self, path: str, arrays: Sequence[Array], texts: Mapping[str, Texts]) -> None:
+    def __init__(
+        self, path: str, arrays: Sequence[Array], texts: Mapping[str, Texts], *, replace: bool = False
+    ) -> None:
         if is_special(path):
             raise OutputError(f"{show(path)}: arrays are written at their places, which a pipe or device has not")
         self.path = path
         self._arrays = {array.name: array for array in arrays}
         self._starts: dict[str, int] = {}
-        self._file = AtomicFile(path)
+        self._file = AtomicFile(path, replace=replace)
         try:
             self._lay_out(texts)
         except OSError as error:
@@ -115,13 +117,14 @@ class ArrayWriter(ABC):
             left, offset = left[done:], offset + done
 
 
-def create(path: str, arrays: Sequence[Array], texts: Mapping[str, Texts]) -> ArrayWriter:
+def create(path: str, arrays: Sequence[Array], texts: Mapping[str, Texts], *, replace: bool = False) -> ArrayWriter:
     """A file at `path`, in the format that its extension names, that appears once it is complete.
 
     Args:
         path: where it is to appear.
         arrays: what it holds; zeros until they are written.
         texts: strings, or lists of them, that it holds as its format can.
+        replace: whether it may take the place of a file that stands there by then.
 
     Raises:
         UsageError: the extension names no such format.
@@ -132,4 +135,4 @@ def create(path: str, arrays: Sequence[Array], texts: Mapping[str, Texts]) -> Ar
         raise UsageError(f"{show(path)}: arrays go into .{', .'.join(FORMATS)}")
     module, name = _WRITERS[form]
     writer: type[ArrayWriter] = getattr(importlib.import_module(f"convtool.arrays.{module}"), name)
-    return writer(path, arrays, texts)
+    return writer(path, arrays, texts, replace=replace)

@@ -13,7 +13,7 @@ import click
 
 from convtool import __version__
 from convtool.cli import messages
-from convtool.errors import ConvtoolError
+from convtool.errors import ConvtoolError, Terminated
 
 COMMANDS = {
     "convolve": "Convolve signals with a kernel: FIR filters, reverbs, cabinets.",
@@ -25,10 +25,6 @@ COMMANDS = {
     "lstm": "Run recurrent models over signals: captured amplifiers, nn.LSTM and nn.GRU.",
 }
 """Each command and its line of help. Its module, which is imported only to run it, and its function bear its name."""
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived."""
 
 
 class ClosedPipe(BaseException):

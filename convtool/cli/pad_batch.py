@@ -184,14 +184,14 @@ def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, optio
 
             show_plan(plan)
         if options.plot and plan is not None:
-            _draw(options.plot, plan)
+            _draw(options.plot, plan, overwrite=options.overwrite)
     outcomes = outcomes_of(inputs, plan, failures, store, written)
     for outcome in outcomes:
         if outcome.error or outcome.notes or messages.asked_for("verbose"):
             tell(outcome, one=len(inputs) == 1)
     if not options.dry_run:
         tell_counts(outcomes, len(inputs))
-    return conclude(outcomes, options)
+    return conclude(outcomes, options, overwrite=options.overwrite)
 
 
 def _store(job: PadBatch, options: Options) -> BatchStore:
@@ -200,15 +200,16 @@ def _store(job: PadBatch, options: Options) -> BatchStore:
 
     path = str(options.output)
     if not is_folder(path):
-        return SingleFile(path, job.padding)
+        return SingleFile(path, job.padding, overwrite=options.overwrite)
     return ShardFolder(path, job.padding, mask=options.mask, overwrite=options.overwrite, request=repr(job))
 
 
-def _draw(path: str, plan: Plan) -> None:
+def _draw(path: str, plan: Plan, *, overwrite: bool) -> None:
     from convtool.files.atomic import write_file
     from convtool.plots import picture_format, render_lengths
 
     lengths = [row.length for row in plan.rows]
     batches = [([lengths[index] for index in batch.rows], batch.longest) for batch in plan.batches]
     rate = plan.rows[0].sample_rate
-    write_file(path, render_lengths(batches, sample_rate=rate, format=picture_format(path)))
+    picture = render_lengths(batches, sample_rate=rate, format=picture_format(path))
+    write_file(path, picture, replace=overwrite)

@@ -103,7 +103,7 @@ def rescale(options: Options) -> int:
     def fitted() -> Params:
         found = _fit(options, params, sources) if sources else params
         if save is not None and not of_input:
-            found.write(save)
+            found.write(save, replace=options.overwrite)
         return found
 
     def job(settings: JobSettings) -> RescaleJob:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from convtool.cli import messages
 from convtool.cli.shared_options import JobSettings, RunOptions, SignalOptions
-from convtool.errors import UsageError
+from convtool.errors import ConvtoolError, Terminated, UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
@@ -58,23 +58,29 @@ def run_job(
         also_read=also_read,
         also_written=[*also_written, *(path for path in (plot, options.report) if path)],
     )
-    if options.as_json and tasks[0].output is None and not options.dry_run:
+    if options.as_json and options.output in (None, "-") and not options.dry_run:
         raise UsageError("--json prints on standard output, where the result goes; give -o")
     tell_passed(passed)
     if options.dry_run:
-        return conclude(dry_run(tasks, options), options)
+        return conclude(dry_run(tasks, options), options, overwrite=options.overwrite)
     jobs = min(options.jobs or cores(), sum(not task.skip for task in tasks)) or 1
     job = make_job(options.job_settings(options.threads or max(1, cores() // jobs)))
-    return conclude(_run(job, tasks, jobs, options), options)
+    return conclude(_run(job, tasks, jobs, options), options, overwrite=options.overwrite)
 
 
 def dry_run(tasks: Sequence[Task], options: RunOptions) -> list[Outcome]:
     """Print what would be read and written."""
     from convtool.runs.outcome import Outcome
+    from convtool.runs.run import failure
 
-    outcomes = [Outcome.of(task, "skipped" if task.skip else "planned") for task in tasks]
-    if not options.as_json:
-        for outcome in outcomes:
+    outcomes = [
+        failure(task, task.input.fault) if task.input.fault else Outcome.of(task, "skipped" if task.skip else "planned")
+        for task in tasks
+    ]
+    for outcome in outcomes:
+        if outcome.error:
+            tell(outcome, one=False)
+        elif not options.as_json:
             exists = " (exists)" * (outcome.status == "skipped")
             click.echo(f"{outcome.name} -> {show(outcome.output or 'standard output')}{exists}")
     return outcomes
@@ -88,30 +94,51 @@ def tell_passed(passed: Sequence[str]) -> None:
             messages.detail(f"passed over: {show(path)}")
 
 
-def conclude(outcomes: Sequence[Outcome], options: RunOptions) -> int:
+def conclude(outcomes: Sequence[Outcome], options: RunOptions, *, overwrite: bool) -> int:
     """Report what became of the inputs, where that is asked for; the exit code."""
-    lines = [outcome.as_json() for outcome in outcomes]
-    if options.as_json:
-        for line in lines:
-            click.echo(line)
     if options.report:
-        from convtool.files.atomic import write_file
-
-        write_file(options.report, "".join(f"{line}\n" for line in lines).encode("utf-8"))
+        _write_report(options.report, outcomes, overwrite=overwrite)
+    if options.as_json:
+        for outcome in outcomes:
+            click.echo(outcome.as_json())
     codes = {outcome.exit_code for outcome in outcomes if outcome.status == "failed"}
     return next((code for code in (2, 1, 3) if code in codes), 0)
 
 
-def _run(job: Job, tasks: Sequence[Task], jobs: int, options: RunOptions) -> list[Outcome]:
+def _write_report(path: str, outcomes: Iterable[Outcome], *, overwrite: bool) -> None:
+    from convtool.files.atomic import write_file
+
+    lines = "".join(f"{outcome.as_json()}\n" for outcome in outcomes)
+    write_file(path, lines.encode("utf-8"), replace=overwrite)
+
+
+@contextmanager
+def reported_if_stopped(options: RunOptions, *, overwrite: bool) -> Iterator[dict[int, Outcome]]:
+    """A place for outcomes by their inputs' indices: should a signal stop the work, they are what is reported."""
+    ended: dict[int, Outcome] = {}
+    try:
+        yield ended
+    except (KeyboardInterrupt, Terminated):
+        if options.report:
+            with suppress(ConvtoolError):
+                _write_report(options.report, (ended[index] for index in sorted(ended)), overwrite=overwrite)
+        raise
+
+
+def _run(job: Job, tasks: Sequence[Task], jobs: int, options: SignalOptions) -> list[Outcome]:
     from convtool.runs.run import run_all
 
-    with _executor(tasks, jobs) as executor, progress(len(tasks), options) as advance:
+    with (
+        reported_if_stopped(options, overwrite=options.overwrite) as ended,
+        _executor(tasks, jobs) as executor,
+        progress(len(tasks), options) as advance,
+    ):
 
         def done(outcome: Outcome) -> None:
             advance()
             tell(outcome, one=len(tasks) == 1)
 
-        outcomes = run_all(job, tasks, executor, workers=jobs, fail_fast=options.fail_fast, done=done)
+        outcomes = run_all(job, tasks, executor, workers=jobs, fail_fast=options.fail_fast, done=done, ended=ended)
     tell_counts(outcomes, len(tasks))
     return outcomes
 

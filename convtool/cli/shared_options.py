@@ -132,7 +132,7 @@ class OutputOptions:
 
     def writing(self) -> WriteOptions:
         """How the outputs are written."""
-        return write_options(self.format, self.subtype, self.precision)
+        return write_options(self.format, self.subtype, self.precision, overwrite=self.overwrite)
 
 
 @dataclass(frozen=True)
@@ -189,13 +189,15 @@ class SignalOptions(RunOptions, ComputeOptions, OutputOptions, InputOptions):
         }
 
 
-def write_options(format: str | None, subtype: str | None, precision: int | None = None) -> WriteOptions:
+def write_options(
+    format: str | None, subtype: str | None, precision: int | None = None, *, overwrite: bool
+) -> WriteOptions:
     """How signals are written in the format and encoding of these names, texts with `precision` digits."""
     from convtool.signals.opening import WriteOptions, check_format
 
     form = format and format.lower()
     check_format(form)
-    return WriteOptions(form, subtype and subtype.upper(), precision)
+    return WriteOptions(form, subtype and subtype.upper(), precision, overwrite)
 
 
 def length(word: str) -> Length:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from convtool.cli import messages
 from convtool.cli.options import argument, command, flag, text
-from convtool.cli.running import conclude, dry_run, progress, tell, tell_counts
+from convtool.cli.running import conclude, dry_run, progress, reported_if_stopped, tell, tell_counts
 from convtool.cli.shared_options import RunOptions, write_options
 from convtool.files.names import show
 
@@ -55,7 +55,7 @@ def unpad_batch(options: Options) -> int:
     from convtool.jobs.padding.reading import read_batches
     from convtool.runs.plan import plan
 
-    write = write_options(options.format, options.subtype)
+    write = write_options(options.format, options.subtype, overwrite=options.overwrite)
     with messages.about(show(options.batch)):
         batches = read_batches(options.batch)
     tasks = plan(
@@ -68,7 +68,7 @@ def unpad_batch(options: Options) -> int:
         also_written=[options.report] if options.report else [],
     )
     outcomes = dry_run(tasks, options) if options.dry_run else _unpad(batches, tasks, write, options)
-    return conclude(outcomes, options)
+    return conclude(outcomes, options, overwrite=options.overwrite)
 
 
 def _unpad(
@@ -84,10 +84,11 @@ def _unpad(
     if lossy and write.format is None:
         lose = "lose what they always do" if len(lossy) > 1 else "loses what it always does"
         messages.warn(f"{', '.join(lossy)} {lose}; --format wav --subtype FLOAT keeps every bit")
-    with progress(len(tasks), options) as advance:
+    with reported_if_stopped(options, overwrite=options.overwrite) as ended, progress(len(tasks), options) as advance:
         for stored in batches:
             own = tasks[len(outcomes) : len(outcomes) + len(stored.rows)]
             for outcome in unpad(stored, own, write, threads=options.jobs or cores()):
+                ended[len(outcomes)] = outcome
                 advance()
                 tell(outcome, one=len(tasks) == 1)
                 outcomes.append(outcome)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
-from typing import Any, BinaryIO
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, BinaryIO, TypeVar
 
 from convtool.errors import OutputError
 from convtool.files.names import show
+
+T = TypeVar("T")
+
+_DESCRIPTORS = "/proc/self/fd"
+"""Where Linux shows a process its open files: a name for one that has none."""
 
 
 class AtomicFile:
@@ -18,10 +25,15 @@ class AtomicFile:
     ``O_TMPFILE``), so that even a killed process leaves nothing behind; elsewhere under a temporary
     name in the same folder. `commit` puts it in place in one step, `discard` leaves what was there.
     A device or a named pipe is no file to replace: it is written into.
+
+    Args:
+        path: where it is to appear.
+        replace: whether it may take the place of a file that stands there by then.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, replace: bool = False) -> None:
         self.path = path
+        self._replace = replace
         self._folder = os.path.dirname(path) or "."
         self._temporary: str | None = None
         self._direct = is_special(path)
@@ -34,34 +46,63 @@ class AtomicFile:
     def _open(self) -> BinaryIO:
         try:
             descriptor = os.open(self._folder, os.O_TMPFILE | os.O_RDWR, 0o666)
+            if os.path.exists(f"{_DESCRIPTORS}/{descriptor}"):
+                return open(descriptor, "w+b", buffering=0)
+            os.close(descriptor)
         except (OSError, AttributeError):  # the file system or the platform has no unnamed files
-            descriptor, self._temporary = tempfile.mkstemp(prefix=".convtool-", suffix=".part", dir=self._folder)
-            os.fchmod(descriptor, 0o666 & ~_umask())
-        return open(descriptor, "w+b", buffering=0)
+            pass
+        return open(self._under_new_name(_create), "w+b", buffering=0)
+
+    def _under_new_name(self, make: Callable[[str], T]) -> T:
+        """What `make` gives for a temporary name that nothing has yet.
+
+        The name is noted before anything bears it, so that `discard` finds it whenever a signal comes.
+        """
+        while True:
+            self._temporary = os.path.join(self._folder, f".convtool-{secrets.token_hex(8)}.part")
+            try:
+                return make(self._temporary)
+            except FileExistsError:
+                continue
 
     def commit(self) -> None:
-        """Give the data its name, in place of what may have been there."""
+        """Give the data its name.
+
+        Raises:
+            OutputError: something stands there that may not be replaced, or the system refused.
+        """
         try:
-            if self._temporary is None and not self._direct:
-                self._link()
-            if self._temporary is not None:
-                os.replace(self._temporary, self.path)
-                self._temporary = None
+            if not self._direct:
+                self._put_in_place()
+        except FileExistsError as error:
+            self.discard()
+            raise OutputError(
+                f"{show(self.path)}: exists since the work on it began, and was left as it is; "
+                "give --overwrite or another name"
+            ) from error
         except OSError as error:
             self.discard()
             raise OutputError(f"{show(self.path)}: can't be put in place: {error.strerror}") from error
         self.file.close()
 
-    def _link(self) -> None:
-        """Name the unnamed file: at once where nothing is in the way, else under a name to rename."""
-        unnamed = f"/proc/self/fd/{self.file.fileno()}"
+    def _put_in_place(self) -> None:
+        if self._temporary is None:
+            try:
+                self._link(self.path)
+            except FileExistsError:
+                if not self._replace:
+                    raise
+                self._under_new_name(self._link)
+        if self._temporary is not None:
+            (os.replace if self._replace else _rename)(self._temporary, self.path)
+            self._temporary = None
+
+    def _link(self, path: str) -> None:
+        """Name the file that has none; `os.link` follows what /proc shows only where it is given a folder."""
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.link(unnamed, os.path.basename(self.path), dst_dir_fd=folder, follow_symlinks=True)
-        except FileExistsError:
-            name = f".convtool-{os.getpid()}-{self.file.fileno()}.part"
-            os.link(unnamed, name, dst_dir_fd=folder, follow_symlinks=True)
-            self._temporary = os.path.join(self._folder, name)
+            unnamed = f"{_DESCRIPTORS}/{self.file.fileno()}"
+            os.link(unnamed, os.path.basename(path), dst_dir_fd=folder, follow_symlinks=True)
         finally:
             os.close(folder)
 
@@ -70,8 +111,27 @@ class AtomicFile:
         if not self.file.closed:
             self.file.close()
         if self._temporary is not None:
-            os.unlink(self._temporary)
+            with suppress(FileNotFoundError):  # a signal came when it had just been put in place
+                os.unlink(self._temporary)
             self._temporary = None
+
+
+def _create(path: str) -> int:
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+
+
+def _rename(source: str, target: str) -> None:
+    """Rename a file, over nothing that exists."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError as error:  # the file system has no links
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+        os.replace(source, target)
+    else:
+        os.unlink(source)
 
 
 def is_special(path: str) -> bool:
@@ -87,9 +147,9 @@ def write_all(file: BinaryIO, data: Any) -> None:
         left = left[file.write(left) :]
 
 
-def write_file(path: str, data: bytes) -> None:
-    """Write a small file whole, or not at all."""
-    file = AtomicFile(path)
+def write_file(path: str, data: bytes, *, replace: bool = False) -> None:
+    """Write a small file whole, or not at all; with `replace`, over one that exists."""
+    file = AtomicFile(path, replace=replace)
     try:
         write_all(file.file, data)
         file.commit()
@@ -97,12 +157,6 @@ def write_file(path: str, data: bytes) -> None:
         raise write_error(path, error) from error
     finally:
         file.discard()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_error(path: str, error: OSError) -> OutputError:

@@ -96,7 +96,7 @@ class SignalJob(ABC):
                 output.discard()
             self.keep(work)
             if self.plot is not None and work.picture is not None:
-                _draw(self.plot, work.picture, before, after)
+                _draw(self.plot, work.picture, before, after, replace=self.write.overwrite)
             outcome = self._outcome(task, reader.notes, output, stream.samples, work)
             outcome.remarks = [*outcome.remarks, *reader.remarks]
             return outcome
@@ -153,10 +153,12 @@ def _clipping(output: Output) -> str:
     return f"{counted(output.writer.clipped, 'sample')} clipped, the peak is {peak:+.2f} dB over full scale"
 
 
-def _draw(path: str, picture: Callable[[Block, Block, str], bytes], before: Record, after: Record) -> None:
+def _draw(
+    path: str, picture: Callable[[Block, Block, str], bytes], before: Record, after: Record, *, replace: bool
+) -> None:
     from convtool.plots import picture_format
 
-    write_file(path, picture(before.samples(), after.samples(), picture_format(path)))
+    write_file(path, picture(before.samples(), after.samples(), picture_format(path)), replace=replace)
 
 
 @contextmanager
@@ -171,7 +173,7 @@ def plain_errors() -> Iterator[None]:
 @contextmanager
 def rereadable(item: Input, *, needed: bool = True) -> Iterator[Input]:
     """`item`, or where it can be read only once but `needed` twice, a temporary copy of it."""
-    if not needed or item.kind == "numbers" or (item.kind == "file" and os.path.isfile(item.value)):
+    if not needed or item.kind in ("numbers", "nothing") or (item.kind == "file" and os.path.isfile(item.value)):
         yield item
         return
     source = Source.of_stdin() if item.kind == "stdin" else Source.of_path(item.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from convtool.signals.inputs import Input
 
 @dataclass(frozen=True)
 class Task:
-    """One input and where its result goes; `output` None is standard output."""
+    """One input and where its result goes; `output` None is standard output, or nowhere for an input at fault."""
 
     index: int
     input: Input
@@ -48,7 +48,8 @@ def plan(
             )
         tasks = [Task(i, item, None) for i, item in enumerate(inputs)]
     else:
-        tasks = [Task(i, item, path) for i, (item, path) in enumerate(_outputs(inputs, str(output), format))]
+        place = _places(len(inputs), str(output), format)
+        tasks = [Task(i, item, None if item.fault else place(i, item)) for i, item in enumerate(inputs)]
     written = [(task.output, task.input.name) for task in tasks if task.output is not None]
     written += [(path, f"option value {show(path)}") for path in also_written]
     refuse_collisions(written, [item.value for item in inputs if item.kind == "file"] + list(also_read))
@@ -77,24 +78,23 @@ def refuse_existing(paths: Sequence[str], *, skippable: bool = False) -> None:
         raise UsageError(f"{show(clash[0])} exists{more}; give {ways}")
 
 
-def _outputs(inputs: Sequence[Input], output: str, format: str | None) -> Iterator[tuple[Input, str]]:
+def _places(inputs: int, output: str, format: str | None) -> Callable[[int, Input], str]:
+    """What gives the output of an input, by its index among as many `inputs`."""
     if "{" in output:
         template = _Template(output)
-        for index, item in enumerate(inputs):
-            yield item, _known(template.fill(_fields(item, index)), format)
-    elif output.endswith(("/", os.sep)) or os.path.isdir(output):
-        for item in inputs:
-            if item.kind == "stdin" and format is None:
-                raise UsageError(f"standard input has no name to give its format under {show(output)}; give --format")
-            yield item, os.path.join(output, _relative(item, format))
-    elif len(inputs) > 1:
+        return lambda index, item: _known(template.fill(_fields(item, index)), format)
+    if output.endswith(("/", os.sep)) or os.path.isdir(output):
+        return lambda _, item: _below(output, item, format)
+    if inputs > 1:
         name = show(output)
-        raise UsageError(
-            f"{len(inputs)} inputs can't go into one file, {name}; give a folder (-o {name}/) or a template"
-        )
-    else:
-        for item in inputs:
-            yield item, _known(output, format)
+        raise UsageError(f"{inputs} inputs can't go into one file, {name}; give a folder (-o {name}/) or a template")
+    return lambda *_: _known(output, format)
+
+
+def _below(folder: str, item: Input, format: str | None) -> str:
+    if item.kind == "stdin" and format is None:
+        raise UsageError(f"standard input has no name to give its format under {show(folder)}; give --format")
+    return os.path.join(folder, _relative(item, format))
 
 
 def _known(path: str, format: str | None) -> str:

@@ -87,15 +87,22 @@ def run_all(
     workers: int = 1,
     fail_fast: bool = False,
     done: Callable[[Outcome], None] = lambda _: None,
+    ended: dict[int, Outcome] | None = None,
 ) -> list[Outcome]:
     """The outcomes of all tasks, in their order whatever the executor; `done` is called with each as it ends.
+
+    `ended` takes each by its task's index as soon as it is there, also where it is not yet its turn: it is what to go
+    by when the work is interrupted.
 
     Without an executor the tasks run here, one by one; with one that has several workers, their inputs are shared out
     among these before any process gets several at a time. With `fail_fast` the tasks behind the first failure are left
     out, and each is handed out alone.
     """
     outcomes: list[Outcome] = []
-    for outcome in _results(job, tasks, executor, len(tasks) if fail_fast else workers):
+    ended = {} if ended is None else ended
+    results = _results(job, tasks, executor, len(tasks) if fail_fast else workers, ended)
+    for task, outcome in zip(tasks, results, strict=True):
+        ended[task.index] = outcome
         outcomes.append(outcome)
         done(outcome)
         if fail_fast and outcome.status == "failed":
@@ -103,14 +110,16 @@ def run_all(
     return outcomes
 
 
-def _results(job: Job, tasks: Sequence[Task], executor: Executor | None, workers: int) -> Iterator[Outcome]:
+def _results(
+    job: Job, tasks: Sequence[Task], executor: Executor | None, workers: int, ended: dict[int, Outcome]
+) -> Iterator[Outcome]:
     pending: dict[int, _Pending] = {}
     if executor is not None:
         groups = _groups(job, [task for task in tasks if not task.skip], workers)
         pending = {
             task.index: each
             for group in groups
-            for task, each in zip(group, _submit(job, group, executor), strict=True)
+            for task, each in zip(group, _submit(job, group, executor, partial(_note, group, ended)), strict=True)
         }
     try:
         for task in tasks:
@@ -142,8 +151,17 @@ class _Pending:
     alone: bool
 
 
-def _submit(job: Job, group: Sequence[Task], executor: Executor) -> list[_Pending]:
+def _note(group: Sequence[Task], ended: dict[int, Outcome], future: Future[list[Outcome]]) -> None:
+    """Take the outcomes of a group that has come to its end."""
+    if not future.cancelled() and future.exception() is None:
+        ended.update((task.index, outcome) for task, outcome in zip(group, future.result(), strict=True))
+
+
+def _submit(
+    job: Job, group: Sequence[Task], executor: Executor, note: Callable[[Future[list[Outcome]]], None] = lambda _: None
+) -> list[_Pending]:
     future = executor.submit(perform_group, job, group)
+    future.add_done_callback(note)
     return [_Pending(future, place, len(group) == 1) for place in range(len(group))]
 
 

@@ -22,13 +22,15 @@ class Input:
     """One input: where it is, and what it is called in an output folder."""
 
     kind: str
-    """``file``, ``numbers`` or ``stdin``."""
+    """``file``, ``numbers``, ``stdin``, or ``nothing`` where there is a `fault`."""
     value: str
     """The path, or the numbers themselves."""
     relative: str
     """The path below the folder that was named; the file's own name where it was named itself."""
     array: str = ""
     """The array that is meant of a file that holds several."""
+    fault: str = ""
+    """Why it can't be read, where that is known before it is opened; it has no output."""
 
     @property
     def name(self) -> str:
@@ -88,6 +90,8 @@ def _expand_word(word: str, passed: list[str]) -> Iterator[Input]:
 
 def _listed(path: str) -> Input:
     """A line of a list: a path, or an array in a file; nothing else has a special meaning there."""
+    if "\0" in path:
+        return Input("nothing", path, "", fault="no path holds a NUL byte; lists separated by NUL are read with -0")
     named = Input.of_word(path)
     return named if named.array else Input("file", path, os.path.basename(path))
 
@@ -109,12 +113,23 @@ def looks_like_numbers(word: str) -> bool:
 
 
 def _walk(folder: str, passed: list[str]) -> Iterator[Input]:
-    """The signal files below `folder`, by extension or by their first bytes, in bytewise order of path."""
+    """The signal files below `folder`, by extension or by their first bytes, in bytewise order of path.
+
+    A folder that can't be read, this one or one below it, is an input that fails.
+    """
     found: list[str] = []
-    for base, folders, files in os.walk(folder, onerror=lambda error: passed.append(error.filename)):
+    unread: dict[str, str] = {}
+
+    def note(error: OSError) -> None:
+        unread[error.filename] = f"the folder can't be read: {error.strerror}"
+
+    for base, folders, files in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found.extend(os.path.join(base, name) for name in files if not name.startswith("."))
-    for path in sorted(found, key=os.fsencode):
+    for path in sorted([*found, *unread], key=os.fsencode):
+        if path in unread:
+            yield Input("nothing", path, "", fault=unread[path])
+            continue
         lost = os.path.islink(path) and not os.path.exists(path)  # an input that is missing, not one to pass over
         if (lost or os.path.isfile(path)) and (extension(path) in NAMES or _is_signal(path)):
             yield Input("file", path, os.path.relpath(path, folder))

@@ -44,10 +44,14 @@ class WriteOptions:
     subtype: str | None = None
     precision: int | None = None
     """Significant digits of numbers in text."""
+    overwrite: bool = False
+    """Whether a file that stands there by the time the output is complete is replaced."""
 
 
 def open_reader(item: Input, options: ReadOptions) -> Reader:
     """A reader of `item`, whatever its format; an error says what was found instead."""
+    if item.fault:
+        raise InputError(item.fault)
     if item.array:
         from convtool.signals.arrays import open_array
 
@@ -134,7 +138,7 @@ class Output:
         if path is None:
             self._target: BinaryIO = os.fdopen(1, "wb", buffering=0, closefd=False)
         else:
-            self._file = AtomicFile(path)
+            self._file = AtomicFile(path, replace=options.overwrite)
             self._target = self._file.file
         file = self._target
         if kind not in ("CSV", "WAV") and (path is None or is_special(path)):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import os
 import pty
 import signal
@@ -19,7 +21,7 @@ import pytest
 import soundfile
 
 from convtool import __version__
-from convtool.cli.main import Terminated
+from convtool.errors import Terminated
 
 Convtool = Callable[..., Any]
 PROGRAM = str(Path(sys.executable).with_name("convtool"))
@@ -87,6 +89,21 @@ def open_outputs(process: subprocess.Popen[bytes], folder: Path) -> list[str]:
         with contextlib.suppress(OSError):
             names.append(os.readlink(link))
     return [name for name in names if name.startswith(str(folder)) and name.endswith("(deleted)")]
+
+
+@contextlib.contextmanager
+def refusing(folder: Path) -> Iterator[None]:
+    """`folder` can't be listed, not even by root."""
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if os.fspath(path) == os.fspath(folder):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        yield
 
 
 # Exit codes and what is said
@@ -232,6 +249,33 @@ def test_files_that_are_no_signals(name: str, content: bytes, message: str, conv
     assert os.listdir(tmp_path) == [name]
 
 
+@pytest.mark.parametrize("command", ["convolve -k 1", "pad-batch"])
+def test_one_input_that_can_not_be_opened_stops_no_other(command: str, convtool: Convtool, tmp_path: Path) -> None:
+    """A sub-folder that can't be read, and a line with a NUL."""
+    closed = tmp_path / "in" / "closed"
+    for name in ("a.wav", "z.wav"):
+        closed.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "in" / name, SOUND, 8000)
+    (tmp_path / "list").write_bytes(b"%s\nb\0c.wav\n" % os.fsencode(tmp_path / "in" / "z.wav"))
+    words = [*command.split(), tmp_path / "in", "--input-list", tmp_path / "list", "--report", tmp_path / "report"]
+
+    def run(*more: object) -> tuple[Any, list[tuple[str, str, Any]]]:
+        with refusing(closed):
+            done = convtool(*words, *more)
+        lines = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
+        return done, [(Path(each["input"]).name, each["status"], each["error"]) for each in lines]
+
+    folder = ("closed", "failed", "the folder can't be read: Permission denied")
+    line = ("b\0c.wav", "failed", "no path holds a NUL byte; lists separated by NUL are read with -0")
+    to = ["-o", f"{tmp_path}/out/{'{index}-{name}' * (command != 'pad-batch')}"]
+    for status, more in (("planned", [*to, "--dry-run"]), ("written", [*to, "--overwrite"])):
+        done, told = run(*more)
+        assert done.code == 1
+        assert told == [("a.wav", status, None), folder, ("z.wav", status, None), ("z.wav", status, None), line]
+        assert f"Error: {closed}: {folder[2]}\n" in done.err
+        assert "b\\x00c.wav: no path holds" in done.err
+
+
 # Standard streams
 
 
@@ -282,6 +326,29 @@ def test_nobody_hears_the_last_words(tmp_path: Path, start: Any) -> None:
     assert process.wait() in (1, -signal.SIGPIPE)
 
 
+# Two programs at a time
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_output_that_appears_meanwhile(overwrite: bool, tmp_path: Path, start: Any) -> None:
+    """The input is still being read when something else puts files where its output, report and picture are to go."""
+    soundfile.write(tmp_path / "x.wav", SOUND, 8000)
+    os.mkfifo(tmp_path / "fifo.wav")
+    outputs = ["y.wav", "report.jsonl", "picture.svg"]
+    words = ["fifo.wav", "-k", "1", "-o", "y.wav", "--report", "report.jsonl", "--plot", "picture.svg"]
+    process = start("convolve", *words, *["--overwrite"] * overwrite)
+    pipe = writer_of(tmp_path / "fifo.wav")
+    for name in outputs:
+        (tmp_path / name).write_bytes(b"of another")
+    os.set_blocking(pipe, True)
+    os.write(pipe, (tmp_path / "x.wav").read_bytes())
+    os.close(pipe)
+    assert process.wait() == (0 if overwrite else 1)
+    assert [(tmp_path / name).read_bytes() == b"of another" for name in outputs] == [not overwrite] * 3
+    assert process.stderr.read().count(b" exists since the work on it began") == (0 if overwrite else 2)
+    assert sorted(os.listdir(tmp_path)) == sorted([*outputs, "fifo.wav", "x.wav"])
+
+
 # Signals
 
 
@@ -321,6 +388,45 @@ def test_stopped_in_the_middle_of_a_batch(number: signal.Signals, tmp_path: Path
     for pipe in pipes:
         os.close(pipe)
     assert not (tmp_path / "wet").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_batch_reports_what_it_has_done(number: signal.Signals, tmp_path: Path, start: Any) -> None:
+    """The first input stalls; the others are written meanwhile, though it is not their turn to be told of."""
+    os.mkfifo(tmp_path / "a.wav")
+    for name in ("b.wav", "c.wav", "d.wav"):
+        soundfile.write(tmp_path / name, SOUND, 8000)
+    words = ["a.wav", "b.wav", "none.wav", "c.wav", "d.wav", "-k", "1", "-o", "wet/"]
+    process = start("convolve", *words, "--jobs", 2, "--report", "report")
+    pipe = writer_of(tmp_path / "a.wav")
+    wait_until(lambda: (tmp_path / "wet" / "d.wav").exists())  # so the ones before it have been heard of
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    assert process.wait() == 128 + number
+    os.close(pipe)
+    assert process.stderr.read().strip() == b""
+    told = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
+    expected = [("b.wav", "written"), ("none.wav", "failed"), ("c.wav", "written")]
+    assert [(each["input"], each["status"]) for each in told if each["input"] != "d.wav"] == expected
+
+
+def test_a_stopped_unpadding_reports_what_it_has_done(
+    convtool: Convtool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convtool.jobs.padding import unpad
+
+    def stopped(*arguments: Any) -> Iterator[Any]:
+        yield next(side_by_side(*arguments))
+        raise Terminated
+
+    side_by_side = unpad.side_by_side
+    assert convtool("pad-batch", "1,2", "3", "-o", tmp_path / "b.npz").code == 0
+    monkeypatch.setattr(unpad, "side_by_side", stopped)
+    run = convtool("unpad-batch", tmp_path / "b.npz", "-o", tmp_path / "out", "--report", tmp_path / "report")
+    assert (run.code, run.err) == (143, "")
+    (told,) = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
+    assert told["status"] == "written"
+    run = convtool("unpad-batch", tmp_path / "b.npz", "-o", tmp_path / "more")
+    assert (run.code, run.err) == (143, "")  # without a report there is none to write
 
 
 def test_interrupted_while_the_workers_are_started(tmp_path: Path, start: Any) -> None:

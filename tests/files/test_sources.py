@@ -251,12 +251,24 @@ def test_every_audio_extension_is_a_format_that_can_be_written() -> None:
 # Files that appear whole or not at all
 
 
-@pytest.fixture(params=["unnamed", "named"])
+@pytest.fixture(params=["unnamed", "named", "without /proc", "without links"])
 def temporary(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """With files that have no name yet, and on systems that have none."""
-    if request.param == "named":
+    """With files that have no name yet, where there are none, where nothing could name them, and as FAT has it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if request.param in ("named", "without links"):
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    if request.param == "without /proc":
+        monkeypatch.setattr(atomic, "_DESCRIPTORS", "/none")
+    if request.param == "without links":
+        monkeypatch.setattr(os, "link", refuse)
     return request.param
+
+
+class Stopped(BaseException):
+    """A signal arrived."""
 
 
 @pytest.mark.parametrize("old", [None, b"old"])
@@ -264,10 +276,10 @@ def test_a_file_is_there_when_it_is_complete(tmp_path: Path, temporary: str, old
     path = tmp_path / "a"
     if old is not None:
         path.write_bytes(old)
-    output = AtomicFile(str(path))
+    output = AtomicFile(str(path), replace=True)
     output.file.write(b"new")
     assert (path.read_bytes() if path.exists() else None) == old
-    assert len(list(tmp_path.glob(".convtool-*.part"))) == (temporary == "named")
+    assert len(list(tmp_path.glob(".convtool-*.part"))) == (temporary != "unnamed")
     output.commit()
     output.discard()
     assert path.read_bytes() == b"new"
@@ -290,7 +302,7 @@ def test_a_discarded_file_leaves_what_was_there(tmp_path: Path, temporary: str, 
 def test_folders_are_made_and_names_need_not_be_utf_8(tmp_path: Path, temporary: str) -> None:
     path = os.fsencode(tmp_path) + b"/a/b/caf\xe9"
     for content in (b"1", b"2"):
-        output = AtomicFile(os.fsdecode(path))
+        output = AtomicFile(os.fsdecode(path), replace=True)
         output.file.write(content)
         output.commit()
         with open(path, "rb") as file:
@@ -317,7 +329,7 @@ def test_permissions_follow_the_umask(tmp_path: Path, temporary: str, mask: int,
 def test_a_link_is_replaced_not_followed(tmp_path: Path, temporary: str) -> None:
     (tmp_path / "target").write_bytes(b"kept")
     (tmp_path / "link").symlink_to("target")
-    AtomicFile(str(tmp_path / "link")).commit()
+    AtomicFile(str(tmp_path / "link"), replace=True).commit()
     assert not (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_bytes() == b"kept"
 
@@ -328,9 +340,67 @@ def test_a_place_that_can_not_be_written_to(tmp_path: Path, temporary: str) -> N
         AtomicFile(str(tmp_path / "file" / "below" / "a"))
 
 
+@pytest.mark.parametrize("kind", ["file", "folder", "link to nothing"])
+def test_what_has_appeared_meanwhile_is_left(tmp_path: Path, temporary: str, kind: str) -> None:
+    path = tmp_path / "a"
+    output = AtomicFile(str(path))
+    output.file.write(b"new")
+    if kind == "file":
+        path.write_bytes(b"of another")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("nothing")
+    with pytest.raises(OutputError, match="/a: exists since the work on it began, and was left as it is; give"):
+        output.commit()
+    assert output.file.closed
+    assert list(tmp_path.iterdir()) == [path]
+    assert kind != "file" or path.read_bytes() == b"of another"
+
+
+def test_a_temporary_name_that_is_taken_is_left(
+    tmp_path: Path, temporary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a file is what a killed run leaves, or another run's."""
+    words = iter(["taken", "taken", "free"])
+    monkeypatch.setattr(atomic.secrets, "token_hex", lambda _: next(words))
+    for name in ("a", ".convtool-taken.part"):
+        (tmp_path / name).write_bytes(b"old")
+    write_file(str(tmp_path / "a"), b"new", replace=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "a": b"new",
+        ".convtool-taken.part": b"old",
+    }
+
+
+@pytest.mark.parametrize("moment", ["replace", "link"])
+@pytest.mark.parametrize("done", [False, True])
+def test_a_signal_while_a_file_is_put_in_place_leaves_it_whole(
+    tmp_path: Path, moment: str, done: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python calls a signal's handler when the system call is over, whether it has done its work or not."""
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    real = getattr(os, moment)
+
+    def stopped(source: str, target: str, **options: Any) -> None:
+        if done or target == "a":
+            real(source, target, **options)
+        raise Stopped
+
+    monkeypatch.setattr(os, moment, stopped)
+    output = AtomicFile(str(path), replace=True)
+    output.file.write(b"new")
+    with pytest.raises(Stopped):
+        output.commit()
+    output.discard()
+    assert path.read_bytes() == (b"new" if done and moment == "replace" else b"old")
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_folder_in_the_way_stays_and_nothing_else(tmp_path: Path, temporary: str) -> None:
     (tmp_path / "a").mkdir()
-    output = AtomicFile(str(tmp_path / "a"))
+    output = AtomicFile(str(tmp_path / "a"), replace=True)
     with pytest.raises(OutputError, match=r"can't be put in place: Is a directory$"):
         output.commit()
     assert output.file.closed
@@ -362,6 +432,8 @@ def test_a_small_file_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "report"
     write_file(str(path), b"")
     assert path.read_bytes() == b""
+    with pytest.raises(OutputError, match="exists since"):
+        write_file(str(path), b"new")
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -160,8 +160,8 @@ def test_links_and_pipes_in_a_folder() -> None:
     assert passed == ["in/fifo.wav"]
 
 
-def test_a_folder_one_may_not_look_into_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    make("in/a.wav", "in/closed/b.wav")
+def test_a_folder_one_may_not_look_into_is_an_input_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    make("in/a.wav", "in/closed/b.wav", "in/d.wav")
     scandir = os.scandir
 
     def refuse(path: str) -> object:
@@ -170,9 +170,14 @@ def test_a_folder_one_may_not_look_into_is_told(monkeypatch: pytest.MonkeyPatch)
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    inputs, passed = expand(["in"])
-    assert [item.value for item in inputs] == ["in/a.wav"]
-    assert passed == ["in/closed"]
+    inputs, passed = expand(["in", "in/closed"])
+    assert [(item.value, item.fault) for item in inputs] == [
+        ("in/a.wav", ""),
+        ("in/closed", "the folder can't be read: Permission denied"),
+        ("in/d.wav", ""),
+        ("in/closed", "the folder can't be read: Permission denied"),
+    ]
+    assert passed == []
 
 
 def test_a_file_one_may_not_read_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +233,16 @@ def test_lists(source: str, content: bytes, null: bool, paths: list[str], monkey
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stdin))
     assert read_list(source, null=null) == paths
     assert not stdin.closed
+
+
+def test_a_line_that_no_path_can_be() -> None:
+    inputs, _ = expand([], ["a.wav", "b\0c.wav", "a.npz::b\0c"])
+    assert [(item.kind, item.value) for item in inputs] == [
+        ("file", "a.wav"),
+        ("nothing", "b\0c.wav"),
+        ("nothing", "a.npz::b\0c"),
+    ]
+    assert all("-0" in item.fault for item in inputs[1:])
 
 
 def test_a_list_that_is_not_there() -> None:

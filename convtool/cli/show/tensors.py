@@ -37,15 +37,17 @@ def look(listing: Listing, options: Options) -> None:
     if options.output:
         from convtool.jobs.inspection.export import export_selection
 
-        export_selection(options.output, found)
+        export_selection(options.output, found, overwrite=options.overwrite)
         _tell_use(listing.path, found, options.output, options.framework)
     elif not options.plot:
         _print(found)
     if options.plot:
+        from convtool.files.atomic import write_file
         from convtool.plots import picture_format, render_filters
 
         form = picture_format(options.plot)
-        _write(options.plot, render_filters(found.bank, name=found.listed.name, labels=found.labels, format=form))
+        picture = render_filters(found.bank, name=found.listed.name, labels=found.labels, format=form)
+        write_file(options.plot, picture, replace=options.overwrite)
 
 
 def _selected(listing: Listing, options: Options) -> Selection:
@@ -116,26 +118,22 @@ def _look_at_responses(listing: Listing, options: Options) -> None:
     rate, points = options.sample_rate, options.points or _POINTS
     frequency, magnitude, names = selection.responses(found, points=points, sample_rate=rate)
     if options.plot:
+        from convtool.files.atomic import write_file
         from convtool.plots import picture_format, render_response
 
         form = picture_format(options.plot)
         picture = render_response(frequency, magnitude, labels=names, sample_rate=rate, name=listed.name, format=form)
-        _write(options.plot, picture)
+        write_file(options.plot, picture, replace=options.overwrite)
     width = terminal_width()
     if options.output or (width is None and not options.plot):
         import numpy as np
 
         from convtool.jobs.inspection.export import export
 
-        export(options.output, np.vstack([frequency, magnitude]).T, ["frequency", *names])
+        table = np.vstack([frequency, magnitude]).T
+        export(options.output, table, ["frequency", *names], overwrite=options.overwrite)
     elif width is not None and not options.plot:
         _print_curves(frequency, magnitude, names, width, rate)
-
-
-def _write(path: str, picture: bytes) -> None:
-    from convtool.files.atomic import write_file
-
-    write_file(path, picture)
 
 
 def _print_curves(

@@ -38,7 +38,7 @@ def is_text(path: str) -> bool:
     return family(extension(path)) == "CSV"
 
 
-def export_selection(path: str, selected: Selection) -> None:
+def export_selection(path: str, selected: Selection, *, overwrite: bool = False) -> None:
     """Write what is looked at to `path`.
 
     NPY keeps shape and dtype. Text has the rows and columns of a matrix; the taps of 1-D filters run down, and there
@@ -48,17 +48,19 @@ def export_selection(path: str, selected: Selection) -> None:
         InputError: text can't hold so many axes, or such numbers.
     """
     if not is_text(path) or not has_responses(selected.listed.described):
-        export(path, selected.values)
+        export(path, selected.values, overwrite=overwrite)
         return
     outputs, inputs, taps = selected.bank.shape
     if outputs * inputs == 1:
-        export(path, selected.bank.reshape(taps))
+        export(path, selected.bank.reshape(taps), overwrite=overwrite)
         return
     names = [label + f" in {index}" * (inputs > 1) for index in range(inputs) for label in selected.labels]
-    export(path, selected.bank.swapaxes(0, 1).reshape(-1, taps).T, names)
+    export(path, selected.bank.swapaxes(0, 1).reshape(-1, taps).T, names, overwrite=overwrite)
 
 
-def export(path: str | None, values: NDArray[Any], names: Sequence[str] | None = None) -> None:
+def export(
+    path: str | None, values: NDArray[Any], names: Sequence[str] | None = None, *, overwrite: bool = False
+) -> None:
     """Write `values` to `path`, or as text on standard output.
 
     NPY keeps the shape and the dtype. Text has rows and columns, `names` above them; a vector is a single row.
@@ -67,7 +69,7 @@ def export(path: str | None, values: NDArray[Any], names: Sequence[str] | None =
         InputError: text can't hold so many axes, or such numbers.
     """
     if path is not None and not is_text(path):
-        file = create(path, [Array("values", values.dtype.str, values.shape)], {})
+        file = create(path, [Array("values", values.dtype.str, values.shape)], {}, replace=overwrite)
         try:
             file.write("values", 0, values)
             file.commit()
@@ -84,7 +86,7 @@ def export(path: str | None, values: NDArray[Any], names: Sequence[str] | None =
     flat = values.ndim < 2
     block = np.atleast_2d(values) if flat else values.T
     signal = Signal("CSV", len(block), str(values.dtype), flat=flat, names=tuple(names) if names else None)
-    output = Output(path, signal, WriteOptions())
+    output = Output(path, signal, WriteOptions(overwrite=overwrite))
     try:
         output.write(output.encode(block))
         output.commit()

@@ -150,7 +150,7 @@ class LstmJob(SignalJob):
         """Write the states after the last sample."""
         assert isinstance(work, Played)
         if self.state_out is not None:
-            write_states(self.state_out, work.core.states)
+            write_states(self.state_out, work.core.states, replace=self.write.overwrite)
 
     def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
         assert isinstance(work, Played)

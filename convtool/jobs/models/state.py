@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 _PARTS = ("h", "c")
 
 
-def write_states(path: str, states: Sequence[State]) -> None:
-    """Write the state of each layer, whole or not at all: as NPZ unless `path` names safetensors or torch."""
+def write_states(path: str, states: Sequence[State], *, replace: bool = False) -> None:
+    """Write the state of each layer, whole or not at all: as NPZ unless `path` names safetensors or torch.
+
+    With `replace`, over a file that exists.
+    """
     arrays = {
         f"layers.{number}.{part}": values[0].cpu().numpy()
         for number, state in enumerate(states)
         for part, values in zip(_PARTS, state, strict=False)
     }
     make = create if extension(path) in ("safetensors", "pt", "pth") else NpzWriter
-    file = make(path, [Array(name, values.dtype.name, values.shape) for name, values in arrays.items()], {})
+    described = [Array(name, values.dtype.name, values.shape) for name, values in arrays.items()]
+    file = make(path, described, {}, replace=replace)
     try:
         for name, values in arrays.items():
             file.write(name, 0, values)

@@ -103,8 +103,9 @@ class BatchStore(ABC):
 class SingleFile(BatchStore):
     """One file with all arrays of one batch, and the rows' names."""
 
-    def __init__(self, path: str, padding: Padding) -> None:
+    def __init__(self, path: str, padding: Padding, *, overwrite: bool = False) -> None:
         super().__init__(path, padding)
+        self._overwrite = overwrite
         self._file: ArrayWriter | None = None
 
     def begin(self, plan: Plan, counted: Mapping[str, int]) -> None:
@@ -122,7 +123,7 @@ class SingleFile(BatchStore):
         manifest["rows"] = [row_entry(row) for row in rows]
         texts = {"names": [row_name(row.input) for row in rows], "manifest": json_text(manifest)}
         arrays = plan.shape(plan.batches[number]).arrays(self._padding)
-        self._file = create(self.path, arrays, texts)
+        self._file = create(self.path, arrays, texts, replace=self._overwrite)
         return {array.name: self._file for array in arrays}
 
     def commit(self, number: int) -> None:
@@ -223,7 +224,7 @@ class ShardFolder(BatchStore):
 
     def _write_mark(self, digest: str, counted: Mapping[str, int]) -> None:
         mark = {"plan": digest, "counted": counted}
-        write_file(self._inside(_UNFINISHED), json.dumps(mark).encode("ascii"))
+        write_file(self._inside(_UNFINISHED), json.dumps(mark).encode("ascii"), replace=True)
 
     def open(self, number: int) -> Files | None:
         if os.path.exists(self.place(number)):
@@ -231,7 +232,7 @@ class ShardFolder(BatchStore):
         arrays = self._plan.shape(self._plan.batches[number]).arrays(self._padding, mask=self._with_mask)
         opened = self._open[number] = {}
         for array in arrays:
-            opened[array.name] = create(self._array_file(number, array.name), [array], {})
+            opened[array.name] = create(self._array_file(number, array.name), [array], {}, replace=True)
         return opened
 
     def commit(self, number: int) -> None:

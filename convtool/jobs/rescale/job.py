@@ -108,7 +108,7 @@ class RescaleJob(SignalJob):
         """Write the range that was found."""
         assert isinstance(work, Scaled)
         if self.save is not None:
-            work.params.write(self.save)
+            work.params.write(self.save, replace=self.write.overwrite)
 
     def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
         assert isinstance(work, Scaled)

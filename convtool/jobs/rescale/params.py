@@ -83,9 +83,9 @@ class Params:
         listed = ",\n".join(f"    {row}" for row in rows)
         return "\n".join(["{", *lines, f'  "channels": [\n{listed}\n  ]' if listed else '  "channels": []', "}", ""])
 
-    def write(self, path: str) -> None:
-        """Put the file at `path`, whole or not at all."""
-        write_file(path, self.as_json().encode("utf-8"))
+    def write(self, path: str, *, replace: bool = False) -> None:
+        """Put the file at `path`, whole or not at all; with `replace`, over one that exists."""
+        write_file(path, self.as_json().encode("utf-8"), replace=replace)
 
 
 def parse_range(text: str) -> tuple[float, float]:

@@ -114,7 +114,7 @@ def test_every_number_comes_back_to_the_bit(
     channels = tuple(Channel(min(a, b), max(a, b), name) for a, b, name in figures)
     params = Params("minmax", *ends, channels, "float64", 1)
     path = str(tmp_path_factory.getbasetemp() / "any.json")
-    params.write(path)
+    params.write(path, replace=True)
     read = read_params(path)
     assert read == params
     assert [repr(channel) for channel in read.channels] == [repr(channel) for channel in channels]
