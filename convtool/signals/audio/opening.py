@@ -60,7 +60,8 @@ class IsolatedReader(Reader):
         """The next samples, decoded."""
         parts: list[Block] = []
         while samples:
-            count, dtype, self.notes = self._child.ask("read", samples)
+            count, dtype, notes = self._child.ask("read", samples)
+            self.notes += [note for note in notes if note not in self.notes]
             values = np.frombuffer(self._child.shared, dtype, count * self.signal.channels)
             parts.append(values.reshape(count, self.signal.channels).T.copy("A"))
             samples -= count
