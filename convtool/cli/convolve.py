@@ -101,8 +101,9 @@ def convolve(options: Options) -> int:
     kernels = [word for word in (options.kernel, options.bias) if word is not None]
     if kernels.count("-") > 1 or ("-" in kernels and options.takes_stdin()):
         raise UsageError("standard input can be the kernel, the bias or the input, and one of them alone")
+    raw = options.raw_layout()
     for word in kernels:
-        load(word)  # a kernel that can't be read is one error, not one for each input
+        load(word, raw)  # a kernel that can't be read is one error, not one for each input
     single = "a kernel on standard input serves one input" if "-" in kernels else None
     return run_job(options, job, plot=options.plot, single=single, also_read=[path_of(word) for word in kernels])
 

@@ -53,6 +53,7 @@ def run_job(
         inputs,
         options.output,
         format=options.writing().format,
+        nameless=None if options.raw_layout() is None else "wav",
         overwrite=options.overwrite,
         skip_existing=options.skip_existing,
         also_read=also_read,

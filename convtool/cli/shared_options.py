@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
-from convtool.cli.options import arguments, choice, flag, integer, text
+from convtool.cli.options import arguments, choice, flag, given, integer, text
 from convtool.errors import UsageError
 from convtool.files.names import show
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from convtool.signals.inputs import Input
     from convtool.signals.length import Length
     from convtool.signals.opening import ReadOptions, WriteOptions
+    from convtool.signals.raw import RawLayout
 
 Dtype = Literal["float32", "float64"]
 Layout = Literal["NCT", "NTC"]
@@ -31,15 +32,23 @@ class SourceOptions:
     """What is read."""
 
     COMES_FIRST: ClassVar = True
+    RAW_ONLY: ClassVar[tuple[str, ...]] = ("channels", "skip_bytes")
+    """Options that say something of raw numbers alone."""
 
     inputs: tuple[str, ...] = arguments("INPUT...")
     input_list: str | None = text("Read input paths from FILE (- is standard input), one a line.", metavar="FILE")
     null: bool = flag("The paths of --input-list are separated by NUL.", "-0")
-    input_format: str | None = text("Format of the inputs, instead of looking at their content.", metavar="FORMAT")
+    input_format: str | None = text(
+        "Format of the inputs, instead of looking at their content; raw:s16le, raw:f32le... for numbers without a "
+        "header, kernels too.",
+        metavar="FORMAT",
+    )
+    channels: int | None = integer("Channels of raw numbers. [default: 1]", least=1, most=1024, metavar="N")
+    skip_bytes: int = integer("Bytes before the first of raw numbers.", least=0, default=0, metavar="N")
     columns: str | None = text("Columns of a CSV to work on, by name or by number from 1.", metavar="NAMES")
     decimal: _Decimal = choice(_Decimal, "Decimal mark of CSV inputs.", default=".")
     sample_rate: int | None = integer(
-        "Sample rate of inputs that have none (CSV, NPY).", least=1, most=MOST_HZ, metavar="HZ"
+        "Sample rate of inputs that have none (CSV, NPY, raw).", least=1, most=MOST_HZ, metavar="HZ"
     )
 
     def find_inputs(self) -> tuple[list[Input], list[str]]:
@@ -58,15 +67,30 @@ class SourceOptions:
         """Whether standard input is an input, or the list of them."""
         return "-" in (*self.inputs, self.input_list) or not (self.inputs or self.input_list)
 
+    def raw_layout(self) -> RawLayout | None:
+        """How the numbers of inputs without a header lie there, where the options say."""
+        form = (self.input_format or "").lower()
+        if not form.startswith("raw"):
+            if found := given(self, *self.RAW_ONLY):
+                raise UsageError(f"{found[0]} says how raw numbers lie; give --input-format raw:s16le and such too")
+            return None
+        from convtool.signals.raw import ENCODINGS, RawLayout
+
+        encoding = form.removeprefix("raw:")
+        if encoding not in ENCODINGS:
+            raise UsageError(f"--input-format {show(form)}: raw numbers are raw:{', raw:'.join(ENCODINGS)}")
+        return RawLayout(encoding, self.channels or 1, self.skip_bytes, self.sample_rate)
+
     def read_options(self, layout: Layout, dtype: Dtype | None) -> ReadOptions:
         """How the inputs are read, to be worked in `dtype`."""
         from convtool.files.formats import NAMES, family
         from convtool.signals.opening import ReadOptions
 
-        form = self.input_format and self.input_format.lower()
+        raw = self.raw_layout()
+        form = self.input_format and self.input_format.lower() if raw is None else None
         if form is not None and family(form) is None:
-            raise UsageError(f"--input-format {form}: convtool knows {', '.join(NAMES)}")
-        return ReadOptions(form, self.columns, self.decimal, layout, dtype is None, self.sample_rate)
+            raise UsageError(f"--input-format {show(form)}: convtool knows {', '.join(NAMES)}, and raw:s16le and such")
+        return ReadOptions(form, self.columns, self.decimal, layout, dtype is None, self.sample_rate, raw)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def plan(
     output: str | None,
     *,
     format: str | None = None,
+    nameless: str | None = None,
     overwrite: bool = False,
     skip_existing: bool = False,
     also_read: Sequence[str] = (),
@@ -38,7 +39,8 @@ def plan(
     """The tasks for `inputs`, in their order.
 
     `output` is a file, a folder (it ends in a slash, or is one), a template, or None or ``-`` for
-    standard output. `also_read` and `also_written` are further files of the command, which outputs
+    standard output. `nameless` is the format of outputs in a folder whose inputs' names tell none. `also_read` and
+    `also_written` are further files of the command, which outputs
     must not touch. Raises UsageError for every collision.
     """
     if output in (None, "-"):
@@ -48,7 +50,7 @@ def plan(
             )
         tasks = [Task(i, item, None) for i, item in enumerate(inputs)]
     else:
-        tasks = [Task(i, item, path) for i, (item, path) in enumerate(_outputs(inputs, str(output), format))]
+        tasks = [Task(i, item, path) for i, (item, path) in enumerate(_outputs(inputs, str(output), format, nameless))]
     written = [(task.output, task.input.name) for task in tasks if task.output is not None]
     written += [(path, f"option value {show(path)}") for path in also_written]
     refuse_collisions(written, [item.value for item in inputs if item.kind == "file"] + list(also_read))
@@ -77,7 +79,9 @@ def refuse_existing(paths: Sequence[str], *, skippable: bool = False) -> None:
         raise UsageError(f"{show(clash[0])} exists{more}; give {ways}")
 
 
-def _outputs(inputs: Sequence[Input], output: str, format: str | None) -> Iterator[tuple[Input, str]]:
+def _outputs(
+    inputs: Sequence[Input], output: str, format: str | None, nameless: str | None
+) -> Iterator[tuple[Input, str]]:
     if "{" in output:
         template = _Template(output)
         for index, item in enumerate(inputs):
@@ -86,7 +90,7 @@ def _outputs(inputs: Sequence[Input], output: str, format: str | None) -> Iterat
         for item in inputs:
             if item.kind == "stdin" and format is None:
                 raise UsageError(f"standard input has no name to give its format under {show(output)}; give --format")
-            yield item, os.path.join(output, _relative(item, format))
+            yield item, os.path.join(output, _relative(item, format, nameless))
     elif len(inputs) > 1:
         name = show(output)
         raise UsageError(
@@ -103,13 +107,15 @@ def _known(path: str, format: str | None) -> str:
     return path
 
 
-def _relative(item: Input, format: str | None) -> str:
+def _relative(item: Input, format: str | None, nameless: str | None) -> str:
     """The name of an input's output under the output folder."""
     stem, ext = os.path.splitext(item.relative)
     if format is not None:
         return f"{stem}.{format}"
     if extension(item.relative) in ARRAYS:
         return f"{stem}.npy"
+    if nameless is not None and item.kind == "file" and family(extension(item.relative)) is None:
+        return f"{stem}.{nameless}"
     return f"{stem}{ext}" if item.kind == "file" else f"{stem}.csv"
 
 

@@ -45,8 +45,8 @@ class ConvolveJob(SignalJob):
 
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The convolution of `signal` with the kernel, brought into shape for it."""
-        taps = shape(kernels.load(self.kernel), signal, self.shaping)
-        bias = None if self.bias is None else kernels.load(self.bias).taps.reshape(-1)
+        taps = shape(kernels.load(self.kernel, self.read.raw), signal, self.shaping)
+        bias = None if self.bias is None else kernels.load(self.bias, self.read.raw).taps.reshape(-1)
         working = self._working_dtype(signal, taps, bias)
         result = _result(signal, taps, working)
         ingest = self.ingest(signal, working if signal.dtype != "int64" else self.dtype or "int64")
