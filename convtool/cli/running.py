@@ -84,7 +84,7 @@ def dry_run(tasks: Sequence[Task], options: RunOptions) -> list[Outcome]:
 def tell_passed(passed: Sequence[str]) -> None:
     """Say which files of folders are no inputs."""
     if passed:
-        messages.note(f"{counted(len(passed), 'file')} without a signal passed over (-v tells which)")
+        messages.note(f"{counted(len(passed), 'file')} passed over (-v tells which)")
         for path in passed:
             messages.detail(f"passed over: {show(path)}")
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
-from convtool.cli.options import arguments, choice, flag, given, integer, text
+from convtool.cli.options import arguments, choice, flag, given, integer, text, texts
 from convtool.errors import UsageError
-from convtool.files.names import show
+from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
-    from convtool.signals.inputs import Input
+    from collections.abc import Sequence
+
+    from convtool.signals.inputs import Input, Selection
     from convtool.signals.length import Length
     from convtool.signals.opening import ReadOptions, WriteOptions
     from convtool.signals.raw import RawLayout
@@ -38,6 +40,11 @@ class SourceOptions:
     inputs: tuple[str, ...] = arguments("INPUT...")
     input_list: str | None = text("Read input paths from FILE (- is standard input), one a line.", metavar="FILE")
     null: bool = flag("The paths of --input-list are separated by NUL.", "-0")
+    include: tuple[str, ...] = texts(
+        "Of folders, take the files that fit, whatever they are; give it for each pattern, such as '*.csv'.",
+        metavar="PATTERN",
+    )
+    exclude: tuple[str, ...] = texts("Of folders, leave out files and sub-folders that fit.", metavar="PATTERN")
     input_format: str | None = text(
         "Format of the inputs, instead of looking at their content; raw:s16le, raw:f32le... for numbers without a "
         "header, kernels too.",
@@ -58,10 +65,25 @@ class SourceOptions:
         if self.null and self.input_list is None:
             raise UsageError("-0 says how --input-list is separated; give that too")
         listed = [] if self.input_list is None else read_list(self.input_list, null=self.null)
-        inputs, passed = expand(self.inputs, listed)
+        inputs, passed = expand(self.inputs, listed, self.selection())
         if not inputs or (self.input_list is not None and not listed and not self.inputs):
-            raise UsageError("there is no signal file among the inputs")
+            raise UsageError(self._nothing_found(passed))
         return inputs, passed
+
+    def selection(self) -> Selection:
+        """Which files of folders are meant."""
+        from convtool.signals.inputs import Selection
+
+        return Selection(self.include, self.exclude, self.raw_layout() is not None)
+
+    def _nothing_found(self, passed: Sequence[str]) -> str:
+        if not self.inputs:
+            return f"there is no path in --input-list {show(str(self.input_list))}"
+        where = f"there is no signal file in {', '.join(map(show, self.inputs))}"
+        if self.include or self.exclude:
+            return f"{where} that --include and --exclude leave"
+        left = f": {counted(len(passed), 'file')} passed over, such as {show(passed[0])}" if passed else ": it is empty"
+        return where + left + "; --include takes them whatever they are" * bool(passed)
 
     def takes_stdin(self) -> bool:
         """Whether standard input is an input, or the list of them."""
