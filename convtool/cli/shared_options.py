@@ -5,7 +5,7 @@ The help of a command has the groups in the order of dataclass fields, that of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
 from convtool.cli.options import arguments, choice, flag, given, integer, text, texts
@@ -141,11 +141,12 @@ class OutputOptions:
     )
     overwrite: bool = flag("Replace outputs that exist.")
     skip_existing: bool = flag("Leave outputs that exist, and do the others.")
+    no_metadata: bool = flag("Leave out what the inputs say of themselves: tags, chunks of WAV, loudspeakers.")
     fail_on_clip: bool = flag("Exit 3, and write nothing, where samples would be clipped.")
 
     def writing(self) -> WriteOptions:
         """How the outputs are written."""
-        return write_options(self.format, self.subtype)
+        return replace(write_options(self.format, self.subtype), metadata=not self.no_metadata)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class Work:
     """How it was computed, in a few words; asked at the end."""
     picture: Callable[[Block, Block, str], bytes] | None = None
     """A picture of input and output, encoded in the format named."""
+    moves: bool = False
+    """Whether samples of the result stand elsewhere than those of the input, so that positions in it do not hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,10 @@ class SignalJob(ABC):
             heard, made = Record(), Record()
             if self.plot is not None:
                 blocks = heard.pass_on(blocks, reader.signal)
-            output = Output(task.output, work.result, self.write)
+            result = work.result
+            if work.moves:
+                result = replace(result, metadata=result.metadata.without_positions())
+            output = Output(task.output, result, self.write)
             stream = Stream(
                 blocks, work.ingest.tensor, work.operation, output, made.hear if self.plot is not None else None
             )
@@ -95,7 +100,8 @@ class SignalJob(ABC):
                 output.discard()
             if self.plot is not None and work.picture is not None:
                 _draw(self.plot, work.picture, heard, made)
-            return self._outcome(task, reader.notes, output, stream.samples, work)
+            notes = [*reader.notes, *_left_out(work.result, output)]
+            return self._outcome(task, notes, output, stream.samples, work)
 
     def ingest(self, signal: Signal, working: str) -> Ingest:
         """How blocks of `signal` become tensors of dtype `working` on the device that was asked for."""
@@ -135,6 +141,16 @@ class SignalJob(ABC):
 def _clipping(output: Output) -> str:
     peak = 20 * np.log10(output.writer.peak)
     return f"{counted(output.writer.clipped, 'sample')} clipped, the peak is {peak:+.2f} dB over full scale"
+
+
+def _left_out(result: Signal, output: Output) -> Iterator[str]:
+    """What the output could have said of itself, and does not."""
+    kept = output.signal.metadata
+    lost = [chunk[0].strip() for chunk in result.metadata.chunks if chunk not in kept.chunks]
+    if lost and output.format in ("WAV", "WAVEX", "RF64") and output.keeps_metadata:
+        yield f"left out: {', '.join(lost)}: the positions in samples that they give no longer hold"
+    if output.writer.left_out:
+        yield f"left out: {', '.join(output.writer.left_out)}, which {output.format} would hold damaged"
 
 
 def _draw(path: str, picture: Callable[[Block, Block, str], bytes], heard: Record, made: Record) -> None:

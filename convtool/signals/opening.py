@@ -13,6 +13,7 @@ from convtool.files.formats import ARRAYS, DELIMITERS, NAMES, extension, family
 from convtool.files.recognition import NPY, TEXT, UNKNOWN, Kind, bears_signature
 from convtool.files.source import CHUNK, Source
 from convtool.signals.inputs import Input, looks_like_numbers
+from convtool.signals.metadata import Metadata
 from convtool.signals.raw import RawLayout, RawReader
 from convtool.signals.signal import Block, Reader, Signal, Writer
 
@@ -39,6 +40,8 @@ class WriteOptions:
 
     format: str | None = None
     subtype: str | None = None
+    metadata: bool = True
+    """Whether what an input says of itself goes on into its output."""
 
 
 def open_reader(item: Input, options: ReadOptions) -> Reader:
@@ -134,7 +137,10 @@ class Output:
 
     def __init__(self, path: str | None, signal: Signal, options: WriteOptions) -> None:
         self.path = path
+        if not options.metadata:
+            signal = replace(signal, metadata=Metadata(), channel_mask=0)
         self.signal = signal
+        self.keeps_metadata = options.metadata
         named = options.format or (extension(path) if path else "csv")
         kind = family(named) or signal.format
         self._file: AtomicFile | None = None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from convtool.signals.metadata import Metadata
 
 Block = NDArray[Any]
 """Samples ``(channels, samples)``, or ``(batch, channels, samples)`` from a 3-D array."""
@@ -42,6 +44,7 @@ class Signal:
     names: tuple[str, ...] | None = None
     channel_mask: int = 0
     """The loudspeakers that the channels are for, a bit each as in WAVE_FORMAT_EXTENSIBLE; 0 where nothing says."""
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 class Reader(ABC):
@@ -76,6 +79,8 @@ class Writer(ABC):
 
     clipped: int = 0
     peak: float = 0.0
+    left_out: tuple[str, ...] = ()
+    """Tags of the signal that the file would hold damaged."""
 
     @abstractmethod
     def encode(self, block: Block) -> Any:

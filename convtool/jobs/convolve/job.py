@@ -52,7 +52,8 @@ class ConvolveJob(SignalJob):
         ingest = self.ingest(signal, working if signal.dtype != "int64" else self.dtype or "int64")
         operation = self._operation(taps, bias, ingest, item)
         picture = partial(_picture, taps, signal.sample_rate, (item.name, show(self.kernel), "output"))
-        return Work(operation, ingest, result, operation.describe, picture)
+        moves = self.stride > 1 or (self.mode in ("full", "valid") and taps.shape[-1] > 1)
+        return Work(operation, ingest, result, operation.describe, picture, moves)
 
     def _working_dtype(self, signal: Signal, *others: np.ndarray[Any, Any] | None) -> str:
         """float64, float32, or int64 where everything is an integer."""

@@ -69,7 +69,8 @@ class LocalVarJob(SignalJob):
         operation = self._operation(window, stride, ingest, item)
         picture = partial(self._grid_picture if self._grid else self._picture, signal, item.name, window, stride)
         told = f"windows of {_by(window)} samples, every {_by(stride)}"
-        return Work(operation, ingest, replace(result, dtype=working), lambda: told, picture)
+        moves = max(stride) > 1 or (self.mode == "valid" and max(window) > 1)
+        return Work(operation, ingest, replace(result, dtype=working), lambda: told, picture, moves)
 
     def _operation(self, window: Sizes, stride: Sizes, ingest: Ingest, item: Input) -> Blockwise:
         from convtool.jobs.windows.grid import StatRows
