@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from convtool.cli import messages
 from convtool.cli.options import choice, command, flag, integer, parsed, real, text
@@ -32,6 +32,8 @@ _Pool = Literal["max", "mean", "std"]
 class Options(RunOptions, SourceOptions):
     """The options of `pad-batch`."""
 
+    RAW_ONLY: ClassVar[tuple[str, ...]] = ("skip_bytes",)
+
     output: str | None = text(
         "One batch in a .npz, .safetensors or .pt file, or a folder of shards.", "-o --output", metavar="BATCH"
     )
@@ -53,7 +55,10 @@ class Options(RunOptions, SourceOptions):
     )
     mono: bool = flag("Take the mean of each input's channels.")
     channels: int | None = integer(
-        "Repeat a mono input for N channels; of more channels keep the first N.", least=1, most=1024, metavar="N"
+        "Repeat a mono input for N channels; of more channels keep the first N. Raw numbers have N channels.",
+        least=1,
+        most=1024,
+        metavar="N",
     )
     resample: int | None = integer("Bring all inputs to this rate.", least=1, most=MOST_HZ, metavar="HZ")
     sort: _Sort = choice(_Sort, "Order of the rows: as given, or from short to long.", default="none")
@@ -104,7 +109,7 @@ def _check(options: Options) -> None:
         raise UsageError("say where the batch goes: -o batch.npz, or a folder, -o batches/; or look with --dry-run")
     if options.truncate and options.max_length is None:
         raise UsageError(f"--truncate {options.truncate} needs --max-length")
-    if options.mono and options.channels:
+    if options.mono and options.channels and options.raw_layout() is None:
         raise UsageError("--mono makes one channel; give it, or --channels")
     if options.value and options.padding_mode != "constant":
         raise UsageError(f"--value {options.value:g} is for --padding-mode constant")

@@ -166,7 +166,7 @@ def _sources(options: Options) -> list[Input]:
 
     if not options.fit:
         return []
-    sources, passed = expand(options.fit)
+    sources, passed = expand(options.fit, (), options.selection())
     if not sources:
         raise UsageError("there is no signal file in what --fit names")
     if any(item.kind == "stdin" for item in sources) and not options.only_fits and options.takes_stdin():
@@ -185,7 +185,7 @@ def _refuse_taken(save: str, options: Options, read: Sequence[str]) -> None:
     if os.path.lexists(save) and not is_special(save) and not options.overwrite:
         raise UsageError(f"--save {show(save)} exists; give --overwrite, or --params to go by what it keeps")
     written = [(save, "--save"), *([(options.report, "--report")] if options.report else [])]
-    refuse_collisions(written, [*read, *(item.value for item in expand(options.inputs)[0])])
+    refuse_collisions(written, [*read, *(item.value for item in expand(options.inputs, (), options.selection())[0])])
 
 
 def _fit(options: Options, params: Params, sources: Sequence[Input]) -> Params:

@@ -53,6 +53,7 @@ def run_job(
         inputs,
         options.output,
         format=options.writing().format,
+        nameless=None if options.raw_layout() is None else "wav",
         overwrite=options.overwrite,
         skip_existing=options.skip_existing,
         also_read=also_read,
@@ -89,7 +90,7 @@ def dry_run(tasks: Sequence[Task], options: RunOptions) -> list[Outcome]:
 def tell_passed(passed: Sequence[str]) -> None:
     """Say which files of folders are no inputs."""
     if passed:
-        messages.note(f"{counted(len(passed), 'file')} without a signal passed over (-v tells which)")
+        messages.note(f"{counted(len(passed), 'file')} passed over (-v tells which)")
         for path in passed:
             messages.detail(f"passed over: {show(path)}")
 

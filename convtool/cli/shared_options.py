@@ -5,17 +5,20 @@ The help of a command has the groups in the order of dataclass fields, that of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
-from convtool.cli.options import arguments, choice, flag, integer, real, text
+from convtool.cli.options import arguments, choice, flag, given, integer, real, text, texts
 from convtool.errors import UsageError
-from convtool.files.names import show
+from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
-    from convtool.signals.inputs import Input
+    from collections.abc import Sequence
+
+    from convtool.signals.inputs import Input, Selection
     from convtool.signals.length import Length
     from convtool.signals.opening import ReadOptions, WriteOptions
+    from convtool.signals.raw import RawLayout
 
 Dtype = Literal["float32", "float64"]
 Layout = Literal["NCT", "NTC"]
@@ -33,11 +36,24 @@ class SourceOptions:
     """What is read."""
 
     COMES_FIRST: ClassVar = True
+    RAW_ONLY: ClassVar[tuple[str, ...]] = ("channels", "skip_bytes")
+    """Options that say something of raw numbers alone."""
 
     inputs: tuple[str, ...] = arguments("INPUT...")
     input_list: str | None = text("Read input paths from FILE (- is standard input), one a line.", metavar="FILE")
     null: bool = flag("The paths of --input-list are separated by NUL.", "-0")
-    input_format: str | None = text("Format of the inputs, instead of looking at their content.", metavar="FORMAT")
+    include: tuple[str, ...] = texts(
+        "Of folders, take the files that fit, whatever they are; give it for each pattern, such as '*.csv'.",
+        metavar="PATTERN",
+    )
+    exclude: tuple[str, ...] = texts("Of folders, leave out files and sub-folders that fit.", metavar="PATTERN")
+    input_format: str | None = text(
+        "Format of the inputs, instead of looking at their content; raw:s16le, raw:f32le... for numbers without a "
+        "header, kernels too.",
+        metavar="FORMAT",
+    )
+    channels: int | None = integer("Channels of raw numbers. [default: 1]", least=1, most=1024, metavar="N")
+    skip_bytes: int = integer("Bytes before the first of raw numbers.", least=0, default=0, metavar="N")
     columns: str | None = text("Columns of a text to work on: names, numbers from 1, ranges (2-4).", metavar="NAMES")
     header: _Header = choice(_Header, "Whether a text has names of columns above its numbers.", default="auto")
     skip: int = integer("Pass over the first lines of a text.", least=0, default=0, metavar="ROWS")
@@ -50,7 +66,7 @@ class SourceOptions:
     missing: _Missing = choice(_Missing, "What empty cells, NA, N/A, null and - are in a text.", default="error")
     nodata: float | None = real("A number that stands for a missing one in a text: it is NaN.", metavar="NUMBER")
     sample_rate: int | None = integer(
-        "Sample rate of inputs that have none (CSV, NPY).", least=1, most=MOST_HZ, metavar="HZ"
+        "Sample rate of inputs that have none (CSV, NPY, raw).", least=1, most=MOST_HZ, metavar="HZ"
     )
 
     def find_inputs(self) -> tuple[list[Input], list[str]]:
@@ -60,14 +76,43 @@ class SourceOptions:
         if self.null and self.input_list is None:
             raise UsageError("-0 says how --input-list is separated; give that too")
         listed = [] if self.input_list is None else read_list(self.input_list, null=self.null)
-        inputs, passed = expand(self.inputs, listed)
+        inputs, passed = expand(self.inputs, listed, self.selection())
         if not inputs or (self.input_list is not None and not listed and not self.inputs):
-            raise UsageError("there is no signal file among the inputs")
+            raise UsageError(self._nothing_found(passed))
         return inputs, passed
+
+    def selection(self) -> Selection:
+        """Which files of folders are meant."""
+        from convtool.signals.inputs import Selection
+
+        return Selection(self.include, self.exclude, self.raw_layout() is not None)
+
+    def _nothing_found(self, passed: Sequence[str]) -> str:
+        if not self.inputs:
+            return f"there is no path in --input-list {show(str(self.input_list))}"
+        where = f"there is no signal file in {', '.join(map(show, self.inputs))}"
+        if self.include or self.exclude:
+            return f"{where} that --include and --exclude leave"
+        left = f": {counted(len(passed), 'file')} passed over, such as {show(passed[0])}" if passed else ": it is empty"
+        return where + left + "; --include takes them whatever they are" * bool(passed)
 
     def takes_stdin(self) -> bool:
         """Whether standard input is an input, or the list of them."""
         return "-" in (*self.inputs, self.input_list) or not (self.inputs or self.input_list)
+
+    def raw_layout(self) -> RawLayout | None:
+        """How the numbers of inputs without a header lie there, where the options say."""
+        form = (self.input_format or "").lower()
+        if not form.startswith("raw"):
+            if found := given(self, *self.RAW_ONLY):
+                raise UsageError(f"{found[0]} says how raw numbers lie; give --input-format raw:s16le and such too")
+            return None
+        from convtool.signals.raw import ENCODINGS, RawLayout
+
+        encoding = form.removeprefix("raw:")
+        if encoding not in ENCODINGS:
+            raise UsageError(f"--input-format {show(form)}: raw numbers are raw:{', raw:'.join(ENCODINGS)}")
+        return RawLayout(encoding, self.channels or 1, self.skip_bytes, self.sample_rate)
 
     def read_options(self, layout: Layout, dtype: Dtype | None, keep: str | None = None) -> ReadOptions:
         """How the inputs are read, to be worked in `dtype`; the columns `keep` of texts go to the output."""
@@ -75,9 +120,10 @@ class SourceOptions:
         from convtool.signals.opening import ReadOptions
         from convtool.signals.text.options import TextOptions
 
-        form = self.input_format and self.input_format.lower()
+        raw = self.raw_layout()
+        form = self.input_format and self.input_format.lower() if raw is None else None
         if form is not None and family(form) is None:
-            raise UsageError(f"--input-format {form}: convtool knows {', '.join(NAMES)}")
+            raise UsageError(f"--input-format {show(form)}: convtool knows {', '.join(NAMES)}, and raw:s16le and such")
         read = TextOptions(
             columns=self.columns,
             keep=keep,
@@ -90,7 +136,7 @@ class SourceOptions:
             missing=self.missing,
             nodata=self.nodata,
         )
-        return ReadOptions(form, read.checked(), layout, dtype is None, self.sample_rate)
+        return ReadOptions(form, read.checked(), layout, dtype is None, self.sample_rate, raw=raw)
 
 
 @dataclass(frozen=True)
@@ -128,11 +174,13 @@ class OutputOptions:
     )
     overwrite: bool = flag("Replace outputs that exist.")
     skip_existing: bool = flag("Leave outputs that exist, and do the others.")
+    no_metadata: bool = flag("Leave out what the inputs say of themselves: tags, chunks of WAV, loudspeakers.")
     fail_on_clip: bool = flag("Exit 3, and write nothing, where samples would be clipped.")
 
     def writing(self) -> WriteOptions:
         """How the outputs are written."""
-        return write_options(self.format, self.subtype, self.precision, overwrite=self.overwrite)
+        written = write_options(self.format, self.subtype, self.precision, overwrite=self.overwrite)
+        return replace(written, metadata=not self.no_metadata)
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,16 @@ def recognise(head: bytes, peek: Peek | None = None) -> Kind:
     return found or _weakly(head)
 
 
+def bears_signature(head: bytes) -> bool:
+    """Whether `head` names its kind in four bytes or more, as raw numbers do once in millions of files.
+
+    >>> bears_signature(b"RIFF$\\x00\\x00\\x00WAVEfmt "), bears_signature(b"\\x01\\x04\\x00\\x00")
+    (True, False)
+    """
+    signed = any(len(magic) >= 4 and head.startswith(magic) for magic, _ in _BY_FIRST.get(head[0], ()))
+    return signed or id3_length(head) > 0 or _of_container(head) is not None
+
+
 def id3_length(head: bytes) -> int:
     """Bytes of the ID3v2 tag that `head` begins with, 0 where there is none (id3.org, "ID3v2.4.0", section 3.1)."""
     if len(head) < 10 or not head.startswith(b"ID3") or max(head[6:10]) > 127:

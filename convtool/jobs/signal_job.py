@@ -44,6 +44,8 @@ class Work:
     """A picture of input and output, encoded in the format named."""
     stride: int = 1
     """Samples of the input to one of the result."""
+    moves: bool = False
+    """Whether samples of the result stand elsewhere than those of the input, so that positions in it do not hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,10 @@ class SignalJob(ABC):
             before, after = Record(), Record()
             if self.plot is not None:
                 blocks = before.pass_on(blocks, reader.signal)
-            output = Output(task.output, at_stride(work.result, work.stride), self.write)
+            result = at_stride(work.result, work.stride)
+            if work.moves:
+                result = replace(result, metadata=result.metadata.without_positions())
+            output = Output(task.output, result, self.write)
             record = after.add if self.plot is not None else None
             stream = Stream(blocks, work.ingest.tensor, work.operation, output, record)
             try:
@@ -97,7 +102,9 @@ class SignalJob(ABC):
             self.keep(work)
             if self.plot is not None and work.picture is not None:
                 _draw(self.plot, work.picture, before, after, replace=self.write.overwrite)
-            outcome = self._outcome(task, reader.notes, output, stream.samples, work)
+            outcome = self._outcome(
+                task, [*reader.notes, *_left_out(work.result, output)], output, stream.samples, work
+            )
             outcome.remarks = [*outcome.remarks, *reader.remarks]
             return outcome
 
@@ -151,6 +158,16 @@ def _rounded_rate(output: Output, work: Work) -> Iterator[str]:
 def _clipping(output: Output) -> str:
     peak = 20 * np.log10(output.writer.peak)
     return f"{counted(output.writer.clipped, 'sample')} clipped, the peak is {peak:+.2f} dB over full scale"
+
+
+def _left_out(result: Signal, output: Output) -> Iterator[str]:
+    """What the output could have said of itself, and does not."""
+    kept = output.signal.metadata
+    lost = [chunk[0].strip() for chunk in result.metadata.chunks if chunk not in kept.chunks]
+    if lost and output.format in ("WAV", "WAVEX", "RF64") and output.keeps_metadata:
+        yield f"left out: {', '.join(lost)}: the positions in samples that they give no longer hold"
+    if output.writer.left_out:
+        yield f"left out: {', '.join(output.writer.left_out)}, which {output.format} would hold damaged"
 
 
 def _draw(

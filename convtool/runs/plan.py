@@ -30,6 +30,7 @@ def plan(
     output: str | None,
     *,
     format: str | None = None,
+    nameless: str | None = None,
     overwrite: bool = False,
     skip_existing: bool = False,
     also_read: Sequence[str] = (),
@@ -38,7 +39,8 @@ def plan(
     """The tasks for `inputs`, in their order.
 
     `output` is a file, a folder (it ends in a slash, or is one), a template, or None or ``-`` for
-    standard output. `also_read` and `also_written` are further files of the command, which outputs
+    standard output. `nameless` is the format of outputs in a folder whose inputs' names tell none. `also_read` and
+    `also_written` are further files of the command, which outputs
     must not touch. Raises UsageError for every collision.
     """
     if output in (None, "-"):
@@ -48,7 +50,7 @@ def plan(
             )
         tasks = [Task(i, item, None) for i, item in enumerate(inputs)]
     else:
-        place = _places(len(inputs), str(output), format)
+        place = _places(len(inputs), str(output), format, nameless)
         tasks = [Task(i, item, None if item.fault else place(i, item)) for i, item in enumerate(inputs)]
     written = [(task.output, task.input.name) for task in tasks if task.output is not None]
     written += [(path, f"option value {show(path)}") for path in also_written]
@@ -78,23 +80,23 @@ def refuse_existing(paths: Sequence[str], *, skippable: bool = False) -> None:
         raise UsageError(f"{show(clash[0])} exists{more}; give {ways}")
 
 
-def _places(inputs: int, output: str, format: str | None) -> Callable[[int, Input], str]:
+def _places(inputs: int, output: str, format: str | None, nameless: str | None) -> Callable[[int, Input], str]:
     """What gives the output of an input, by its index among as many `inputs`."""
     if "{" in output:
         template = _Template(output)
         return lambda index, item: _known(template.fill(_fields(item, index)), format)
     if output.endswith(("/", os.sep)) or os.path.isdir(output):
-        return lambda _, item: _below(output, item, format)
+        return lambda _, item: _below(output, item, format, nameless)
     if inputs > 1:
         name = show(output)
         raise UsageError(f"{inputs} inputs can't go into one file, {name}; give a folder (-o {name}/) or a template")
     return lambda *_: _known(output, format)
 
 
-def _below(folder: str, item: Input, format: str | None) -> str:
+def _below(folder: str, item: Input, format: str | None, nameless: str | None) -> str:
     if item.kind == "stdin" and format is None:
         raise UsageError(f"standard input has no name to give its format under {show(folder)}; give --format")
-    return os.path.join(folder, _relative(item, format))
+    return os.path.join(folder, _relative(item, format, nameless))
 
 
 def _known(path: str, format: str | None) -> str:
@@ -103,13 +105,15 @@ def _known(path: str, format: str | None) -> str:
     return path
 
 
-def _relative(item: Input, format: str | None) -> str:
+def _relative(item: Input, format: str | None, nameless: str | None) -> str:
     """The name of an input's output under the output folder."""
     stem, ext = os.path.splitext(item.relative)
     if format is not None:
         return f"{stem}.{format}"
     if extension(item.relative) in ARRAYS:
         return f"{stem}.npy"
+    if nameless is not None and item.kind == "file" and family(extension(item.relative)) is None:
+        return f"{stem}.{nameless}"
     return f"{stem}{ext}" if item.kind == "file" else f"{stem}.csv"
 
 

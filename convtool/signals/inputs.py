@@ -7,10 +7,12 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from itertools import takewhile
 
 from convtool.errors import UsageError
-from convtool.files.formats import NAMES, extension
+from convtool.files.formats import AUDIO, NAMES, extension, family
 from convtool.files.names import show
 
 _NUMBERS = re.compile(r"\s*[+-]?[\d.][^/\\]*|\s*[+-]?(nan|inf)\b[^/\\]*", re.ASCII | re.IGNORECASE)
@@ -58,34 +60,59 @@ class Input:
         return cls("file", path, f"{stem}.{array.replace(os.sep, '.')}.npy", array)
 
 
-def expand(words: Sequence[str], listed: Sequence[str] = ()) -> tuple[list[Input], list[str]]:
+@dataclass(frozen=True)
+class Selection:
+    """Which files of folders are inputs; patterns are of file and folder names, or of paths below the folder named."""
+
+    include: tuple[str, ...] = ()
+    """Where there are any, only files that fit one are inputs, whatever they are."""
+    exclude: tuple[str, ...] = ()
+    raw: bool = False
+    """What says nothing of what it is holds raw numbers, and is an input."""
+
+
+def expand(
+    words: Sequence[str], listed: Sequence[str] = (), selection: Selection | None = None
+) -> tuple[list[Input], list[str]]:
     """The inputs that `words` and the paths of a list stand for, in order; and the files passed over.
 
-    A word is ``-`` (standard input), a file, a folder (walked, bytewise order, hidden files left out), a
-    pattern, or numbers in place; a file of that name wins. Nothing at all is standard input. A path that
-    leads nowhere stays an input and fails when it is opened, alone.
+    A word is ``-`` (standard input), a file, a folder (walked, bytewise order, hidden files left out, and text where
+    there is audio too), a pattern, or numbers in place; a file of that name wins. Nothing at all is standard input. A
+    path that leads nowhere stays an input and fails when it is opened, alone.
     """
     if not words and not listed:
         words = ("-",)
     inputs: list[Input] = []
     passed: list[str] = []
     for word in words:
-        inputs.extend(_expand_word(word, passed))
+        inputs.extend(_expand_word(word, passed, selection or Selection()))
     inputs.extend(_listed(path) for path in listed)
     if sum(item.kind == "stdin" for item in inputs) > 1:
         raise UsageError("standard input ('-') is named twice; it can be read once")
     return inputs, passed
 
 
-def _expand_word(word: str, passed: list[str]) -> Iterator[Input]:
-    if word == "-" or not os.path.lexists(word):
-        if glob.has_magic(word) and (found := sorted(glob.glob(word, recursive=True), key=os.fsencode)):
-            for path in found:
-                yield from _expand_path(path, passed)
-        else:
-            yield Input.of_word(word)
+def _expand_word(word: str, passed: list[str], selection: Selection) -> Iterator[Input]:
+    if word != "-" and os.path.lexists(word):
+        yield from _expand_path(word, passed, selection)
+    elif glob.has_magic(word) and any(glob.iglob(word, recursive=True)):
+        yield from _expand_pattern(word, passed, selection)
     else:
-        yield from _expand_path(word, passed)
+        yield Input.of_word(word)
+
+
+def _expand_pattern(pattern: str, passed: list[str], selection: Selection) -> Iterator[Input]:
+    """What fits, once, each called after its path below the part of the pattern that is fixed."""
+    while os.path.basename(pattern) == "**":  # all that is in a folder: the folder itself
+        pattern = os.path.dirname(pattern) or os.curdir
+    fixed = os.sep.join(takewhile(lambda part: not glob.has_magic(part), pattern.split(os.sep)))
+    seen: set[str] = set()
+    for path in sorted(glob.glob(pattern, recursive=True), key=os.fsencode):
+        for item in _expand_path(path, passed, selection):
+            below = os.path.relpath(item.value, fixed or (os.sep if os.path.isabs(pattern) else os.curdir))
+            if below not in seen:
+                seen.add(below)
+                yield item if below.startswith(os.pardir) else replace(item, relative=below)
 
 
 def _listed(path: str) -> Input:
@@ -96,9 +123,9 @@ def _listed(path: str) -> Input:
     return named if named.array else Input("file", path, os.path.basename(path))
 
 
-def _expand_path(path: str, passed: list[str]) -> Iterator[Input]:
+def _expand_path(path: str, passed: list[str], selection: Selection) -> Iterator[Input]:
     if os.path.isdir(path):
-        yield from _walk(path, passed)
+        yield from _walk(path, passed, selection)
     else:
         yield Input("file", path, os.path.basename(path))
 
@@ -112,7 +139,7 @@ def looks_like_numbers(word: str) -> bool:
     return bool(_NUMBERS.fullmatch(word)) and bool(_NUMBER_CHARACTERS.fullmatch(word))
 
 
-def _walk(folder: str, passed: list[str]) -> Iterator[Input]:
+def _walk(folder: str, passed: list[str], selection: Selection) -> Iterator[Input]:
     """The signal files below `folder`, by extension or by their first bytes, in bytewise order of path.
 
     A folder that can't be read, this one or one below it, is an input that fails.
@@ -126,29 +153,58 @@ def _walk(folder: str, passed: list[str]) -> Iterator[Input]:
     for base, folders, files in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found.extend(os.path.join(base, name) for name in files if not name.startswith("."))
-    for path in sorted([*found, *unread], key=os.fsencode):
-        if path in unread:
+    roles = [(path, _role(path, selection)) for path in found if _is_meant(os.path.relpath(path, folder), selection)]
+    beside_audio = any(role == "audio" for _, role in roles) and not selection.include
+    roles += [(path, "unread") for path in unread]
+    for path, role in sorted(roles, key=lambda each: os.fsencode(each[0])):
+        if role == "unread":
             yield Input("nothing", path, "", fault=unread[path])
-            continue
-        lost = os.path.islink(path) and not os.path.exists(path)  # an input that is missing, not one to pass over
-        if (lost or os.path.isfile(path)) and (extension(path) in NAMES or _is_signal(path)):
-            yield Input("file", path, os.path.relpath(path, folder))
-        else:
+        elif role == "other" or (role == "text" and beside_audio):
             passed.append(path)
+        else:
+            yield Input("file", path, os.path.relpath(path, folder))
 
 
-def _is_signal(path: str) -> bool:
+def _is_meant(path: str, selection: Selection) -> bool:
+    """Whether the patterns let the file at `path` below a walked folder be an input."""
+    if not (selection.include or selection.exclude):
+        return True
+    folders = path.split(os.sep)
+    paths = [*folders, *(os.sep.join(folders[:end]) for end in range(2, len(folders) + 1))]
+
+    def fits(patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(each, pattern.rstrip(os.sep)) for pattern in patterns for each in paths)
+
+    return (not selection.include or fits(selection.include)) and not fits(selection.exclude)
+
+
+def _role(path: str, selection: Selection) -> str:
+    """What the file at `path` is in a folder: ``audio``, ``text``, an ``array``, or ``other`` where it is no input."""
+    lost = os.path.islink(path) and not os.path.exists(path)  # an input that is missing, not one to pass over
+    if not (lost or os.path.isfile(path)):
+        return "other"
+    name = extension(path)
+    if name in NAMES:
+        return "audio" if name in AUDIO else "text" if family(name) == "CSV" else "array"
+    return "array" if lost or selection.include else _role_of_content(path, selection)
+
+
+def _role_of_content(path: str, selection: Selection) -> str:
     from convtool.errors import InputError
+    from convtool.files.recognition import UNKNOWN
     from convtool.files.source import Source
 
     try:
         source = Source.of_path(path)
         try:
-            return source.kind.role in ("audio", "array")
+            kind = source.kind
         finally:
             source.close()
     except InputError:
-        return False
+        return "other"
+    if selection.raw and kind is UNKNOWN:
+        return "audio"
+    return kind.role if kind.role in ("audio", "array") else "other"
 
 
 def read_list(path: str, *, null: bool) -> list[str]:
@@ -161,4 +217,26 @@ def read_list(path: str, *, null: bool) -> list[str]:
     except OSError as error:
         raise UsageError(f"--input-list {show(path)}: {error.strerror}") from error
     separator = b"\0" if null else b"\n"
-    return [os.fsdecode(line if null else line.rstrip(b"\r")) for line in data.split(separator) if line.strip(b"\r")]
+    lines = [os.fsdecode(line if null else line.rstrip(b"\r")) for line in data.split(separator) if line.strip(b"\r")]
+    return lines if null else _without_keys(lines, path)
+
+
+def _without_keys(lines: list[str], path: str) -> list[str]:
+    """The paths of a list in Kaldi's scp form, `KEY PATH` a line; those of any other list as they are.
+
+    Raises:
+        UsageError: a line is a command whose output Kaldi would read; none is run.
+    """
+    for number, line in enumerate(lines, 1):
+        if line.rstrip().endswith("|") and not os.path.lexists(line):
+            name = show(line.split(None, 1)[0][:40])
+            raise UsageError(
+                f"--input-list {show(path)}: {name} (path {number}) is the output of a command, since the line ends "
+                "in '|', and convtool runs none; write that output to a file, and name the file"
+            )
+    parted = [line.strip().split(None, 1) for line in lines]
+    if any(len(parts) < 2 for parts in parted) or any(map(os.path.lexists, lines)):
+        return lines
+    paths = [parts[1] for parts in parted]
+    there = any(os.path.lexists(each.partition("::")[0]) for each in paths)
+    return paths if there or extension(path) == "scp" else lines

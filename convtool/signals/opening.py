@@ -9,10 +9,12 @@ from typing import Any, BinaryIO
 
 from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
 from convtool.files.atomic import AtomicFile, is_special, write_all, write_error
-from convtool.files.formats import DELIMITERS, NAMES, extension, family
-from convtool.files.recognition import NPY, TEXT, UNKNOWN, Kind
+from convtool.files.formats import ARRAYS, DELIMITERS, NAMES, extension, family
+from convtool.files.recognition import NPY, TEXT, UNKNOWN, Kind, bears_signature
 from convtool.files.source import CHUNK, Source
-from convtool.signals.inputs import Input
+from convtool.signals.inputs import Input, looks_like_numbers
+from convtool.signals.metadata import Metadata
+from convtool.signals.raw import RawLayout, RawReader
 from convtool.signals.signal import Block, Reader, Signal, Writer
 from convtool.signals.text.options import TextOptions
 
@@ -30,6 +32,8 @@ class ReadOptions:
     """Of signals that have none of their own."""
     wrapped: bool = False
     """A text of numbers on several lines may be one signal, as the coefficients of a kernel are."""
+    raw: RawLayout | None = None
+    """What files hold that do not say themselves what they are."""
 
     def without_kept(self) -> ReadOptions:
         """These options for a look at an input from which nothing is written."""
@@ -46,6 +50,8 @@ class WriteOptions:
     """Significant digits of numbers in text."""
     overwrite: bool = False
     """Whether a file that stands there by the time the output is complete is replaced."""
+    metadata: bool = True
+    """Whether what an input says of itself goes on into its output."""
 
 
 def open_reader(item: Input, options: ReadOptions) -> Reader:
@@ -78,16 +84,33 @@ def _open_source(item: Input) -> Source:
 
 def _reader(source: Source, item: Input, options: ReadOptions) -> Reader:
     named = family(extension(item.value)) if item.kind == "file" else None
+    if options.raw is not None and item.kind != "numbers" and not _tells_its_kind(source, named, item):
+        return RawReader(source, options.raw)
     if options.input_format is not None:
         found = family(options.input_format) or ""
         kind = {"CSV": TEXT, "NPY": NPY}.get(found, Kind(found, "audio"))
     else:
         kind = TEXT if item.kind == "numbers" else source.kind
     reader = _reader_of(source, kind, named, item, options)
-    container = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF"}
-    if named and kind.role != "arrays" and container.get(kind.name, kind.name) != container.get(named, named):
+    if named and kind.role != "arrays" and not _is_named(kind, named):
         reader.notes.append(f"named .{extension(item.value)}, but its content is {kind.name}; read as that")
     return reader
+
+
+def _is_named(kind: Kind, named: str | None) -> bool:
+    """Whether content of that kind stands in files of the format `named`."""
+    container = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF"}
+    return named is not None and container.get(kind.name, kind.name) == container.get(named, named)
+
+
+def _tells_its_kind(source: Source, named: str | None, item: Input) -> bool:
+    """Whether a file is what its first bytes say, and no raw numbers that look so by chance."""
+    kind, head = source.kind, source.head
+    if bears_signature(head) or _is_named(kind, named):
+        return True
+    if kind.role == "arrays":
+        return extension(item.value) in ARRAYS
+    return head.isascii() and looks_like_numbers(head.decode("ascii"))
 
 
 def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, options: ReadOptions) -> Reader:
@@ -128,7 +151,10 @@ class Output:
 
     def __init__(self, path: str | None, signal: Signal, options: WriteOptions) -> None:
         self.path = path
+        if not options.metadata:
+            signal = replace(signal, metadata=Metadata(), channel_mask=0)
         self.signal = signal
+        self.keeps_metadata = options.metadata
         named = options.format or (extension(path) if path else "csv")
         kind = family(named) or signal.format
         self._format_asked, self._precision = options.format is not None, options.precision

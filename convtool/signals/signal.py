@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from convtool.signals.metadata import Metadata
 
 if TYPE_CHECKING:
     from convtool.signals.text.kept import Kept
@@ -49,6 +51,7 @@ class Signal:
     """The columns that go on into a text output as they are."""
     delimiter: str | None = None
     """What stands between the cells of a text that says so itself (Excel's ``sep=;``)."""
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 def at_stride(signal: Signal, stride: int) -> Signal:
@@ -94,6 +97,8 @@ class Writer(ABC):
     peak: float = 0.0
     notes: Sequence[str] = ()
     """What there is to say of the file once it is complete."""
+    left_out: tuple[str, ...] = ()
+    """Tags of the signal that the file would hold damaged."""
 
     @abstractmethod
     def encode(self, block: Block) -> Any:

@@ -422,8 +422,8 @@ def test_clipping_is_told_and_refused_where_asked(convtool: Convtool) -> None:
         (["a.wav", "--input-format", "xyz"], "--input-format xyz: convtool knows csv, tsv"),
         (["a.wav", "-0"], "-0 says how --input-list is separated"),
         (["--input-list", "none.txt"], "--input-list none.txt: No such file or directory"),
-        (["--input-list", "empty.txt"], "there is no signal file among the inputs"),
-        (["folder"], "there is no signal file among the inputs"),
+        (["--input-list", "empty.txt"], "there is no path in --input-list empty.txt"),
+        (["folder"], "there is no signal file in folder: it is empty"),
         (["-", "-"], "standard input ('-') is named twice"),
         (["-", "-k", "-"], "standard input can be the kernel, the bias or the input, and one of them alone"),
         (["-k", "-"], "one of them alone"),
@@ -527,13 +527,35 @@ def report(path: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
+def test_a_folder_in_which_nothing_is_meant_is_named(convtool: Convtool) -> None:
+    Path("takes").mkdir()
+    Path("takes/notes.md").write_text("a\n")
+    run = convtool("convolve", "takes", "-k", "1", "-o", "wet/")
+    told = "there is no signal file in takes: 1 file passed over, such as takes/notes.md; --include takes them whatever"
+    assert (run.code, told in run.err) == (2, True)
+    wav("takes/a.wav", noise(10))
+    run = convtool("convolve", "takes", "takes", "-k", "1", "-o", "wet/", "--include", "*.flac", "--exclude", "x")
+    told = "there is no signal file in takes, takes that --include and --exclude leave"
+    assert (run.code, told in run.err) == (2, True)
+
+
+def test_the_folders_of_a_pattern_are_kept_and_text_beside_audio_is_not_read(convtool: Convtool) -> None:
+    wav("takes/one/a.wav", noise(10))
+    wav("takes/two/a.wav", noise(10))
+    Path("takes/two/levels.csv").write_text("1\n2\n")
+    assert convtool("convolve", "takes/**/*.wav", "-k", "1", "-o", "wet/").code == 0
+    assert sorted(map(str, Path("wet").rglob("*.*"))) == ["wet/one/a.wav", "wet/two/a.wav"]
+    assert convtool("convolve", "takes", "-k", "1", "-o", "text/", "--include", "*.csv", "--exclude", "one").code == 0
+    assert sorted(map(str, Path("text").rglob("*.*"))) == ["text/two/levels.csv"]
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_folder(jobs: int, takes: dict[str, Block], convtool: Convtool) -> None:
     Path("takes/notes.pdf").write_bytes(b"%PDF")
     run = convtool("convolve", "takes", "-k", "1,0.5", "-o", "wet/", "--jobs", jobs, "--report", "r.jsonl", "-v")
     assert (run.code, run.out) == (0, "")
     lines = run.err.splitlines()
-    assert lines[:2] == ["1 file without a signal passed over (-v tells which)", "passed over: takes/notes.pdf"]
+    assert lines[:2] == ["1 file passed over (-v tells which)", "passed over: takes/notes.pdf"]
     assert [line for line in lines if " -> " in line] == [
         f"takes/{name} -> wet/{name}: {len(made)} samples" for name, made in takes.items()
     ]

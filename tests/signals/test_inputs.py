@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from convtool.errors import UsageError
-from convtool.signals.inputs import Input, expand, looks_like_numbers, read_list
+from convtool.signals.inputs import Input, Selection, expand, looks_like_numbers, read_list
 
 
 @pytest.fixture(autouse=True)
@@ -117,9 +117,9 @@ def test_what_a_message_calls_it(item: Input, name: str) -> None:
 
 
 def test_a_folder_is_walked_in_bytewise_order() -> None:
-    make("in/b.wav", "in/B.wav", "in/a/z.csv", "in/a.wav", "in/a-b/c.npy", b"in/\xe9.wav", "in/é.wav", "in/a/b/c.mp3")
+    make("in/b.wav", "in/B.wav", "in/a/z.flac", "in/a.wav", "in/a-b/c.npy", b"in/\xe9.wav", "in/é.wav", "in/a/b/c.mp3")
     inputs, passed = expand(["in/"])
-    names = ["B.wav", "a-b/c.npy", "a.wav", "a/b/c.mp3", "a/z.csv", "b.wav", "é.wav", "\udce9.wav"]
+    names = ["B.wav", "a-b/c.npy", "a.wav", "a/b/c.mp3", "a/z.flac", "b.wav", "é.wav", "\udce9.wav"]
     assert [item.relative for item in inputs] == names
     assert [item.value for item in inputs] == ["in/" + name for name in names]
     assert passed == []
@@ -189,6 +189,64 @@ def test_a_file_one_may_not_read_is_passed_over(monkeypatch: pytest.MonkeyPatch)
     assert expand(["in"]) == ([], ["in/a"])
 
 
+def test_text_beside_audio_is_passed_over() -> None:
+    make("in/a.wav", "in/a.txt", "in/levels/b.csv", "in/c.npy")
+    assert expand(["in"]) == (
+        [Input("file", "in/a.wav", "a.wav"), Input("file", "in/c.npy", "c.npy")],
+        ["in/a.txt", "in/levels/b.csv"],
+    )
+    assert files("in/levels") == ["in/levels/b.csv"]
+    assert files("in/a.txt") == ["in/a.txt"]
+
+
+def test_audio_without_an_extension_counts_as_audio() -> None:
+    make("in/a", content=b"RIFF\0\0\0\0WAVE")
+    make("in/b.csv")
+    assert expand(["in"])[1] == ["in/b.csv"]
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "expected"),
+    [
+        (["*.wav"], [], ["a.wav", "b/c.wav", "b/d/e.wav"]),
+        (["*.txt", "e.*"], [], ["a.txt", "b/d/e.wav", "b/t.txt"]),
+        (["*"], [], ["a.txt", "a.wav", "b/c.wav", "b/d/e.wav", "b/t.txt", "notes.md"]),
+        (["b"], [], ["b/c.wav", "b/d/e.wav", "b/t.txt"]),
+        (["b/d/"], [], ["b/d/e.wav"]),
+        (["b/*.wav"], [], ["b/c.wav", "b/d/e.wav"]),
+        (["*.WAV"], [], []),
+        ([], ["a.*"], ["b/c.wav", "b/d/e.wav"]),
+        ([], ["d"], ["a.wav", "b/c.wav"]),
+        ([], ["*.wav"], ["a.txt", "b/t.txt"]),
+        (["*.wav"], ["b/d", "a*"], ["b/c.wav"]),
+    ],
+)
+def test_patterns_pick_files_of_folders(include: list[str], exclude: list[str], expected: list[str]) -> None:
+    make("in/a.wav", "in/a.txt", "in/b/c.wav", "in/b/d/e.wav", "in/b/t.txt", "in/notes.md")
+    inputs, passed = expand(["in"], [], Selection(tuple(include), tuple(exclude)))
+    assert [item.relative for item in inputs] == expected
+    assert set(passed) <= {"in/a.txt", "in/b/t.txt", "in/notes.md"}
+
+
+def test_what_is_named_itself_needs_no_pattern() -> None:
+    make("a.wav", "b.csv")
+    assert [item.value for item in expand(["a.wav", "b.csv"], ["c"], Selection(("*.npy",), ("*",)))[0]] == [
+        "a.wav",
+        "b.csv",
+        "c",
+    ]
+
+
+def test_raw_numbers_in_a_folder() -> None:
+    make("in/a.pcm", "in/link", content=bytes(8))
+    make("in/notes.md")
+    Path("in/lost.pcm").symlink_to("nowhere")
+    assert expand(["in"])[1] == ["in/a.pcm", "in/link", "in/notes.md"]
+    inputs, passed = expand(["in"], [], Selection(raw=True))
+    assert [item.relative for item in inputs] == ["a.pcm", "link", "lost.pcm"]
+    assert passed == ["in/notes.md"]
+
+
 # Patterns
 
 
@@ -205,6 +263,37 @@ def test_a_file_one_may_not_read_is_passed_over(monkeypatch: pytest.MonkeyPatch)
 def test_patterns(pattern: str, expected: list[str]) -> None:
     make("a.wav", "B.wav", b"\xe9.wav", "-.csv", ".hidden.wav", "d/c.wav", "d/e/f.wav")
     assert files(pattern) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "relative"),
+    [
+        ("in/*/*.wav", ["x/a.wav", "y/a.wav"]),
+        ("in/**/*.wav", ["top.wav", "x/a.wav", "x/deep/b.wav", "y/a.wav"]),
+        ("in/**", ["top.wav", "x/a.wav", "x/deep/b.wav", "y/a.wav"]),
+        ("in/x*/**", ["x/a.wav", "x/deep/b.wav"]),
+        ("i*/x/**/**", ["in/x/a.wav", "in/x/deep/b.wav"]),
+        ("in/?", ["x/a.wav", "x/deep/b.wav", "y/a.wav"]),
+        ("in/**/", ["top.wav", "x/a.wav", "x/deep/b.wav", "y/a.wav"]),
+        ("./in/x/*.wav", ["a.wav"]),
+        ("in/*/../top.wav", ["top.wav"]),
+        ("in/x/*/../../../in/top.wav", ["top.wav"]),
+        ("{here}/*/top.wav", ["in/top.wav"]),
+        ("/*{rest}/in/top.wav", ["{rest}/in/top.wav"]),
+    ],
+)
+def test_the_folders_below_the_fixed_part_are_kept(pattern: str, relative: list[str], here: Path) -> None:
+    make("in/top.wav", "in/x/a.wav", "in/x/deep/b.wav", "in/y/a.wav", "in/y/notes.txt")
+    rest = str(here)[2:]
+    inputs, _ = expand([pattern.replace("{here}", str(here)).replace("{rest}", rest)])
+    assert [item.relative for item in inputs] == [name.replace("{rest}", str(here)[1:]) for name in relative]
+    assert all(os.path.isfile(item.value) for item in inputs)
+
+
+def test_everything_here() -> None:
+    make("a.wav", "b/c.wav", "b/notes.txt")
+    assert [item.relative for item in expand(["**"])[0]] == ["a.wav", "b/c.wav"]
+    assert expand(["**"])[1] == ["./b/notes.txt"]
 
 
 def test_a_file_called_minus_in_a_pattern_is_that_file() -> None:
@@ -243,6 +332,45 @@ def test_a_line_that_no_path_can_be() -> None:
         ("nothing", "a.npz::b\0c"),
     ]
     assert all("-0" in item.fault for item in inputs[1:])
+
+
+@pytest.mark.parametrize(
+    ("content", "paths"),
+    [
+        ("utt1 a.wav\nutt2\tmissing.wav \n", ["a.wav", "missing.wav"]),
+        ("utt1  my takes/b.wav\n", ["my takes/b.wav"]),
+        ("utt1 x.npz::a\n", ["x.npz::a"]),
+        ("my takes/b.wav\n", ["my takes/b.wav"]),
+        ("utt1 a.wav\nmy takes/b.wav\n", ["utt1 a.wav", "my takes/b.wav"]),
+        ("utt1 a.wav\na.wav\n", ["utt1 a.wav", "a.wav"]),
+        ("utt1 gone.wav\n", ["utt1 gone.wav"]),
+    ],
+)
+def test_lists_with_a_key_before_each_path(content: str, paths: list[str]) -> None:
+    make("a.wav", "my takes/b.wav", "x.npz")
+    make("list", content=content.encode())
+    assert read_list("list", null=False) == paths
+
+
+def test_a_list_called_scp_has_keys_though_no_path_leads_anywhere() -> None:
+    make("list.scp", content=b"utt1 gone.wav\n")
+    assert read_list("list.scp", null=False) == ["gone.wav"]
+
+
+@pytest.mark.parametrize("line", ["utt1 touch ran; cat a.wav |", "touch ran|", "utt1\ttouch ran | "])
+def test_a_command_in_a_list_is_refused_and_not_run(line: str) -> None:
+    make("list", content=f"utt0 a.wav\n{line}\n".encode())
+    name = line.split()[0]
+    with pytest.raises(UsageError, match=rf"^--input-list list: {name} \(path 2\) is the output of a command, since"):
+        read_list("list", null=False)
+    assert not Path("ran").exists()
+
+
+def test_a_file_whose_name_ends_in_a_bar_is_a_file() -> None:
+    make("a|")
+    make("list", content=b"a|\n")
+    assert read_list("list", null=False) == ["a|"]
+    assert read_list("list", null=True) == ["a|\n"]
 
 
 def test_a_list_that_is_not_there() -> None:

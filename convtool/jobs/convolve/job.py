@@ -45,14 +45,15 @@ class ConvolveJob(SignalJob):
 
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The convolution of `signal` with the kernel, brought into shape for it."""
-        taps, ringing = shape(kernels.load(self.kernel), signal, self.shaping)
-        bias = None if self.bias is None else kernels.load(self.bias).taps.reshape(-1)
+        taps, ringing = shape(kernels.load(self.kernel, self.read.raw), signal, self.shaping)
+        bias = None if self.bias is None else kernels.load(self.bias, self.read.raw).taps.reshape(-1)
         working = self._working_dtype(signal, taps, bias)
         result = _result(signal, taps, working)
         ingest = self.ingest(signal, working if signal.dtype != "int64" else self.dtype or "int64")
         operation = self._operation(taps, ringing, bias, ingest, item)
         picture = partial(_picture, taps, signal.sample_rate, (item.name, show(self.kernel), "output"))
-        return Work(operation, ingest, result, operation.describe, picture, self.stride)
+        moves = self.mode not in ("same", "causal") and taps.shape[-1] > 1
+        return Work(operation, ingest, result, operation.describe, picture, self.stride, moves or self.stride > 1)
 
     def _working_dtype(self, signal: Signal, *others: np.ndarray[Any, Any] | None) -> str:
         """float64, float32, or int64 where everything is an integer."""

@@ -14,6 +14,7 @@ from convtool.errors import ConvtoolError, InputError
 from convtool.files.names import show
 from convtool.signals.inputs import Input
 from convtool.signals.opening import ReadOptions, open_reader
+from convtool.signals.raw import RawLayout
 from convtool.signals.signal import as_float
 
 if TYPE_CHECKING:
@@ -35,13 +36,16 @@ class Kernel:
 
 
 @lru_cache(maxsize=8)
-def load(word: str) -> Kernel:
-    """The kernel that `word` stands for: a file (which wins), a tensor ``FILE::NAME``, or numbers."""
+def load(word: str, raw: RawLayout | None = None) -> Kernel:
+    """The kernel that `word` stands for: a file (which wins), a tensor ``FILE::NAME``, or numbers.
+
+    `raw` is how the numbers of a file without a header lie there.
+    """
     if not word.strip():
         raise InputError("the kernel is empty; give numbers, a file, or FILE::TENSOR")
     item = Input.of_word(word)
     try:
-        return _read_layer(item) or _read(item)
+        return _read_layer(item) or _read(item, raw)
     except ConvtoolError as error:
         raise type(error)(f"kernel {show(word)}: {error}") from error
 
@@ -95,8 +99,8 @@ def apart_by_groups(filters: Taps, groups: int) -> Taps:
     return apart.reshape(outputs, groups * inputs, taps)
 
 
-def _read(item: Input) -> Kernel:
-    with open_reader(item, ReadOptions(wrapped=True)) as reader:
+def _read(item: Input, raw: RawLayout | None) -> Kernel:
+    with open_reader(item, ReadOptions(wrapped=True, raw=raw)) as reader:
         blocks = [as_float(b, reader.signal) if reader.signal.full_scale else b for b in reader.blocks()]
         if not blocks:
             raise InputError("there are 0 taps in it")

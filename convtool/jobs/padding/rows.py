@@ -15,6 +15,7 @@ from convtool.errors import InputError
 from convtool.jobs.signal_job import plain_errors
 from convtool.signals.inputs import Input
 from convtool.signals.length import Length
+from convtool.signals.metadata import Metadata
 from convtool.signals.opening import ReadOptions, open_reader
 from convtool.signals.signal import BLOCK_SAMPLES, Signal
 
@@ -80,7 +81,7 @@ def measure(index: int, item: Input, source: Input, options: RowOptions) -> Row:
             samples = sum(block.shape[-1] for block in reader.blocks(BLOCK_SAMPLES))
     if signal.batch:
         raise InputError("the array has 3 axes and is a batch already; expected a signal, (T,) or (C, T)")
-    signal = _shared(replace(signal, frames=None))
+    signal = _shared(replace(signal, frames=None, metadata=Metadata()))
     length = _length(samples, signal, options)
     rate = options.resample or signal.sample_rate
     return Row(index, item, source, signal, samples, _channels(signal, options), rate, _dtype(signal, options), length)

@@ -73,9 +73,9 @@ class LocalVarJob(SignalJob):
         picture = partial(self._grid_picture if self._grid else self._picture, signal, item.name, window, stride)
         told = f"windows of {_by(window)} samples, every {_by(stride)}"
         given = self._result_dtype(working, window)
-        return Work(
-            operation, ingest, replace(result, dtype=given), lambda: told, picture, 1 if self._grid else stride[0]
-        )
+        every = 1 if self._grid else stride[0]
+        moves = max(stride) > 1 or (self.mode == "valid" and max(window) > 1)
+        return Work(operation, ingest, replace(result, dtype=given), lambda: told, picture, every, moves)
 
     def _working_dtype(self, signal: Signal, window: Sizes) -> str:
         """Integers are worked as such, and float32 is not where it can't count the samples of a window."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from convtool.files.source import Source
 from convtool.isolation import SHARED_BYTES, Children
+from convtool.signals.metadata import Metadata
 from convtool.signals.signal import Block, Reader, Signal
 from convtool.signals.wav.reader import open_wav
 
@@ -54,7 +55,8 @@ class IsolatedReader(Reader):
         except BaseException:
             _CHILDREN.give_back(self._child)
             raise
-        self.signal = Signal(**fields | {"leading": tuple(fields["leading"])})
+        metadata = Metadata(tuple((name, text) for name, text in fields["metadata"]["tags"]))
+        self.signal = Signal(**fields | {"leading": tuple(fields["leading"]), "metadata": metadata})
 
     def read(self, samples: int) -> Block:
         """The next samples, decoded."""

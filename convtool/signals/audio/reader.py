@@ -15,6 +15,7 @@ from convtool.signals.audio.encodings import BITS, FLOATS, WIDE, reason
 from convtool.signals.audio.flac import WatchedFlac
 from convtool.signals.audio.lengths import stated_frames
 from convtool.signals.audio.links import first_byte, last_byte, next_link
+from convtool.signals.metadata import TAGS, Metadata
 from convtool.signals.signal import Block, Reader, Signal
 from convtool.signals.wav.chunks import is_unstated
 
@@ -68,6 +69,7 @@ class AudioReader(Reader):
             dtype="float64" if subtype in ("PCM_32", "ALAC_32", "DOUBLE") else "float32",
             full_scale=None if real else 1 << 31 if self._raw == "int32" else 1 << 15,
             frames=self._frames,
+            metadata=Metadata(tuple((name, text) for name in TAGS if (text := getattr(self._file, name)))),
         )
         self._read = 0
         self._unused = _unused_bits(self._file)

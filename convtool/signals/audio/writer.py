@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -12,6 +13,7 @@ from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.watched import WatchedFile
 from convtool.signals.audio.encodings import BITS, EXACT, FLOATS, INSTEAD, reason
 from convtool.signals.audio.lengths import state_frames
+from convtool.signals.metadata import TAGS
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Block, Signal, Writer
 from convtool.signals.wav.chunks import SUBTYPES as WAV_SUBTYPES
@@ -50,6 +52,10 @@ def choose_subtype(format: str, wanted: str | None, signal: Signal) -> str:
     return default
 
 
+_ASCII_TAGS = {("AIFF", "copyright"), *(("MP3", name) for name in TAGS)}
+"""The tags that libsndfile writes wrongly where they have other characters than those of ASCII."""
+
+
 class AudioWriter(Writer):
     """Audio of any format written to an open file; nothing that is not a finite number reaches an encoder."""
 
@@ -69,6 +75,7 @@ class AudioWriter(Writer):
         except soundfile.LibsndfileError as error:
             what = f"{signal.channels} channels at {signal.sample_rate} Hz"
             raise OutputError(f"{format}/{subtype} can't be written with {what}: {reason(error)}") from error
+        self.left_out = self._sink.left_out
 
     def encode(self, block: Block) -> Encoded:
         """Frames in the numbers of the subtype."""
@@ -122,6 +129,15 @@ class _SoundFileSink:
         except soundfile.LibsndfileError:
             self._watched.check_writes()
             raise
+        self.left_out = tuple(name for name, text in signal.metadata.tags if not self._tag(format, name, text))
+
+    def _tag(self, format: str, name: str, text: str) -> bool:
+        """Write a tag; False where it would be damaged. A format without such tags has nothing to lose."""
+        if not text.isascii() and (format, name) in _ASCII_TAGS:
+            return False
+        with suppress(soundfile.LibsndfileError):
+            setattr(self._file, name, text)
+        return True
 
     def write(self, encoded: Encoded) -> None:
         try:

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from convtool.errors import InputError
+from convtool.files.names import counted
 from convtool.files.recognition import Peek
+from convtool.signals.metadata import KEPT_CHUNKS
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 UNKNOWN_SIZE = 0xFFFFFFFF
@@ -33,6 +35,10 @@ _BY_CODE = {code: name for name, code in SUBTYPES.items()}
 _CHANNELS = 1024
 """As many as libsndfile takes."""
 
+_KEPT_BYTES = 1 << 20
+"""As long as a chunk may be that is kept beside the samples."""
+
+_KEPT = frozenset(name.encode() for name in KEPT_CHUNKS)
 _FORMAT = struct.Struct("<HHIIHH")
 _FORMAT_SIZE = 40
 
@@ -52,6 +58,9 @@ class Layout:
     """Where samples begin and how many bytes they take; None up to the file's end."""
     missing: tuple[int, int] | None = field(default=None)
     """Bytes that are declared and bytes that are there, where these are fewer."""
+    kept: tuple[tuple[str, bytes], ...] = ()
+    """Chunks that say something of the recording."""
+    notes: tuple[str, ...] = ()
 
     @property
     def frame(self) -> int:
@@ -84,11 +93,18 @@ def read_layout(peek: Peek, start: int, size: int | None) -> Layout | None:
     riff = peek(start, 12)
     found: _Format | None = None
     data: list[tuple[int, int | None]] = []
+    kept: list[tuple[str, bytes]] = []
+    notes: list[str] = []
     for name, at, length in _chunks(peek, start + 12, size):
         if name == b"fmt " and found is None:
             found = _parse(peek(at, min(length, _FORMAT_SIZE)))
             if found is None:
                 return None
+        elif name in _KEPT:
+            if length <= _KEPT_BYTES:
+                kept.append((name.decode(), peek(at, length)))
+            else:
+                notes.append(f"chunk {name.decode().strip()} is not kept: it has {counted(length, 'byte')}")
         elif name == b"data":
             if found is None:
                 return None
@@ -100,7 +116,17 @@ def read_layout(peek: Peek, start: int, size: int | None) -> Layout | None:
         return None
     form = "RF64" if riff[:4] != b"RIFF" else "WAVEX" if found.extensible else "WAV"
     there, missing = _there(data, size)
-    return Layout(form, found.subtype, found.channels, found.sample_rate, found.channel_mask, there, missing)
+    return Layout(
+        form,
+        found.subtype,
+        found.channels,
+        found.sample_rate,
+        found.channel_mask,
+        there,
+        missing,
+        tuple(kept),
+        tuple(notes),
+    )
 
 
 def _is_empty(riff: bytes, start: int, length: int, size: int | None) -> bool:

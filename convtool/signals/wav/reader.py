@@ -9,6 +9,7 @@ import numpy as np
 
 from convtool.files.recognition import id3_length
 from convtool.files.source import Source
+from convtool.signals.metadata import Metadata
 from convtool.signals.signal import Block, Reader, Signal
 from convtool.signals.wav.chunks import SUBTYPES, Layout, read_layout
 
@@ -20,7 +21,7 @@ class WavReader(Reader):
     """
 
     def __init__(self, source: Source, layout: Layout) -> None:
-        self.notes = []
+        self.notes = list(layout.notes)
         self._source = source
         self._descriptor = source.fileno() if source.seekable else -1
         self._frame = layout.frame
@@ -41,6 +42,7 @@ class WavReader(Reader):
             full_scale=1 << (15 if self._bits <= 16 else 31) if layout.subtype.startswith("PCM") else None,
             frames=frames,
             channel_mask=layout.channel_mask,
+            metadata=Metadata.of_chunks(layout.kept),
         )
 
     def read(self, samples: int) -> Block:

@@ -13,6 +13,7 @@ import numpy as np
 
 from convtool.errors import OutputError
 from convtool.files.atomic import write_all
+from convtool.signals.metadata import chunk_bytes
 from convtool.signals.pcm import Encoded
 from convtool.signals.signal import Signal
 from convtool.signals.wav.chunks import EXTENSIBLE, GUID, PCM, SUBTYPES, UNKNOWN_SIZE
@@ -50,20 +51,21 @@ class WavFile:
         if extensible:
             mask = mask or _USUAL_MASKS.get(signal.channels, 0)
             extension = struct.pack("<HHIH", _EXTENSION, bits, mask, code) + GUID
-            chunks = _chunk(b"fmt ", struct.pack("<H", EXTENSIBLE) + fmt + extension)
+            chunks = chunk_bytes(b"fmt ", struct.pack("<H", EXTENSIBLE) + fmt + extension)
         else:
-            chunks = _chunk(b"fmt ", struct.pack("<H", code) + fmt + b"\0\0" * (code != PCM))
+            chunks = chunk_bytes(b"fmt ", struct.pack("<H", code) + fmt + b"\0\0" * (code != PCM))
         if code != PCM or extensible:
-            chunks += _chunk(b"fact", b"\xff" * 4)
-        room = b"" if self._start is None else _chunk(b"JUNK", bytes(28))
+            chunks += chunk_bytes(b"fact", b"\xff" * 4)
+        room = b"" if self._start is None else chunk_bytes(b"JUNK", bytes(28))
         self._header = b"WAVE" + room + chunks
+        self._told = b"".join(chunk_bytes(name.encode(), content) for name, content in signal.metadata.as_chunks())
         self._begun = False
 
     def _begin(self) -> None:
         """The header, once there is something to write behind it: a job that fails before leaves nothing."""
         if not self._begun:
             self._begun = True
-            write_all(self._file, self._head(b"RIFF", UNKNOWN_SIZE, UNKNOWN_SIZE, self._header))
+            write_all(self._file, self._head(b"RIFF", UNKNOWN_SIZE, UNKNOWN_SIZE, self._header + self._told))
 
     @staticmethod
     def _head(magic: bytes, riff: int, data: int, chunks: bytes) -> bytes:
@@ -89,22 +91,17 @@ class WavFile:
         write_all(self._file, b"\0" * (self._bytes % 2))
         if self._start is None:
             return
-        riff = 4 + len(self._header) + 4 + self._bytes + self._bytes % 2
+        riff = 4 + len(self._header) + len(self._told) + 4 + self._bytes + self._bytes % 2
         chunks = self._header.replace(
             b"fact\4\0\0\0\xff\xff\xff\xff", b"fact" + struct.pack("<II", 4, min(self._frames, UNKNOWN_SIZE))
         )
         if riff <= UNKNOWN_SIZE - 1:
-            header = self._head(b"RIFF", riff, self._bytes, chunks)
+            header = self._head(b"RIFF", riff, self._bytes, chunks + self._told)
         else:
             sizes = struct.pack("<QQQI", riff, self._bytes, self._frames, 0)
-            header = self._head(
-                b"RF64", UNKNOWN_SIZE, UNKNOWN_SIZE, chunks.replace(_chunk(b"JUNK", bytes(28)), _chunk(b"ds64", sizes))
-            )
+            chunks = chunks.replace(chunk_bytes(b"JUNK", bytes(28)), chunk_bytes(b"ds64", sizes))
+            header = self._head(b"RF64", UNKNOWN_SIZE, UNKNOWN_SIZE, chunks + self._told)
         os.pwrite(self._file.fileno(), header, self._start)
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return name + struct.pack("<I", len(content)) + content
 
 
 def _position(file: BinaryIO) -> int | None:

@@ -1,0 +1,107 @@
+"""What a file says of itself beside its samples: tags, and the chunks of a WAV file that are kept as they are.
+
+Layout of the chunks: Microsoft "Multimedia Programming Interface and Data Specifications 1.0" (LIST, cue, smpl); EBU
+Tech 3285 (bext); Gallery "iXML Specification".
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TAGS = ("title", "artist", "album", "date", "tracknumber", "genre", "comment", "copyright", "license")
+"""The tags that go on into an output, as soundfile calls them; what wrote the input did not write the output."""
+
+KEPT_CHUNKS = ("bext", "iXML", "LIST", "cue ", "smpl")
+
+_INFO = {
+    "INAM": "title",
+    "IART": "artist",
+    "IPRD": "album",
+    "ICRD": "date",
+    "ITRK": "tracknumber",
+    "IPRT": "tracknumber",
+    "IGNR": "genre",
+    "ICMT": "comment",
+    "ICOP": "copyright",
+}
+"""Where the chunk LIST of type INFO has the tags."""
+
+_TIME_REFERENCE = slice(338, 346)
+"""Of the chunk bext: the samples since midnight at which the recording begins."""
+
+_POSITIONS = (b"TIME_REFERENCE", b"TIMESTAMP_SAMPLES", b"FILE_SAMPLE_RATE", b"SYNC_POINT")
+"""Elements of iXML that count samples."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says of itself."""
+
+    tags: tuple[tuple[str, str], ...] = ()
+    """Names out of `TAGS`, and what they say."""
+    chunks: tuple[tuple[str, bytes], ...] = ()
+    """Chunks of a WAV file, out of `KEPT_CHUNKS`."""
+
+    @classmethod
+    def of_chunks(cls, chunks: tuple[tuple[str, bytes], ...]) -> Metadata:
+        """What the chunks of a WAV file say."""
+        tags = {name: text for chunk, content in chunks if chunk == "LIST" for name, text in _info_tags(content)}
+        return cls(tuple((name, tags[name]) for name in TAGS if name in tags), chunks)
+
+    def without_positions(self) -> Metadata:
+        """Without chunks that count samples, whose positions or rate are not those of the result."""
+        return Metadata(self.tags, tuple(chunk for chunk in self.chunks if not _counts_samples(*chunk)))
+
+    def as_chunks(self) -> tuple[tuple[str, bytes], ...]:
+        """The chunks of a WAV file that says this."""
+        if any(name == "LIST" and content.startswith(b"INFO") for name, content in self.chunks):
+            return self.chunks
+        info = _info(self.tags)
+        return (*self.chunks, ("LIST", info)) if info else self.chunks
+
+
+def chunk_bytes(name: bytes, content: bytes) -> bytes:
+    """A chunk of a RIFF file: its name, its length, and its content, brought to an even length.
+
+    >>> chunk_bytes(b"ICMT", b"odd")
+    b'ICMT\\x03\\x00\\x00\\x00odd\\x00'
+    """
+    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
+
+
+def _info_tags(content: bytes) -> Iterator[tuple[str, str]]:
+    """The tags of a chunk LIST, where it is one of type INFO; the last of a name counts."""
+    at = 4 if content.startswith(b"INFO") else len(content)
+    while at + 8 <= len(content):
+        name, length = content[at : at + 4].decode("latin-1"), int.from_bytes(content[at + 4 : at + 8], "little")
+        data = content[at + 8 : at + 8 + length].split(b"\0")[0]
+        if name in _INFO and data:
+            yield _INFO[name], _text(data)
+        at += 8 + length + length % 2
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _info(tags: tuple[tuple[str, str], ...]) -> bytes:
+    """The content of a chunk LIST of type INFO; nothing where there is no tag that goes there."""
+    ids = {name: chunk for chunk, name in reversed(_INFO.items())}
+    found = [(ids[name], text) for name, text in tags if name in ids]
+    parts = [chunk_bytes(chunk.encode(), text.encode("utf-8", "replace") + b"\0") for chunk, text in found]
+    return b"INFO" + b"".join(parts) if parts else b""
+
+
+def _counts_samples(name: str, content: bytes) -> bool:
+    if name == "LIST":
+        return content.startswith(b"adtl")
+    if name == "bext":
+        return any(content[_TIME_REFERENCE])
+    if name == "iXML":
+        return any(element in content for element in _POSITIONS)
+    return True

@@ -1,0 +1,227 @@
+"""What files say of themselves, from the input into the output: tags of every format, and chunks of WAV files."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from convtool.signals.metadata import TAGS, Metadata, chunk_bytes
+from convtool.signals.wav.chunks import read_layout
+
+Convtool = Callable[..., Any]
+RATE = 48000
+SAMPLES = [0.5, -0.25, 0.125, 0, 0.5, 0.25]
+SAID = {
+    "title": "Täke 1",
+    "artist": "Ann",
+    "album": "Röom",
+    "date": "2024-05-01",
+    "tracknumber": "3",
+    "genre": "Speech",
+    "comment": "two\nlines",
+    "copyright": "(c) Ann",
+    "license": "CC0",
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def recording(path: str, tags: dict[str, str] = SAID, **options: Any) -> None:
+    with soundfile.SoundFile(path, "w", RATE, 1, **options) as file:
+        for name, text in tags.items():
+            setattr(file, name, text)
+        file.write(np.array(SAMPLES))
+
+
+def tags_of(path: str) -> dict[str, str]:
+    with soundfile.SoundFile(path) as file:
+        return {name: text for name in TAGS if (text := getattr(file, name))}
+
+
+def wav(path: str, before: dict[str, bytes] | None = None, behind: dict[str, bytes] | None = None) -> None:
+    """A WAV with chunks before and behind its samples."""
+    told = [
+        b"".join(chunk_bytes(name.encode(), data) for name, data in (each or {}).items()) for each in (before, behind)
+    ]
+    samples = (np.array(SAMPLES) * (1 << 15)).astype("<i2").tobytes()
+    fmt = chunk_bytes(b"fmt ", struct.pack("<HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16))
+    body = b"WAVE" + fmt + told[0] + chunk_bytes(b"data", samples) + told[1]
+    Path(path).write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+
+
+def chunks_of(path: str) -> list[tuple[str, bytes]]:
+    data = Path(path).read_bytes()
+    layout = read_layout(lambda at, count: data[at : at + count], 0, len(data))
+    assert layout is not None
+    return list(layout.kept)
+
+
+BEXT = bytearray(b"a scene".ljust(602, b"\0"))
+LATE = bytearray(BEXT)
+LATE[338:346] = (3600 * RATE).to_bytes(8, "little")
+CUE = struct.pack("<IIIIIII", 1, 1, 2, int.from_bytes(b"data", "little"), 0, 0, 2)
+LABEL = b"adtl" + chunk_bytes(b"labl", struct.pack("<I", 1) + b"here\0")
+INFO = b"INFO" + chunk_bytes(b"INAM", b"Take 1\0") + chunk_bytes(b"IENG", b"Bo\0")
+IXML = b"<BWFXML><SCENE>4</SCENE></BWFXML>"
+TIMED_IXML = b"<BWFXML><SPEED><FILE_SAMPLE_RATE>48000</FILE_SAMPLE_RATE></SPEED></BWFXML>"
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype", "lacks"),
+    [
+        ("FLAC", "PCM_16", set()),
+        ("OGG", "VORBIS", set()),
+        ("OGG", "OPUS", set()),
+        ("CAF", "PCM_16", set()),
+        ("WAV", "PCM_16", {"license"}),
+        ("WAV", "ULAW", {"license"}),
+        ("RF64", "FLOAT", {"license"}),
+        ("AIFF", "PCM_16", {"album", "date", "tracknumber", "genre", "license"}),
+        ("W64", "PCM_16", set(SAID)),
+    ],
+)
+def test_tags_from_one_format_into_another(convtool: Convtool, format: str, subtype: str, lacks: set[str]) -> None:
+    ext = format.lower()
+    recording("all.flac")
+    run = convtool("convolve", "all.flac", "-k", "1", "-o", f"out.{ext}", "--subtype", subtype)
+    assert (run.code, run.err) == (0, "")
+    assert tags_of(f"out.{ext}") == {name: text for name, text in SAID.items() if name not in lacks}
+    assert convtool("convolve", f"out.{ext}", "-k", "1", "-o", "back.flac").code == 0
+    assert tags_of("back.flac") == tags_of(f"out.{ext}")
+    assert convtool("convolve", "all.flac", "-k", "1", "-o", f"none.{ext}", "--no-metadata").code == 0
+    assert tags_of(f"none.{ext}") == {}
+
+
+def test_tags_that_an_encoder_would_damage_are_left_out_and_told(convtool: Convtool) -> None:
+    recording("a.flac", {"title": "Täke", "artist": "Ann", "copyright": "© Ann"})
+    run = convtool("convolve", "a.flac", "-k", "1", "-o", "out.mp3")
+    assert run.err == "Warning: a.flac: left out: title, copyright, which MP3 would hold damaged\n"
+    assert tags_of("out.mp3") == {"artist": "Ann"}
+    assert convtool("rescale", "out.mp3", "--range", "0:1", "--method", "clip", "-o", "back.flac").code == 0
+    assert tags_of("back.flac") == {"artist": "Ann"}
+    run = convtool("convolve", "a.flac", "-k", "1", "-o", "out.aiff")
+    assert run.err == "Warning: a.flac: left out: copyright, which AIFF would hold damaged\n"
+    assert tags_of("out.aiff") == {"title": "Täke", "artist": "Ann"}
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_chunks_go_on_as_they_are(convtool: Convtool, behind: bool) -> None:
+    chunks = {"bext": bytes(LATE), "iXML": TIMED_IXML, "cue ": CUE, "smpl": bytes(36), "LIST": LABEL, "junk": b"x"}
+    wav("a.wav", None if behind else chunks, chunks if behind else None)
+    run = convtool("convolve", "a.wav", "-k", "0.5,0.25", "--mode", "same", "-o", "out.wav")
+    assert (run.code, run.err) == (0, "")
+    assert chunks_of("out.wav") == [(name, data) for name, data in chunks.items() if name != "junk"]
+    assert soundfile.read("out.wav")[0].tolist() == np.convolve(SAMPLES, [0.5, 0.25])[:6].round(15).tolist()
+    assert convtool("rescale", "out.wav", "--range", "0:1", "-o", "bare.wav", "--no-metadata").code == 0
+    assert chunks_of("bare.wav") == []
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        ["convolve", "-k", "1,1"],
+        ["convolve", "-k", "1", "--stride", "2"],
+        ["convolve", "-k", "1,1", "--mode", "valid"],
+        ["local-var", "-w", "2"],
+        ["local-var", "-w", "1", "--stride", "2"],
+    ],
+)
+def test_positions_that_the_work_has_moved_are_left_out_and_told(convtool: Convtool, work: list[str]) -> None:
+    wav(
+        "a.wav",
+        {"bext": bytes(LATE), "iXML": TIMED_IXML, "LIST": INFO},
+        {"cue ": CUE, "smpl": bytes(36), "LIST": LABEL},
+    )
+    run = convtool(work[0], "a.wav", *work[1:], "-o", "out.wav")
+    told = "left out: bext, iXML, cue, smpl, LIST: the positions in samples that they give no longer hold"
+    assert (run.code, run.err) == (0, f"Warning: a.wav: {told}\n")
+    assert chunks_of("out.wav") == [("LIST", INFO)]
+    assert convtool(work[0], "a.wav", *work[1:], "-o", "out.flac").err == ""
+    assert tags_of("out.flac") == {"title": "Take 1"}
+    assert convtool(work[0], "a.wav", *work[1:], "-o", "bare.wav", "--no-metadata").err == ""
+
+
+def test_what_counts_no_samples_stays(convtool: Convtool) -> None:
+    chunks = {"bext": bytes(BEXT), "iXML": IXML, "LIST": INFO}
+    wav("a.wav", chunks)
+    assert convtool("convolve", "a.wav", "-k", "1,1", "-o", "out.wav").err == ""
+    assert chunks_of("out.wav") == list(chunks.items())
+
+
+def test_chunks_through_pipes(convtool: Convtool) -> None:
+    wav("a.wav", {"bext": bytes(BEXT), "LIST": INFO}, {"iXML": IXML})
+    run = convtool("convolve", "-k", "1", "-o", "-", "--format", "wav", stdin=Path("a.wav").read_bytes())
+    Path("out.wav").write_bytes(run.raw)
+    assert chunks_of("out.wav") == [("bext", bytes(BEXT)), ("LIST", INFO)]
+    assert soundfile.read("out.wav")[0].tolist() == SAMPLES
+
+
+def test_a_chunk_that_is_very_long_is_left_out_and_told(convtool: Convtool) -> None:
+    wav("a.wav", {"iXML": bytes((1 << 20) + 1), "bext": bytes(BEXT)})
+    run = convtool("convolve", "a.wav", "-k", "1", "-o", "out.wav")
+    assert run.err == "Warning: a.wav: chunk iXML is not kept: it has 1048577 bytes\n"
+    assert chunks_of("out.wav") == [("bext", bytes(BEXT))]
+
+
+def test_bytes_that_look_like_the_header_in_a_chunk_stay(convtool: Convtool) -> None:
+    trap = b"fact\4\0\0\0\xff\xff\xff\xff" + chunk_bytes(b"JUNK", bytes(28))
+    wav("a.wav", {"bext": trap})
+    assert convtool("convolve", "a.wav", "-k", "1", "-o", "out.wav", "--subtype", "FLOAT").code == 0
+    assert chunks_of("out.wav") == [("bext", trap)]
+
+
+@pytest.mark.parametrize(
+    ("info", "tags"),
+    [
+        (b"INFO" + chunk_bytes(b"INAM", b"odd") + chunk_bytes(b"IART", "Ä".encode()), {"title": "odd", "artist": "Ä"}),
+        (b"INFO" + chunk_bytes(b"INAM", b"\xc4 la carte\0\0 rest"), {"title": "Ä la carte"}),
+        (b"INFO" + chunk_bytes(b"IPRT", b"7") + chunk_bytes(b"ISFT", b"a program"), {"tracknumber": "7"}),
+        (b"INFO" + chunk_bytes(b"INAM", b"one") + chunk_bytes(b"INAM", b"two"), {"title": "two"}),
+        (b"INFO" + chunk_bytes(b"INAM", b"\0"), {}),
+        (b"INFOINAM\xff\xff\xff\xffcut", {"title": "cut"}),
+        (b"INFOINA", {}),
+        (b"adtl" + chunk_bytes(b"INAM", b"no"), {}),
+        (b"", {}),
+    ],
+)
+def test_tags_of_a_list(info: bytes, tags: dict[str, str]) -> None:
+    assert dict(Metadata.of_chunks((("LIST", info),)).tags) == tags
+
+
+def test_a_list_of_tags_is_written_where_there_is_none() -> None:
+    tags = (("title", "A"), ("tracknumber", "12"), ("license", "CC0"))
+    made = b"INFO" + chunk_bytes(b"INAM", b"A\0") + chunk_bytes(b"ITRK", b"12\0")
+    assert Metadata(tags, (("LIST", LABEL),)).as_chunks() == (("LIST", LABEL), ("LIST", made))
+    assert Metadata(tags, (("LIST", INFO),)).as_chunks() == (("LIST", INFO),)
+    assert Metadata((("license", "CC0"),)).as_chunks() == ()
+
+
+def test_a_batch_holds_nothing_of_it(convtool: Convtool) -> None:
+    recording("a.flac")
+    assert convtool("pad-batch", "a.flac", "-o", "b.npz").code == 0
+    assert convtool("unpad-batch", "b.npz", "-o", "out/").code == 0
+    assert tags_of("out/a.flac") == {}
+
+
+def test_loudspeakers_are_left_out_with_the_rest(convtool: Convtool) -> None:
+    recording_of_six = np.zeros((4, 6))
+    soundfile.write("a.wav", recording_of_six, RATE, format="WAVEX")
+    assert convtool("convolve", "a.wav", "-k", "1", "-o", "kept.wav").code == 0
+    assert convtool("convolve", "a.wav", "-k", "1", "-o", "bare.wav", "--no-metadata").code == 0
+    masks = []
+    for path in ("kept.wav", "bare.wav"):
+        data = Path(path).read_bytes()
+        layout = read_layout(lambda at, count, data=data: data[at : at + count], 0, len(data))  # type: ignore[misc]
+        assert layout is not None
+        masks.append((layout.format, layout.channel_mask))
+    assert masks == [("WAVEX", 0x3F), ("WAV", 0)]
