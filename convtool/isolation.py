@@ -142,6 +142,7 @@ def _live(pipe: socket.socket, shared: mmap.mmap, handlers: Mapping[str, Handler
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         gc.freeze()  # what is ours must not be closed there, under numbers that mean other files by then
         _keep_only(pipe.fileno())
+        os.chdir("/")  # libsndfile looks for a file beside one without a name: `._` in the working folder breaks it
         while True:
             pipe.sendall(_framed(json.dumps(_answer(pipe, shared, handlers)).encode()))
     except (EOFError, OSError):

@@ -196,7 +196,7 @@ def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, optio
             tell(outcome, one=len(inputs) == 1)
     if not options.dry_run:
         tell_counts(outcomes, len(inputs))
-    return conclude(outcomes, options, overwrite=options.overwrite)
+    return conclude(outcomes, options, replace=options.overwrite or options.skip_existing)
 
 
 def _store(job: PadBatch, options: Options) -> BatchStore:

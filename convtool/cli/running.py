@@ -63,10 +63,10 @@ def run_job(
         raise UsageError("--json prints on standard output, where the result goes; give -o")
     tell_passed(passed)
     if options.dry_run:
-        return conclude(dry_run(tasks, options), options, overwrite=options.overwrite)
+        return conclude(dry_run(tasks, options), options, replace=options.overwrite or options.skip_existing)
     jobs = min(options.jobs or cores(), sum(not task.skip for task in tasks)) or 1
     job = make_job(options.job_settings(options.threads or max(1, cores() // jobs)))
-    return conclude(_run(job, tasks, jobs, options), options, overwrite=options.overwrite)
+    return conclude(_run(job, tasks, jobs, options), options, replace=options.overwrite or options.skip_existing)
 
 
 def dry_run(tasks: Sequence[Task], options: RunOptions) -> list[Outcome]:
@@ -95,10 +95,10 @@ def tell_passed(passed: Sequence[str]) -> None:
             messages.detail(f"passed over: {show(path)}")
 
 
-def conclude(outcomes: Sequence[Outcome], options: RunOptions, *, overwrite: bool) -> int:
+def conclude(outcomes: Sequence[Outcome], options: RunOptions, *, replace: bool) -> int:
     """Report what became of the inputs, where that is asked for; the exit code."""
     if options.report:
-        _write_report(options.report, outcomes, overwrite=overwrite)
+        _write_report(options.report, outcomes, replace=replace)
     if options.as_json:
         for outcome in outcomes:
             click.echo(outcome.as_json())
@@ -106,11 +106,11 @@ def conclude(outcomes: Sequence[Outcome], options: RunOptions, *, overwrite: boo
     return next((code for code in (2, 1, 3) if code in codes), 0)
 
 
-def _write_report(path: str, outcomes: Iterable[Outcome], *, overwrite: bool) -> None:
+def _write_report(path: str, outcomes: Iterable[Outcome], *, replace: bool) -> None:
     from convtool.files.atomic import write_file
 
     lines = "".join(f"{outcome.as_json()}\n" for outcome in outcomes)
-    write_file(path, lines.encode("utf-8"), replace=overwrite)
+    write_file(path, lines.encode("utf-8"), replace=replace)
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def _run(job: Job, tasks: Sequence[Task], jobs: int, options: SignalOptions) -> 
     from convtool.runs.run import run_all
 
     with (
-        reported_if_stopped(options, overwrite=options.overwrite) as ended,
+        reported_if_stopped(options, replace=options.overwrite or options.skip_existing) as ended,
         _executor(tasks, jobs) as executor,
         progress(len(tasks), options) as advance,
     ):

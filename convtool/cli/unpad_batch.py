@@ -68,7 +68,7 @@ def unpad_batch(options: Options) -> int:
         also_written=[options.report] if options.report else [],
     )
     outcomes = dry_run(tasks, options) if options.dry_run else _unpad(batches, tasks, write, options)
-    return conclude(outcomes, options, overwrite=options.overwrite)
+    return conclude(outcomes, options, replace=options.overwrite or options.skip_existing)
 
 
 def _unpad(

@@ -51,7 +51,9 @@ class IsolatedReader(Reader):
         descriptor = source.fileno()
         self._child = _CHILDREN.borrow()
         try:
-            fields, self.notes = self._child.ask("open", source.path or "", kind, descriptor=descriptor)
+            fields, self.notes = self._child.ask(
+                "open", os.path.abspath(source.path) if source.path else "", kind, descriptor=descriptor
+            )
         except BaseException:
             _CHILDREN.give_back(self._child)
             raise

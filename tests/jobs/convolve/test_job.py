@@ -474,7 +474,7 @@ def work(tmp_path: Path) -> Callable[..., Block]:
         np.save(tmp_path / "h.npy", kernel)
         load.cache_clear()
         task = Task(0, Input("file", str(tmp_path / "x.npy"), "x.npy"), str(tmp_path / "y.npy"))
-        outcome = ConvolveJob(str(tmp_path / "h.npy"), **options)(task)
+        outcome = ConvolveJob(str(tmp_path / "h.npy"), write=WriteOptions(overwrite=True), **options)(task)
         result: Block = np.load(tmp_path / "y.npy")
         assert (outcome.status, outcome.samples) == ("written", result.shape[-1])
         return result.T

@@ -700,7 +700,7 @@ def test_a_disk_that_fills_up_at_any_byte_leaves_nothing(
 
     def run() -> None:
         taken[0] = 0
-        output = Output(str(path), signal, WriteOptions(format.lower(), subtype))
+        output = Output(str(path), signal, WriteOptions(format.lower(), subtype, overwrite=True))
         try:
             output.write(output.encode(block))
             output.commit()

@@ -16,7 +16,7 @@ from convtool.signals.audio.writer import AudioWriter
 from convtool.signals.signal import Signal
 
 PADDED = {("AIFF", "IMA_ADPCM"), ("AU", "G721_32"), ("AU", "G723_24"), ("AU", "G723_40"), ("PAF", "PCM_24")}
-UNWRITTEN = {"RAW", "SD2", "XI", "SDS"}
+UNWRITTEN = {"RAW", "SD2", "XI", "SDS"}  # SD2 leaves a file `._` in the working folder
 LONGER = {("PAF", "PCM_24")}
 """libsndfile reads nothing of a file that does not fill a block."""
 

@@ -112,3 +112,15 @@ def test_a_decoder_that_dies_leaves_the_rest_of_a_batch(convtool: Convtool) -> N
     assert run.code == 1
     assert f"Error: bad.flac: {CRASH}" in run.err
     assert np.load("b.npz")["lengths"].tolist() == [100, 100]
+
+
+def test_a_file_that_libsndfile_takes_for_a_resource_fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of that name in the working folder keeps libsndfile 1.2.2 from opening MP3s that have no name."""
+    data = write(tmp_path / "a.mp3", "MP3").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    Path("._").touch()
+    end, start = os.pipe()
+    os.write(start, data)
+    os.close(start)
+    with open_audio(Source(open(end, "rb", buffering=0), seekable=False), "MP3") as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) == 5000
