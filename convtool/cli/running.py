@@ -114,7 +114,7 @@ def _write_report(path: str, outcomes: Iterable[Outcome], *, replace: bool) -> N
 
 
 @contextmanager
-def reported_if_stopped(options: RunOptions, *, overwrite: bool) -> Iterator[dict[int, Outcome]]:
+def reported_if_stopped(options: RunOptions, *, replace: bool) -> Iterator[dict[int, Outcome]]:
     """A place for outcomes by their inputs' indices: should a signal stop the work, they are what is reported."""
     ended: dict[int, Outcome] = {}
     try:
@@ -122,7 +122,7 @@ def reported_if_stopped(options: RunOptions, *, overwrite: bool) -> Iterator[dic
     except (KeyboardInterrupt, Terminated):
         if options.report:
             with suppress(ConvtoolError):
-                _write_report(options.report, (ended[index] for index in sorted(ended)), overwrite=overwrite)
+                _write_report(options.report, (ended[index] for index in sorted(ended)), replace=replace)
         raise
 
 

@@ -84,7 +84,10 @@ def _unpad(
     if lossy and write.format is None:
         lose = "lose what they always do" if len(lossy) > 1 else "loses what it always does"
         messages.warn(f"{', '.join(lossy)} {lose}; --format wav --subtype FLOAT keeps every bit")
-    with reported_if_stopped(options, overwrite=options.overwrite) as ended, progress(len(tasks), options) as advance:
+    with (
+        reported_if_stopped(options, replace=options.overwrite or options.skip_existing) as ended,
+        progress(len(tasks), options) as advance,
+    ):
         for stored in batches:
             own = tasks[len(outcomes) : len(outcomes) + len(stored.rows)]
             for outcome in unpad(stored, own, write, threads=options.jobs or cores()):
