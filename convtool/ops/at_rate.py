@@ -31,7 +31,8 @@ class AtRate(Blockwise):
 
     def stage(self, block: Tensor) -> Work:
         self._samples += block.shape[-1]
-        result = self._back.push(self._operation.push(self._there.push(block)))
+        parts = [self._back.push(self._operation.push(part)) for part in self._there.push_in_parts(block)]
+        result = torch.cat(parts, -1)
         self._given += result.shape[-1]
         return lambda: result
 
@@ -39,7 +40,7 @@ class AtRate(Blockwise):
         if not self._samples:
             return self._operation.stage_end()
         rest = [
-            self._back.push(self._operation.push(self._there.finish())),
+            *(self._back.push(self._operation.push(part)) for part in self._there.finish_in_parts()),
             self._back.push(self._operation.finish()),
             self._back.finish(),
         ]

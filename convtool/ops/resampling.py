@@ -31,6 +31,7 @@ J. O. Smith, "Digital Audio Resampling", https://ccrma.stanford.edu/~jos/resampl
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -48,6 +49,7 @@ CUTOFF = 1 - 0.0489 / 2
 
 NODES = 12
 MAX_RATIO = 1000  # a filter of 2 * 208 * 1000 taps; beyond, two steps are the better way
+MAX_RATIO_UP = 100_000  # outputs of one sample, which come all at a time
 POLYPHASE_SIZE = 4_000_000  # numbers in a polyphase bank: 32 MB in float64
 NODE_SIZE = 2_000_000
 GROUP = 16_384  # input samples in a group of frames, about; and no more than four times as many outputs
@@ -176,10 +178,11 @@ class Resampling(Blockwise):
 
     def __init__(self, *, orig_rate: int, new_rate: int) -> None:
         orig, new = _check_rate("orig_rate", orig_rate), _check_rate("new_rate", new_rate)
-        if orig > MAX_RATIO * new:
+        factor, most = (orig / new, MAX_RATIO) if orig > new else (new / orig, MAX_RATIO_UP)
+        if factor > most:
             raise ValueError(
-                f"from {orig} Hz to {new} Hz is a factor of {orig / new:g}; one step takes a factor of up to "
-                f"{MAX_RATIO}: resample in two steps"
+                f"from {orig} Hz to {new} Hz is a factor of {factor:g}; one step takes a factor of up to {most}: "
+                "resample in two steps"
             )
         common = math.gcd(orig, new)
         self._orig, self._new = orig // common, new // common
@@ -187,6 +190,19 @@ class Resampling(Blockwise):
         self._held = torch.empty(0)  # samples from the next group's first frame on
         self._groups = 0  # groups done
         self._samples = 0  # samples received
+
+    def push_in_parts(self, block: Tensor) -> Iterator[Tensor]:
+        """`push`, with no result much larger than `block` however far up it goes."""
+        for part in torch.split(block, max(1, block.shape[-1] * self._orig // self._new), -1):
+            yield self.push(part)
+
+    def finish_in_parts(self) -> Iterator[Tensor]:
+        """`finish`, a group at a time: the last samples may have millions of outputs."""
+        if self._bank is None:
+            yield self.finish()
+            return
+        for _ in range(self._end_held()):
+            yield self._stage_groups(1, self._total)()
 
     def stage(self, block: Tensor) -> Work:
         """Take in ``(..., samples)``; raises TypeError unless it is real floating point."""
@@ -210,11 +226,20 @@ class Resampling(Blockwise):
         held = self._held
         if self._bank is None:
             return lambda: held
-        plan = _plan(self._orig, self._new)
+        return self._stage_groups(self._end_held(), self._total)
+
+    @property
+    def _total(self) -> int:
+        """Outputs of all samples received."""
+        return -(-self._samples * self._new // self._orig)
+
+    def _end_held(self) -> int:
+        """Put silence behind the samples that are held; how many groups they make then."""
+        plan, held = _plan(self._orig, self._new), self._held
         groups = -(-self._samples // plan.group) - self._groups
         missing = groups * plan.group + 2 * plan.reach - 1 - held.shape[-1]
         self._held = torch.cat([held, held.new_zeros(*held.shape[:-1], max(0, missing))], -1)
-        return self._stage_groups(groups, total=-(-self._samples * self._new // self._orig))
+        return groups
 
     def _stage_groups(self, count: int, total: int | None = None) -> Work:
         """The work of the next `count` groups, cut off after `total` outputs in all, and the state moved past them."""
@@ -248,8 +273,8 @@ def resample(signal: Tensor, *, orig_rate: int, new_rate: int) -> Tensor:
     make NaN of the outputs whose filter reaches them, and of no others. Differentiable. dtype and device are kept;
     the sums are worked in float64 (float32 on Metal).
 
-    Raises ValueError for a rate that is no whole number from 1 on, or a reduction by more than 1000; TypeError for a
-    signal of integers, booleans or complex numbers.
+    Raises ValueError for a rate that is no whole number from 1 on, a reduction by more than 1000, or an increase by
+    more than 100000; TypeError for a signal of integers, booleans or complex numbers.
 
     >>> seconds = torch.arange(1000, dtype=torch.float64) / 44100
     >>> y = resample(torch.sin(6000 * seconds), orig_rate=44100, new_rate=48000)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from convtool.ops.resampling import BETA, CUTOFF, ZEROS, Resampling, resample
+from convtool.ops.resampling import BETA, CUTOFF, GROUP, ZEROS, Resampling, resample
 
 # Polyphase up and down, one step of many samples, and the ratios that only Chebyshev nodes can serve.
 RATIOS = [(44100, 48000), (48000, 44100), (1, 2), (3, 1), (8000, 44100), (44100, 48001), (48001, 44100), (48001, 8000)]
@@ -203,6 +203,21 @@ def test_rates_that_are_none(rate: object) -> None:
 def test_too_far_down_in_one_step() -> None:
     with pytest.raises(ValueError, match=r"factor of 1000\.5.*up to 1000: resample in two steps"):
         resample(torch.ones(3), orig_rate=2001, new_rate=2)
+
+
+def test_too_far_up_in_one_step() -> None:
+    with pytest.raises(ValueError, match=r"from 1 Hz to 100001 Hz is a factor of 100001; .* up to 100000: resample in"):
+        Resampling(orig_rate=1, new_rate=100_001)
+
+
+@pytest.mark.parametrize(("orig", "new"), [(1, 50_000), (1, 1000), (48, 44100), (3, 2), (2, 3), (1000, 1), (5, 5)])
+def test_parts_are_no_larger_than_the_block_and_join_to_the_whole(orig: int, new: int) -> None:
+    """But for the group that is completed, which has 65 000 outputs."""
+    signal = torch.randn(2, min(70_001, 5_000_000 // new), dtype=torch.float64)
+    core = Resampling(orig_rate=orig, new_rate=new)
+    parts = [*core.push_in_parts(signal), *core.finish_in_parts()]
+    assert max(part.shape[-1] for part in parts) <= signal.shape[-1] + 4 * GROUP
+    assert torch.equal(torch.cat(parts, -1), resample(signal, orig_rate=orig, new_rate=new))
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 Taps = NDArray[Any]
 
-_GROUPED_LIMIT = 1 << 24
+MOST_TAPS = 1 << 22
+"""Taps of a kernel, in all its channels: 87 seconds at 48 kHz."""
+
+_BYTES = 150
+"""Memory that a convolution takes for each tap: for its numbers, their spectra and those of the signal, as measured."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,18 @@ def load(word: str, raw: RawLayout | None = None) -> Kernel:
         raise type(error)(f"kernel {show(word)}: {error}") from error
 
 
+def check_taps(count: int, where: str = "") -> None:
+    """Refuse a kernel of `count` taps in all its channels where a convolution with it would fill the memory.
+
+    `where` says in the message what makes them so many.
+    """
+    if count > MOST_TAPS:
+        raise InputError(
+            f"{where}it has {count} taps, which would take about {_BYTES * count / 1e9:.1f} GB of "
+            f"memory; the limit is {MOST_TAPS} in all channels: cut it, or give the shorter of the two as the kernel"
+        )
+
+
 def path_of(word: str) -> str:
     """The file that a kernel `word` names, or the word itself."""
     return Input.of_word(word).value
@@ -65,6 +82,7 @@ def _read_layer(item: Input) -> Kernel | None:
         named = [each for each in describe(file.tensors, layout=file.layout) if each.tensor.name == item.array]
         if not named or "conv" not in named[0].kind or not named[0].kind.endswith("1d"):
             return None
+        check_taps(math.prod(named[0].tensor.shape))
         values = file.values(named[0].tensor)
     if values.dtype.kind not in "fiu" or values.size == 0:
         raise InputError(f"tensor {item.array!r} is {values.dtype} of shape {values.shape}; expected real numbers")
@@ -91,8 +109,7 @@ def apart_by_groups(filters: Taps, groups: int) -> Taps:
     if groups == 1:
         return filters
     outputs, inputs, taps = filters.shape
-    if outputs * inputs * groups * taps > _GROUPED_LIMIT:
-        raise InputError(f"with its {groups} groups apart the layer has more than {_GROUPED_LIMIT} taps")
+    check_taps(outputs * inputs * groups * taps, f"with its {groups} groups apart ")
     apart = np.zeros((groups, outputs // groups, groups, inputs, taps), filters.dtype)
     for group, rows in enumerate(filters.reshape(groups, -1, inputs, taps)):
         apart[group, :, group] = rows
@@ -101,7 +118,13 @@ def apart_by_groups(filters: Taps, groups: int) -> Taps:
 
 def _read(item: Input, raw: RawLayout | None) -> Kernel:
     with open_reader(item, ReadOptions(wrapped=True, raw=raw)) as reader:
-        blocks = [as_float(b, reader.signal) if reader.signal.full_scale else b for b in reader.blocks()]
+        blocks: list[Taps] = []
+        count = 0
+        for block in reader.blocks():
+            count += block.size
+            if count > MOST_TAPS:
+                check_taps(max(count, reader.signal.channels * (reader.signal.frames or 0)))
+            blocks.append(as_float(block, reader.signal) if reader.signal.full_scale else block)
         if not blocks:
             raise InputError("there are 0 taps in it")
         taps = np.concatenate(blocks, axis=-1)

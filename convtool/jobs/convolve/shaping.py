@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from convtool.errors import InputError
-from convtool.jobs.convolve.kernel import Kernel, Taps, apart_by_groups
+from convtool.jobs.convolve.kernel import Kernel, Taps, apart_by_groups, check_taps
 from convtool.signals.signal import Signal
 
 _INAUDIBLE = 1e-5
@@ -112,6 +112,7 @@ def _at_rate(taps: Taps, own: int | None, rate: int | None, *, resample: bool) -
     room = -(-ringing(own, rate) // period) * period
     if room > _MOST_ROOM:
         raise InputError(f"the kernel is at {own} Hz, and the signal at {rate} Hz: resample it in steps first")
+    check_taps(taps.size // taps.shape[-1] * (taps.shape[-1] + 2 * room) * rate // own, f"at {rate} Hz ")
     widths = [(0, 0)] * (taps.ndim - 1) + [(room, room)]
     padded = torch.from_numpy(np.pad(np.asarray(taps, dtype=np.float64), widths))
     made: Taps = resampled(padded, orig_rate=own, new_rate=rate).numpy() * (own / rate)

@@ -16,7 +16,7 @@ from convtool.jobs.inspection.listing import size
 from convtool.jobs.inspection.selection import Selection, has_responses
 from convtool.runs.plan import refuse_collisions, refuse_existing
 from convtool.signals.opening import Output, WriteOptions
-from convtool.signals.signal import Signal
+from convtool.signals.signal import BLOCK_SAMPLES, Signal
 
 
 def check_outputs(read: Sequence[str], output: str | None, plot: str | None, *, overwrite: bool) -> None:
@@ -88,7 +88,8 @@ def export(
     signal = Signal("CSV", len(block), str(values.dtype), flat=flat, names=tuple(names) if names else None)
     output = Output(path, signal, WriteOptions(overwrite=overwrite))
     try:
-        output.write(output.encode(block))
+        for part in np.array_split(block, max(1, block.size // BLOCK_SAMPLES), axis=-1):
+            output.write(output.encode(part))
         output.commit()
     finally:
         output.discard()

@@ -220,5 +220,7 @@ def _at_rate(blocks: Iterator[Samples], orig_rate: int, new_rate: int) -> Iterat
     with plain_errors():
         resampling = Resampling(orig_rate=orig_rate, new_rate=new_rate)
     for block in blocks:
-        yield resampling.push(torch.from_numpy(np.ascontiguousarray(block))).numpy()
-    yield resampling.finish().numpy()
+        for part in resampling.push_in_parts(torch.from_numpy(np.ascontiguousarray(block))):
+            yield part.numpy()
+    for part in resampling.finish_in_parts():
+        yield part.numpy()

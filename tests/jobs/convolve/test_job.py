@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from convtool.errors import CheckFailed, InputError, UsageError
 from convtool.jobs import backend, record, signal_job, stream
+from convtool.jobs.convolve import kernel
 from convtool.jobs.convolve.job import ConvolveJob
 from convtool.jobs.convolve.kernel import Kernel, load, path_of
 from convtool.jobs.convolve.shaping import Shaping, shape
@@ -137,6 +138,34 @@ def test_a_resampled_kernel_keeps_its_gain(rates: tuple[int, int], peak: int, co
     last = -(-301 * rate // own) - 1
     place = last - peak * rate / own if correlate else peak * rate / own
     assert abs(np.argmax(np.abs(taps[0])) - ahead - place) <= 1
+
+
+@pytest.mark.parametrize("form", ["npz", "wav", "flac"])
+def test_a_kernel_that_would_fill_the_memory(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As read, and at the signal's rate: a file may say that it has one sample a second."""
+    path = tmp_path / f"h.{form}"
+    if form == "npz":
+        np.savez_compressed(path, np.zeros((2, 3000)))
+    else:
+        soundfile.write(path, np.zeros((3000, 2)), 1)
+    monkeypatch.setattr(kernel, "MOST_TAPS", 6000)
+    taps = load(str(path))
+    assert taps.taps.shape == (2, 3000)
+    with pytest.raises(InputError, match=r"^at 2000 Hz it has 13664000 taps"):
+        shape(Kernel(taps.taps, 1), Signal("WAV", 1, "float32", 2000), Shaping(resample=True))
+    load.cache_clear()
+    monkeypatch.setattr(kernel, "MOST_TAPS", 5999)
+    with pytest.raises(
+        InputError, match=r"h\.\w+: it has 6000 taps, which would take about 0\.0 GB of memory; the lim"
+    ):
+        load(str(path))
+
+
+def test_a_layer_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"conv.weight": torch.zeros(4, 3, 5)}, tmp_path / "m.pt")
+    monkeypatch.setattr(kernel, "MOST_TAPS", 59)
+    with pytest.raises(InputError, match="it has 60 taps"):
+        load(f"{tmp_path}/m.pt::conv.weight")
 
 
 def test_ringing_that_no_two_rates_share_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from convtool.jobs.inspection.export import check_outputs, export, export_select
 from convtool.jobs.inspection.listing import Listed, list_weights
 from convtool.jobs.inspection.selection import select_all, select_filters, select_gates
 from convtool.ops import convolve
+from convtool.signals.opening import Output
 from tests.helpers.weight_arrays import Arrays
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -68,6 +70,21 @@ def test_npy_keeps_shape_and_dtype(dtype: Any, shape: tuple[int, ...]) -> None:
 def test_text_has_rows_and_columns(values: Array, text: str) -> None:
     export("a.csv", values)
     assert Path("a.csv").read_text() == text
+
+
+@pytest.mark.parametrize("shape", [(7,), (7, 3), (2, 9), (0,), (0, 3)])
+def test_text_is_made_a_part_at_a_time(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's numbers and their texts take fifty times the room of the values."""
+    values = np.arange(math.prod(shape)).reshape(shape)
+    export("whole.csv", values)
+    sizes: list[int] = []
+    encode = Output.encode
+    monkeypatch.setattr(Output, "encode", lambda self, part: sizes.append(part.size) or encode(self, part))
+    monkeypatch.setattr("convtool.jobs.inspection.export.BLOCK_SAMPLES", 6)
+    export("parts.csv", values)
+    assert Path("parts.csv").read_bytes() == Path("whole.csv").read_bytes()
+    assert sum(sizes) == values.size
+    assert all(size < 12 for size in sizes)
 
 
 def test_text_with_names_on_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
@@ -224,8 +241,8 @@ def test_groups_stay_apart(outputs: int, groups: int) -> None:
 
 
 def test_groups_that_would_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "_GROUPED_LIMIT", 359)
-    with pytest.raises(InputError, match="with its 6 groups apart the layer has more than 359 taps"):
+    monkeypatch.setattr(kernel, "MOST_TAPS", 359)
+    with pytest.raises(InputError, match=r"with its 6 groups apart it has 360 taps, .* the limit is 359 in all"):
         load(save_onnx(numbers(12, 1, 5), 6))
 
 
