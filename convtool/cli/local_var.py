@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from convtool.cli.options import choice, command, integer, parsed, text
 from convtool.cli.running import run_job
-from convtool.cli.shared_options import JobSettings, PaddingMode, SignalOptions, lengths
+from convtool.cli.shared_options import JobSettings, SignalOptions, lengths
 from convtool.errors import UsageError
 from convtool.files.names import counted, show
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from convtool.signals.length import Length
 
 Mode = Literal["valid", "same"]
+Align = Literal["center", "left", "right"]
+PaddingMode = Literal["reflect", "zeros", "replicate", "circular", "none"]
 Nan = Literal["propagate", "skip", "error", "zero"]
 
 STATS = ("var", "std", "mean", "rms", "min", "max", "median", "count")
@@ -50,11 +52,16 @@ class Options(SignalOptions):
     )
     mode: Mode = choice(
         Mode,
-        "Outputs: N-W+1 windows inside the signal; or N, number n over samples n-W//2 to n+(W-1)//2.",
+        "Outputs: N-W+1 windows inside the signal; or N, one for each sample; see --align.",
         default="valid",
     )
+    align: Align | None = choice(
+        Align,
+        "With --mode same, the window of sample n: around it (n-W//2 to n+(W-1)//2), from it on, or up to it.  "
+        "[default: center]",
+    )
     padding_mode: PaddingMode | None = choice(
-        PaddingMode, "What lies beyond the ends, with --mode same.  [default: reflect]"
+        PaddingMode, "What lies beyond the ends, with --mode same; none: windows shrink there.  [default: reflect]"
     )
     nan: Nan = choice(
         Nan,
@@ -62,7 +69,9 @@ class Options(SignalOptions):
         default="propagate",
     )
     min_count: int | None = integer(
-        "With --nan skip: windows with fewer samples left give NaN.  [default: 1]", least=1, metavar="N"
+        "With --nan skip or --padding-mode none: windows with fewer samples left give NaN.  [default: 1]",
+        least=1,
+        metavar="N",
     )
     dims: int | None = integer(
         "2: windows over the grid that CSV rows x columns or an NPY (H, W) make.  [default: 2 for NxM, else 1]",
@@ -86,6 +95,7 @@ def local_var(options: Options) -> int:
       convtool local-var 1,2,4,8,16 -w 2
       convtool local-var guitar.wav -w 50ms --stride 10ms --stat mean,std -o levels.csv
       convtool local-var 1,2,nan,4 -w 3 --mode same --nan skip --min-count 2
+      convtool local-var 1,2,4,8 -w 2 --stat mean --mode same --align right --padding-mode none
       convtool local-var image.npy -w 5x5 --mode same -o texture.npy --plot texture.png
     """
     window, stride = _axes(options)
@@ -100,6 +110,7 @@ def local_var(options: Options) -> int:
             options.stat,
             ddof=options.ddof,
             mode=options.mode,
+            align=options.align or "center",
             padding_mode=options.padding_mode or "reflect",
             min_count=options.min_count,
             nan=options.nan,
@@ -127,11 +138,12 @@ def _axes(options: Options) -> tuple[tuple[Length, ...], tuple[Length, ...]]:
 
 def _check(options: Options) -> None:
     """What can be refused before any input is read; windows in time are the job's to check."""
-    if options.padding_mode and options.mode != "same":
-        raise UsageError(f"--padding-mode {options.padding_mode} needs --mode same")
+    for name, value in (("align", options.align), ("padding-mode", options.padding_mode)):
+        if value and options.mode != "same":
+            raise UsageError(f"--{name} {value} needs --mode same")
     least = options.min_count
-    if least is not None and options.nan != "skip":
-        raise UsageError(f"--min-count {least} needs --nan skip; --nan is {options.nan}")
+    if least is not None and options.nan != "skip" and options.padding_mode != "none":
+        raise UsageError(f"--min-count {least} needs --nan skip or --padding-mode none; --nan is {options.nan}")
     if any(size.timed for size in options.window):
         return
     samples = int(prod(size.amount for size in options.window))

@@ -38,6 +38,13 @@ def _share(word: str) -> float:
     return share
 
 
+def _columns(word: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in word.split(","))
+    if not all(names):
+        raise ValueError(f"'{show(word)}' has an empty name; give one for each column, such as open,close")
+    return names
+
+
 @dataclass(frozen=True)
 class Options(SignalOptions):
     """The options of `rescale`."""
@@ -53,6 +60,11 @@ class Options(SignalOptions):
     )
     save: str | None = text("Keep the method, the range and what was fitted.", metavar="PARAMS.json")
     params: str | None = text("Do what --save kept.", metavar="PARAMS.json")
+    params_columns: tuple[str, ...] | None = parsed(
+        _columns,
+        "The fitted columns that the input's are, by name or by number from 1, where it has no names or others.",
+        metavar="NAMES",
+    )
     invert: bool = flag("Bring numbers back; minmax needs --params or --fit for it.")
     eps: float | None = parsed(
         _share,
@@ -114,6 +126,7 @@ def rescale(options: Options) -> int:
             per_channel=options.per_channel,
             invert=options.invert,
             eps=options.eps,
+            params_columns=options.params_columns or (),
             save=save if of_input else None,
             nan=options.nan,
             **settings,
@@ -156,6 +169,8 @@ def _check(options: Options, method: str) -> None:
         raise UsageError("--invert can't undo clip: what lay beyond the range is gone")
     if options.invert and method == "minmax" and not (options.fit or options.params):
         raise UsageError("--invert needs the range that the data had: give --params, or --fit and that data")
+    if options.params_columns and not (method == "minmax" and (options.fit or options.params)):
+        raise UsageError("--params-columns is for the ranges that minmax was fitted to, with --params or --fit")
     if options.eps is not None and not (options.invert and method in ("sigmoid", "tanh")):
         raise UsageError("--eps is for --invert with sigmoid or tanh, whose ends stand for infinity")
 

@@ -19,18 +19,18 @@ def render_grid_stats(
     var: Samples,
     window: tuple[int, int],
     stride: tuple[int, int],
-    centred: bool,
+    before: tuple[int, int],
     name: str = "input",
     format: str,
 ) -> bytes:
     """A picture of `grid` ``(rows, columns)`` beside `var`, the variance of its windows, encoded as `format`.
 
-    `window`, `stride` and `centred` are as in `render_local_stats`, along rows and columns; each variance covers
+    `window`, `stride` and `before` are as in `render_local_stats`, along rows and columns; each variance covers
     `stride` cells about the middle of its window, so that it lies where the window does. What is not finite is left
     white, and counted in the title.
 
     >>> grid, var = np.array([[1, 2, 1], [3, 4, 1]]), np.array([[1.25, 1.5]])
-    >>> shape = {"window": (2, 2), "stride": (1, 1), "centred": False}
+    >>> shape = {"window": (2, 2), "stride": (1, 1), "before": (0, 0)}
     >>> render_grid_stats(grid=grid, var=var, **shape, format="png")[1:4]
     b'PNG'
     """
@@ -41,7 +41,8 @@ def render_grid_stats(
 
     def draw(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
-        starts = [middle(size, centred=centred) - step / 2 for size, step in zip(window, stride, strict=True)]
+        axes_of = zip(window, before, stride, strict=True)
+        starts = [middle(size, reach) - step / 2 for size, reach, step in axes_of]
         for axes, cells, (top, start), (high, wide), colours in (
             (left, grid, (-0.5, -0.5), (1, 1), "gray"),
             (right, var, starts, stride, "cividis"),

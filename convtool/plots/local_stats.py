@@ -33,7 +33,7 @@ def render_local_stats(
     var: Samples,
     window: int,
     stride: int,
-    centred: bool,
+    before: int,
     sample_rate: int | None,
     name: str = "input",
     format: str,
@@ -43,18 +43,18 @@ def render_local_stats(
     On top `signal` ``(channels, samples)``, a row for each of its first channels, and over it the local mean as a
     line in a band of one standard deviation to either side; under them the variance of all channels, over the same
     seconds, or samples where `sample_rate` (Hz) is None. `mean` and `var` are ``(channels, windows)``, of windows of
-    `window` samples, one every `stride`, the first of them from sample 0 on, or, if `centred`, around it. Each is
-    drawn at the middle of its window.
+    `window` samples, one every `stride`, of which the first begins `before` samples before sample 0. Each is drawn at
+    the middle of its window.
 
     Long signals, names, what is not finite and the errors are as in `render_convolution`.
 
     >>> signal, mean, var = np.array([[1, 2, 4]]), np.array([[1.5, 3]]), np.array([[0.25, 1]])
-    >>> shape = {"window": 2, "stride": 1, "centred": False, "sample_rate": None}
+    >>> shape = {"window": 2, "stride": 1, "before": 0, "sample_rate": None}
     >>> render_local_stats(signal=signal, mean=mean, var=var, **shape, format="png")[1:4]
     b'PNG'
     """
     signal, mean, var = (np.asarray(each) for each in (signal, mean, var))
-    first, step = (samples / (sample_rate or 1) for samples in (middle(window, centred=centred), stride))
+    first, step = (samples / (sample_rate or 1) for samples in (middle(window, before), stride))
     channels = len(signal)
     colours = channel_colours(channels)
     panels = min(channels, PANELS)
@@ -90,9 +90,9 @@ def render_local_stats(
     return encoded(format, (12.5, 3 + 3 * panels), draw)
 
 
-def middle(window: int, *, centred: bool) -> float:
-    """Where the middle of the first window is."""
-    return (window - 1) / 2 - (window // 2 if centred else 0)
+def middle(window: int, before: int) -> float:
+    """Where the middle of a window is that begins so many samples before sample 0."""
+    return (window - 1) / 2 - before
 
 
 def _draw_curve(axes: Axes, values: Samples, colour: str, first: float, step: float) -> None:

@@ -96,6 +96,14 @@ def padded_grid(x: Block, window: tuple[int, int], mode: str) -> Block:
         ("1,2,4,8,16 -w 2 --mode same --stat mean --padding-mode replicate", "1,1.5,3,6,12"),
         ("1,2,4,8,16 -w 2 --mode same --stat mean --padding-mode circular", "8.5,1.5,3,6,12"),
         ("1,2,4,8,16 -w 2 --mode same --stat mean --padding-mode reflect --stride 2", "1.5,3,12"),
+        ("1,2,4,8 -w 2 --mode same --align right --padding-mode none --stat mean", "1,1.5,3,6"),
+        ("1,2,4,8 -w 2 --mode same --align left --padding-mode none --stat mean", "1.5,3,6,8"),
+        ("0,1,2,3,4 -w 3 --mode same --padding-mode none --stat mean", "0.5,1,2,3,3.5"),
+        ("0,1,2,3,4 -w 3 --mode same --padding-mode none --stat min --min-count 3", "nan,0,1,2,nan"),
+        ("0,nan,2,3,4 -w 3 --mode same --padding-mode none --stat mean", "nan,nan,nan,3,3.5"),
+        ("0,nan,2,3,4 -w 3 --mode same --padding-mode none --stat mean --nan skip --min-count 2", "nan,1,2.5,3,3.5"),
+        ("1,2,4,8 -w 3 --mode same --align right --padding-mode circular --stat max", "8,8,4,8"),
+        ("1,2,4,8 -w 3 --mode same --align left --padding-mode circular --stat min", "1,2,1,1"),
         ("1,2,nan,4,inf,6 -w 2", "0.25,nan,nan,nan,nan"),
         ("1,2,nan,4,inf,6 -w 2 --nan skip", "0.25,0,0,nan,nan"),
         ("1,2,nan,4,inf,6 -w 2 --nan skip --min-count 2", "0.25,nan,nan,nan,nan"),
@@ -141,6 +149,7 @@ def test_numbers(arguments: str, expected: str, convtool: Convtool) -> None:
             "--mode same --padding-mode zeros --stat max,min --dims 2",
             "a.max,b.max,a.min,b.min\n1,2,0,0\n",
         ),
+        ("1,2\n3,4\n", "--dims 2 --mode same --align left --padding-mode none --stat mean", "2.5,3\n3.5,4\n"),
         ("5\n7\n6\n", "-w 2x1 --stat mean", "6\n6.5\n"),
     ],
 )
@@ -408,11 +417,13 @@ def test_a_time_is_resolved_for_each_input(convtool: Convtool) -> None:
         ("-w 2 --stat var,variance", "there is no 'variance'; there are var, std, mean, rms, min, max, median, count"),
         ("-w 2 --stat=", "there is no ''"),
         ("-w 2 --stat var,mean,var", "'var' is named 2 times; once is enough"),
-        ("-w 2 --min-count 1", "--min-count 1 needs --nan skip; --nan is propagate"),
-        ("-w 2 --min-count 1 --nan zero", "--min-count 1 needs --nan skip; --nan is zero"),
+        ("-w 2 --min-count 1", "--min-count 1 needs --nan skip or --padding-mode none; --nan is propagate"),
+        ("-w 2 --min-count 1 --nan zero", "--min-count 1 needs --nan skip or --padding-mode none; --nan is zero"),
         ("-w 2 --min-count 3 --nan skip", "--min-count 3 is more than the 2 samples of a window"),
         ("-w 2 --min-count 0 --nan skip", "0 is not in the range x>=1"),
         ("-w 2 --padding-mode zeros", "--padding-mode zeros needs --mode same"),
+        ("-w 2 --align right", "--align right needs --mode same"),
+        ("-w 2 --padding-mode none", "--padding-mode none needs --mode same"),
         ("-w 2 --plot x.jpg", "a picture can be png, svg, pdf, not jpg"),
         ("", "Missing option '-w' / '--window'"),
     ],
@@ -518,10 +529,10 @@ def test_the_examples_of_the_help_run(convtool: Convtool) -> None:
     wav("guitar.wav", noise(4000))
     np.save("image.npy", noise(20, 30))
     lines = [line.strip() for line in str(command.help).splitlines() if line.strip().startswith("convtool ")]
-    assert len(lines) == 4
+    assert len(lines) == 5
     made = [convtool(*shlex.split(line)[1:]) for line in lines]
-    assert [(run.code, run.err) for run in made] == [(0, "")] * 4
-    assert [run.out for run in made] == ["0.25,1,4,16\n", "", "0.2222222222222222,0.25,1,nan\n", ""]
+    assert [(run.code, run.err) for run in made] == [(0, "")] * 5
+    assert [run.out for run in made] == ["0.25,1,4,16\n", "", "0.2222222222222222,0.25,1,nan\n", "1,1.5,3,6\n", ""]
     assert Path("levels.csv").read_text().startswith("mean,std\n")
     assert np.load("texture.npy").shape == (20, 30)
 

@@ -231,6 +231,18 @@ def test_parameters_there_and_back_through_pipes(convtool: Convtool) -> None:
     assert (again.err, again.out) == ("", run.out)
 
 
+def test_a_prediction_of_one_column_comes_back(convtool: Convtool) -> None:
+    Path("x.csv").write_text("open,high,close\n1,10,100\n3,30,300\n")
+    fit = convtool("rescale", "--fit", "x.csv", "--range", "0:1", "--per-channel", "--save", "p.json")
+    assert (fit.code, fit.err) == (0, "")
+    back = convtool("rescale", "--params", "p.json", "--invert", stdin=b"close\n0.25\n1.25\n")
+    assert (back.code, back.out) == (0, "close\n150\n350\n")
+    row = convtool("rescale", "0.25,1.25", "--params", "p.json", "--invert", "--params-columns", "close")
+    assert (row.code, row.out) == (0, "150,350\n")
+    swapped = convtool("rescale", "x.csv", "--fit", "x.csv", "--range=0:1", "--per-channel", "--columns", "close,open")
+    assert swapped.out == "close,open\n0,0\n1,1\n"
+
+
 def test_a_squash_is_kept_too(convtool: Convtool) -> None:
     run = convtool("rescale", "0", "1", "--range", "-2:2", "--method", "tanh", "--save", "p.json", "-o", "{index}.npy")
     assert (run.code, json.loads(Path("p.json").read_text())["channels"]) == (0, [])
@@ -305,6 +317,9 @@ def test_a_bad_source_ends_all_before_anything_is_written(convtool: Convtool) ->
         ("x.npy --params p.json --method clip", "--method is clip, but p.json says minmax; leave it out"),
         ("x.npy --params p.json --fit x.npy", "--fit is for a range that is yet to be found, and --params brings one"),
         ("x.npy --params p.json --save q.json", "--save is for a range that is yet to be found"),
+        ("x.npy --range 0:1 --params-columns a", "--params-columns is for the ranges that minmax was fitted to, with"),
+        ("x.npy --params clip.json --params-columns a", "--params-columns is for the ranges that minmax was fitted to"),
+        ("x.npy --params p.json --params-columns a,,b", "'a,,b' has an empty name; give one for each column"),
         ("x.npy --params clip.json --invert", "--invert can't undo clip"),
         (
             "x.npy --range 0:1 --save p.json",

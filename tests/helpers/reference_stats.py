@@ -60,6 +60,30 @@ def padded(signal: Sequence[float], left: int, right: int, mode: str) -> list[fl
     return made
 
 
+def reach(window: int, align: str = "center") -> tuple[int, int]:
+    """How far the window of sample n reaches back and ahead."""
+    return {"center": (window // 2, (window - 1) // 2), "left": (0, window - 1), "right": (window - 1, 0)}[align]
+
+
+def shrunk(signal: Sequence[float], window: int, align: str = "center", stride: int = 1) -> list[Sequence[float]]:
+    """The window of every sample, without what lies beyond the ends."""
+    back, ahead = reach(window, align)
+    return [signal[max(0, n - back) : n + ahead + 1] for n in range(0, len(signal), stride)]
+
+
+def shrunk_grid(
+    grid: Sequence[Sequence[float]], window: tuple[int, int], align: str = "center", stride: tuple[int, int] = (1, 1)
+) -> list[list[list[float]]]:
+    """The samples of the window of every cell, without what lies beyond the edges."""
+    return [
+        [
+            [x for row in rows for x in row]
+            for rows in zip(*(shrunk(row, window[1], align, stride[1]) for row in band), strict=True)
+        ]
+        for band in shrunk(grid, window[0], align, stride[0])  # type: ignore[arg-type, misc]
+    ]
+
+
 def windows(signal: Sequence[float], window: int, stride: int = 1) -> list[Sequence[float]]:
     """The windows of a signal, in order."""
     return [signal[start : start + window] for start in range(0, len(signal) - window + 1, stride)]

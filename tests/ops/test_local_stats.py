@@ -479,6 +479,165 @@ class TestStreaming:
         assert same_bits(made[0], made[2])
 
 
+ALIGNS = ("center", "left", "right")
+
+
+class TestAlignment:
+    @pytest.mark.parametrize("padding_mode", PADDINGS)
+    @pytest.mark.parametrize("align", ALIGNS)
+    @pytest.mark.parametrize("window", [1, 2, 3, 40, 41])
+    def test_against_the_loop(self, small_pieces: None, padding_mode: Any, align: Any, window: int) -> None:
+        signal = noise(41).tolist()
+        wide = reference.padded(signal, *reference.reach(window, align), padding_mode)
+        options: dict[str, Any] = {"stats": ALL, "mode": "same", "align": align, "padding_mode": padding_mode}
+        made = local_stats(double(signal), window, **options)
+        torch.testing.assert_close(made, expected(wide, window, ALL), rtol=1e-12, atol=1e-13)
+        operation = LocalStats(window, before=double([signal[-max(1, window - 1) :]]), **options)
+        assert same_bits(stream(operation, double([signal]), [1, 2, 30]), made)
+
+    def test_by_hand(self) -> None:
+        x = torch.tensor([1.0, 2, 4, 8])
+        ends = {"mode": "same", "padding_mode": "replicate", "stats": ("max",)}
+        assert local_stats(x, 3, align="left", **ends).tolist() == [[4, 8, 8, 8]]
+        assert local_stats(x, 3, align="center", **ends).tolist() == [[2, 4, 8, 8]]
+        assert local_stats(x, 3, align="right", **ends).tolist() == [[1, 2, 4, 8]]
+        grid = local_stats(x.view(2, 2), (2, 2), align="right", **ends)
+        assert grid.tolist() == [[[1, 2], [4, 8]]]
+
+
+class TestWindowsThatShrink:
+    @pytest.mark.parametrize("align", ALIGNS)
+    @pytest.mark.parametrize("window", [1, 2, 3, 8, 9, 49, 60, 150, 151, 400])
+    @pytest.mark.parametrize(("stride", "ddof", "fewest"), [(1, 0, 1), (3, 1, 2), (67, 0, 1)])
+    def test_against_the_loop(
+        self, small_pieces: None, align: Any, window: int, stride: int, ddof: int, fewest: int
+    ) -> None:
+        if ddof >= window:
+            return
+        signal = noise(150).tolist()
+        options: dict[str, Any] = {"align": align, "stride": stride, "ddof": ddof, "min_count": fewest}
+        made = local_stats(double(signal), window, stats=ALL, mode="same", padding_mode="none", **options)
+        views = reference.shrunk(signal, window, align, stride)
+        how = {"ddof": ddof, "skip": True, "fewest": fewest}
+        wanted = double([[reference.of_window(view, stat, **how) for view in views] for stat in ALL])
+        torch.testing.assert_close(made, wanted, rtol=1e-12, atol=1e-13, equal_nan=True)
+        assert same_bits(made[-1], wanted[-1])
+
+    @pytest.mark.parametrize("align", ALIGNS)
+    @pytest.mark.parametrize("specials", [(NAN,), (INF,), (NAN, INF, -INF)])
+    @pytest.mark.parametrize("skip", [False, True])
+    @pytest.mark.parametrize("fewest", [1, 4])
+    def test_special_numbers(
+        self, small_pieces: None, align: Any, specials: tuple[float, ...], skip: bool, fewest: int
+    ) -> None:
+        signal = TestSpecialNumbers.holed(90, 1, specials)
+        for window in (2, 7, 40):
+            least = min(fewest, window)
+            how: dict[str, Any] = {"mode": "same", "padding_mode": "none", "align": align, "min_count": least}
+            made = local_stats(double(signal), window, stats=ALL, nan="skip" if skip else "propagate", **how)
+            views = reference.shrunk(signal, window, align)
+            wanted = [
+                [
+                    reference.of_window(view, stat, skip=skip, fewest=least)
+                    if stat == "count" or len(view) >= least
+                    else NAN
+                    for view in views
+                ]
+                for stat in ALL
+            ]
+            torch.testing.assert_close(made, double(wanted), rtol=1e-12, atol=1e-12, equal_nan=True)
+
+    @pytest.mark.parametrize("align", ALIGNS)
+    @pytest.mark.parametrize("window", [(1, 1), (2, 3), (5, 4), (9, 30), (30, 2)])
+    @pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
+    def test_grids(
+        self,
+        small_pieces: None,
+        monkeypatch: pytest.MonkeyPatch,
+        align: Any,
+        window: tuple[int, int],
+        stride: tuple[int, int],
+    ) -> None:
+        monkeypatch.setattr(grid_stats, "_STRIP", 8)
+        grid = noise(12, 23).tolist()
+        views = reference.shrunk_grid(grid, window, align, stride)
+        wanted = double([[[reference.of_window(view, stat) for view in row] for row in views] for stat in ALL])
+        how: dict[str, Any] = {"stats": ALL, "mode": "same", "padding_mode": "none", "align": align, "stride": stride}
+        made = local_stats(double(grid), window, **how)
+        torch.testing.assert_close(made, wanted, rtol=1e-12, atol=1e-13)
+        assert same_bits(stream(GridStats(window, **how), double(grid), [1, 2, 9], axis=-2), made)
+
+    @pytest.mark.parametrize("align", ALIGNS)
+    @pytest.mark.parametrize("window", [2, 9, 60, 700])
+    def test_any_cuts_give_the_same_bits(self, small_pieces: None, align: Any, window: int) -> None:
+        x = torch.cat([noise(2, 300), double([[NAN], [1e200]]), noise(2, 250, seed=2)], -1)
+        how: dict[str, Any] = {"mode": "same", "padding_mode": "none", "align": align, "stride": 3, "stats": ALL}
+        whole = local_stats(x, window, **how).flatten(0, 1)
+        for seed, count in enumerate((3, 60)):
+            cuts = sorted(random.Random(seed).sample(range(552), count))
+            assert same_bits(stream(LocalStats(window, **how), x, cuts), whole)
+
+    @pytest.mark.parametrize("kind", TestAccuracy.KINDS)
+    @pytest.mark.parametrize("align", ALIGNS)
+    def test_accuracy(self, kind: str, align: Any) -> None:
+        signal = TestAccuracy.signal(kind, 90, seed=7)
+        made = local_stats(double(signal), 50, mode="same", padding_mode="none", align=align)[0].tolist()
+        for view, got in zip(reference.shrunk(signal, 50, align), made, strict=True):
+            exact = reference.exact_var(view)
+            if exact > Fraction(sys.float_info.max):
+                assert got == INF
+            else:
+                assert abs(Fraction(got) - exact) <= exact * Fraction(1e-12) + Fraction(5e-324)
+
+    def test_inner_windows_are_those_of_valid(self) -> None:
+        x = noise(2, 90)
+        made = local_stats(x, 9, stats=ALL, mode="same", padding_mode="none")
+        assert same_bits(made[..., 4:-4].contiguous(), local_stats(x, 9, stats=ALL))
+
+    def test_integers_of_any_size(self) -> None:
+        large = [1700000000000000001, 1700000000000000007, 1700000000000000002, -(2**63), 2**63 - 1]
+        shrink: dict[str, Any] = {"mode": "same", "padding_mode": "none"}
+        made = local_stats(torch.tensor(large), 3, stats=("min", "max", "count"), **shrink)
+        views = reference.shrunk(large, 3)
+        assert made.dtype == torch.int64
+        assert made.tolist() == [list(map(min, views)), list(map(max, views)), [2, 3, 3, 3, 2]]
+        var, mean = local_stats(torch.tensor(large), 3, stats=("var", "mean"), **shrink).tolist()
+        for view, v, m in zip(views, var, mean, strict=True):
+            exact = reference.exact_var(view)
+            assert abs(Fraction(v) - exact) <= exact * Fraction(1e-13)
+            assert abs(m - Fraction(sum(view), len(view))) <= max(map(abs, view)) * Fraction(2.0**-51)
+        small = torch.tensor([5, 1, 4, 2**53])
+        (median,) = local_stats(small, 3, stats=("median",), **shrink).tolist()
+        assert median == [3, 4, 4, 2**52 + 2]
+        assert local_stats(torch.tensor([2**60, 2**60 + 2]), 3, stats=("median",), **shrink)[0, 0] == 2**60
+        (least,) = local_stats(small, 3, stats=("min",), min_count=3, **shrink)
+        assert least.dtype == torch.float64
+        torch.testing.assert_close(least, double([NAN, 1, 1, NAN]), equal_nan=True)
+        with pytest.raises(InputError, match="past what float64 holds"):
+            local_stats(torch.tensor([2**53 + 1] * 3), 3, stats=("min",), min_count=3, **shrink)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+    def test_dtype_is_kept(self, dtype: torch.dtype) -> None:
+        x = noise(60).to(dtype)
+        shrink: dict[str, Any] = {"mode": "same", "padding_mode": "none"}
+        made = local_stats(x, 8, stats=ALL, **shrink)
+        assert same_bits(made[0].double(), local_var(x.double(), 8, **shrink).to(dtype).double())
+
+    @pytest.mark.parametrize("stat", ["var", "mean", "rms", "max", "median"])
+    def test_gradients(self, stat: Any) -> None:
+        x = noise(20).requires_grad_()
+        shrink: dict[str, Any] = {"stats": (stat,), "mode": "same", "padding_mode": "none"}
+        assert torch.autograd.gradcheck(lambda x: local_stats(x, 7, **shrink), (x,))
+        assert torch.autograd.gradcheck(lambda x: local_stats(x.view(4, 5), (3, 2), **shrink), (x,))
+
+    def test_no_channels_and_no_samples(self) -> None:
+        shrink: dict[str, Any] = {"mode": "same", "padding_mode": "none"}
+        assert local_stats(noise(0, 9), 4, stats=ALL, **shrink).shape == (0, len(ALL), 9)
+        assert local_stats(noise(0, 9, 8), (4, 3), **shrink).shape == (0, 1, 9, 8)
+        with pytest.raises(InputError, match="the input is empty"):
+            local_var(noise(0), 4, **shrink)
+
+
 class TestGrids:
     @pytest.mark.parametrize(
         "window", [(1, 1), (1, 4), (9, 1), (2, 2), (3, 5), (7, 7), (20, 3), (3, 20), (17, 18), (24, 26)]
@@ -617,6 +776,9 @@ class TestBadInput:
             ({"padding_mode": "mirror"}, "padding_mode is 'mirror'"),
             ({"nan": "zero"}, "nan is 'zero'"),
             ({"min_count": 2}, 'min_count is 2, but nan is "propagate"'),
+            ({"min_count": 2, "padding_mode": "none"}, 'or mode="same" and padding_mode="none"'),
+            ({"align": "middle"}, "align is 'middle'; use one of center, left, right"),
+            ({"align": "right"}, 'align is "right", but mode is "valid"; it needs mode="same"'),
             ({"min_count": 0, "nan": "skip"}, "min_count is 0; it must be from 1 to the 3"),
             ({"min_count": 4, "nan": "skip"}, "min_count is 4"),
             ({"dims": 3}, "dims is 3"),

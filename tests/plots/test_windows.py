@@ -36,7 +36,7 @@ def render_stats(
         var=views.var(-1),
         window=window,
         stride=stride,
-        centred=centred,
+        before=window // 2 if centred else 0,
         sample_rate=sample_rate,
         name=name,
         format=format,
@@ -49,7 +49,7 @@ def render_grid(
     views = np.lib.stride_tricks.sliding_window_view(grid, window)[:: stride[0], :: stride[1]]
     var = views.var((-2, -1))
     return render_grid_stats(
-        grid=grid, var=var, window=window, stride=stride, centred=False, name="a.npy", format=format
+        grid=grid, var=var, window=window, stride=stride, before=(0, 0), name="a.npy", format=format
     )
 
 

@@ -39,6 +39,8 @@ class RescaleJob(SignalJob):
     per_channel: bool = False
     invert: bool = False
     eps: float | None = None
+    params_columns: tuple[str, ...] = ()
+    """The fitted columns whose ranges the input's channels have; empty where its own names tell."""
     save: str | None = None
     """Where to keep the range that is found in the input itself."""
 
@@ -57,17 +59,15 @@ class RescaleJob(SignalJob):
 
         ingest = self.ingest(signal, self.dtype or signal.dtype)
         ingest.nan = kept_nan(self.nan)
-        params, fitting = self.params, Fitting(self.per_channel, self.nan, self.dtype, self.read)
-        scaling = fitting.scaling(params)
+        params, fitting = self._chosen(signal), Fitting(self.per_channel, self.nan, self.dtype, self.read)
+        scaling, watched = fitting.scaling(params), self._watched(params)
         if self.reads_twice:
             params, _ = fitting.fit(scaling, item)
             if self.save is not None:
                 check_finite(params)
-        else:
-            self._check_channels(signal)
         scale = partial(scaling.invert, eps=self.eps) if self.invert else scaling.apply
         refuse = self.fail_on_clip and self._clips
-        operation = ScaledBlocks(scale, self._watched(), refuse=refuse, constant=not self._clips)
+        operation = ScaledBlocks(scale, watched, refuse=refuse, constant=not self._clips)
         working = working_dtype(self.dtype, signal)
         if ingest.dtype == "int64" and not self.invert:
             working = str(scaling.result(torch.int64)).removeprefix("torch.")
@@ -75,34 +75,48 @@ class RescaleJob(SignalJob):
         method = partial(self._described, params)
         return Scaled(operation=operation, ingest=ingest, result=result, method=method, params=params)
 
-    def _check_channels(self, signal: Signal) -> None:
-        """What was fitted to one channel, or to all together, serves any number of them."""
-        fitted = len(self.params.channels)
+    def _chosen(self, signal: Signal) -> Params:
+        """The parameters with the range of each channel of `signal`, in its order.
+
+        Columns find theirs by name. Without names what was fitted to one channel, or to all together, serves any
+        number of them, and what was fitted to several serves as many.
+        """
+        params, fitted = self.params, len(self.params.channels)
+        if self.params_columns:
+            if len(self.params_columns) != signal.channels:
+                raise InputError(
+                    f"--params-columns names {counted(len(self.params_columns), 'column')}, and the input has "
+                    f"{signal.channels}; name one for each"
+                )
+            return params.of_columns(self.params_columns, numbered=True)
+        if signal.names and all(channel.name is not None for channel in params.channels) and fitted:
+            return params.of_columns(signal.names)
         if fitted <= 1:
             if fitted and self.per_channel and signal.channels > 1:
                 raise InputError(
                     f"--per-channel was given, but one range was fitted, and the input has {signal.channels} channels"
                 )
-            return
+            return params
         if fitted != signal.channels:
             raise InputError(
                 f"the ranges were fitted to {fitted} channels, and the input has {signal.channels}; "
-                f"expected {fitted}, or a range fitted without --per-channel"
+                f"expected {fitted}, or a range fitted without --per-channel, or --params-columns with those meant"
             )
-        check_order(self.params, signal.names or (None,) * fitted)
+        check_order(params, signal.names or (None,) * fitted)
+        return params
 
     @property
     def _clips(self) -> bool:
         """Whether samples outside the range are put onto its ends."""
         return self.params.method == "clip" or (self.params.method != "minmax" and self.invert)
 
-    def _watched(self) -> Sequence[tuple[float, float]] | None:
+    def _watched(self, params: Params) -> Sequence[tuple[float, float]] | None:
         """The ranges outside of which samples are worth telling about."""
         if self._clips:
-            return [(self.params.low, self.params.high)]
-        if self.invert or not self.params.channels:
+            return [(params.low, params.high)]
+        if self.invert or not params.channels:
             return None
-        return [(channel.minimum, channel.maximum) for channel in self.params.channels]
+        return [(channel.minimum, channel.maximum) for channel in params.channels]
 
     def keep(self, work: Work) -> None:
         """Write the range that was found."""
@@ -113,13 +127,13 @@ class RescaleJob(SignalJob):
     def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
         assert isinstance(work, Scaled)
         outcome = super()._outcome(task, notes, output, samples, work)
-        outside, range = work.operation.outside, self.params.range
+        outside, params = work.operation.outside, work.params
         if not outside:
             return outcome
         count = counted(outside, "sample")
-        note = f"{count} outside what was fitted ({self.params.data}); results may leave {range}"
+        note = f"{count} outside what was fitted ({params.data}); results may leave {params.range}"
         if self._clips:
-            note = f"{count} clipped to {range}"
+            note = f"{count} clipped to {params.range}"
             outcome.clipped += outside
         outcome.notes = [note, *outcome.notes]
         return outcome

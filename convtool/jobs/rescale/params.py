@@ -6,9 +6,11 @@ import json
 import math
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from convtool.arrays.description import some
 from convtool.errors import InputError
 from convtool.files.atomic import write_file
 from convtool.files.names import show
@@ -20,6 +22,7 @@ _LARGEST = 1 << 26
 """Bytes of a file: a million channels take fewer, and anything longer is some other file."""
 _SHOWN = 60
 _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
+_INTEGER = re.compile(r"[0-9]{1,9}")
 _RANGE = re.compile(rf"\s*{_NUMBER}\s*:\s*{_NUMBER}\s*", re.ASCII | re.IGNORECASE)
 
 
@@ -62,6 +65,17 @@ class Params:
             return range_text(self.channels[0].minimum, self.channels[0].maximum)
         return f"the ranges of {len(self.channels)} channels"
 
+    def of_columns(self, wanted: Sequence[str], *, numbered: bool = False) -> Params:
+        """These parameters with the channels of the columns `wanted`, by name, or if `numbered` by number from 1 too.
+
+        Raises:
+            InputError: there is no such column, or there are several.
+        """
+        known = [channel.name for channel in self.channels]
+        if list(wanted) == known:
+            return self
+        return replace(self, channels=tuple(self.channels[_place(name, known, numbered)] for name in wanted))
+
     def as_json(self) -> str:
         """The text of a file, a channel a line; every number reads back to the same bits."""
         head = {
@@ -86,6 +100,24 @@ class Params:
     def write(self, path: str, *, replace: bool = False) -> None:
         """Put the file at `path`, whole or not at all; with `replace`, over one that exists."""
         write_file(path, self.as_json().encode("utf-8"), replace=replace)
+
+
+def _place(wanted: str, known: Sequence[str | None], numbered: bool) -> int:
+    """Where the column `wanted` is among those that are `known`."""
+    count = known.count(wanted)
+    if count == 1:
+        return known.index(wanted)
+    if count:
+        places = ", ".join(str(place) for place, name in enumerate(known, 1) if name == wanted)
+        raise InputError(
+            f"the parameters have {count} columns '{show(wanted)}', numbers {places}; --params-columns takes a number"
+        )
+    if numbered and _INTEGER.fullmatch(wanted) and 1 <= int(wanted) <= len(known):
+        return int(wanted) - 1
+    names = [name for name in known if name is not None]
+    there = some(names) if names else f"no names, but numbers 1 to {len(known)}"
+    way_out = "" if numbered else "; --params-columns says whose ranges to take"
+    raise InputError(f"the parameters have no column '{show(wanted)}'; they know {there}{way_out}")
 
 
 def parse_range(text: str) -> tuple[float, float]:

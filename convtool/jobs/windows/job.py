@@ -39,7 +39,8 @@ class LocalVarJob(SignalJob):
     stats: tuple[str, ...] = ("var",)
     ddof: int = 0
     mode: Literal["valid", "same"] = "valid"
-    padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "reflect"
+    align: Literal["center", "left", "right"] = "center"
+    padding_mode: Literal["zeros", "reflect", "replicate", "circular", "none"] = "reflect"
     min_count: int | None = None
 
     def __post_init__(self) -> None:
@@ -89,8 +90,7 @@ class LocalVarJob(SignalJob):
         from convtool.ops.windows.window_stats import Request
 
         stats: Any = self.stats
-        ones = (1,) * len(window)
-        request = Request(window, ones, stats, self.ddof, self.mode, self.padding_mode, "propagate", None)
+        request = Request(windows=window, strides=(1,) * len(window), stats=stats, **self._asked())
         return str(request.result(getattr(torch, working))).removeprefix("torch.")
 
     def _operation(self, window: Sizes, stride: Sizes, ingest: Ingest, item: Input) -> Blockwise:
@@ -101,7 +101,7 @@ class LocalVarJob(SignalJob):
         if self.reads_twice:
             # Whether a NaN is an error is for the pass over the whole signal, which knows where it is.
             tail = replace(ingest, nan="zero" if self.nan == "zero" else "propagate")
-            before = tail.tensor(self.last_samples(item, max(1, window[0] // 2)))
+            before = tail.tensor(self.last_samples(item, max(1, self._before(window)[0])))
         asked: dict[str, Any] = {**self._asked(), "stats": self.stats, "before": before}
         if self._grid:
             return StatRows(GridStats((window[0], window[1]), stride=(stride[0], stride[1]), **asked))
@@ -117,9 +117,16 @@ class LocalVarJob(SignalJob):
                     f"use a window of at most {2 * count}"
                 )
 
+    def _before(self, window: Sizes) -> Sizes:
+        """How far the first window reaches back before the input, along each axis."""
+        from convtool.ops.windows.sliding import Padding
+
+        around = (Padding.around(size, self.padding_mode, self.align) for size in window)
+        return tuple(padding.left if self.mode == "same" else 0 for padding in around)
+
     def _asked(self) -> dict[str, Any]:
         """What the options ask of every window."""
-        names = ("ddof", "mode", "padding_mode", "min_count")
+        names = ("ddof", "mode", "align", "padding_mode", "min_count")
         return {"nan": "skip" if self.nan == "skip" else "propagate", **{name: getattr(self, name) for name in names}}
 
     def _signal_result(self, signal: Signal) -> Signal:
@@ -183,7 +190,7 @@ class LocalVarJob(SignalJob):
             var=var,
             window=window[0],
             stride=stride[0],
-            centred=self.mode == "same",
+            before=self._before(window)[0],
             sample_rate=signal.sample_rate,
             name=name,
             format=format,
@@ -197,12 +204,13 @@ class LocalVarJob(SignalJob):
 
         grid = np.ascontiguousarray(heard[: signal.channels].T)
         _, var = self._mean_and_var(grid, window, stride)
+        before = self._before(window)
         return render_grid_stats(
             grid=grid,
             var=var,
             window=(window[0], window[1]),
             stride=(stride[0], stride[1]),
-            centred=self.mode == "same",
+            before=(before[0], before[1]),
             name=name,
             format=format,
         )

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from convtool.errors import InputError
 from convtool.ops.windows import mergeable, sample_windows
-from convtool.ops.windows.sliding import Cutter, Padding, Sliding
-from convtool.ops.windows.window_stats import Mode, Nan, PaddingMode, Request, Stat, as_numbers, window_stats
+from convtool.ops.windows.sliding import Absent, Cutter, Padding, Sliding
+from convtool.ops.windows.window_stats import Align, Mode, Nan, PaddingMode, Request, Stat, as_numbers, window_stats
 
 # Columns worked at a time, at least; wide windows take strips in proportion.
 _STRIP = 1024
@@ -25,9 +25,9 @@ class GridStats(Sliding):
 
     Args:
         window: (N, M), rows and columns.
-        stats, ddof, mode, padding_mode, nan, min_count: see `local_stats`.
+        stats, ddof, mode, align, padding_mode, nan, min_count: see `local_stats`.
         stride: (rows, columns).
-        before: with circular padding, the last rows of the grid, N // 2 of them or more.
+        before: with circular padding, the last rows of the grid, as many as windows reach back or more.
 
     Raises:
         ValueError, TypeError: as `local_stats`.
@@ -48,12 +48,13 @@ class GridStats(Sliding):
         stride: tuple[int, int] = (1, 1),
         ddof: int = 0,
         mode: Mode = "valid",
+        align: Align = "center",
         padding_mode: PaddingMode = "reflect",
         nan: Nan = "propagate",
         min_count: int | None = None,
         before: Tensor | None = None,
     ) -> None:
-        request = Request(window, stride, stats, ddof, mode, padding_mode, nan, min_count)
+        request = Request(window, stride, stats, ddof, mode, align, padding_mode, nan, min_count)
         self._start(request, before, lent=False)
 
     @classmethod
@@ -68,13 +69,16 @@ class GridStats(Sliding):
         self._rows: Padding | None = None
         self._columns: Padding | None = None
         if request.mode == "same":
-            self._rows, self._columns = (Padding.around(window, request.padding_mode) for window in request.windows)
+            self._rows, self._columns = (
+                Padding.around(window, request.padding_mode, request.align) for window in request.windows
+            )
         if self._rows is not None and request.padding_mode == "circular" and before is None:
             raise ValueError('padding_mode "circular" needs the last rows first: give them as before=')
         height = request.windows[0]
         grain = mergeable.block_length(height)
         self._cutter = Cutter(height, 1, self._rows, self._compute, "rows", grain=grain, lent=lent)
         self._leading: tuple[int, ...] = ()
+        self._width = 0
         self.nothing = torch.empty(0)
 
     def feed(self, block: Tensor) -> None:
@@ -89,7 +93,7 @@ class GridStats(Sliding):
                 f"a window of {window} columns is wider than the input, which has {width}; "
                 f'use a window of at most {width}, or mode "same"'
             )
-        self._leading = tuple(block.shape[:-2])
+        self._leading, self._width = tuple(block.shape[:-2]), width
         self._cutter.feed(self._widened(block), None if self._before is None else self._widened(self._before))
         across = -(-(self._padded(width) - window + 1) // self._request.strides[1])
         numbers = as_numbers(block)
@@ -98,12 +102,12 @@ class GridStats(Sliding):
 
     def _widened(self, block: Tensor) -> Tensor:
         rows = as_numbers(block).reshape(prod(block.shape[:-2]), *block.shape[-2:])
-        return rows if self._columns is None or not rows.numel() else self._columns.whole(rows)
+        return rows if self._columns is None or not rows.shape[-1] else self._columns.whole(rows)
 
     def _padded(self, width: int) -> int:
         return width if self._columns is None else width + self._columns.left + self._columns.right
 
-    def _compute(self, piece: Tensor, first: int) -> Tensor:
+    def _compute(self, piece: Tensor, first: int, absent: Absent) -> Tensor:
         """``(B, rows, columns)`` -> ``(..., S, rows', columns')``, a strip of columns at a time."""
         window, stride = self._request.windows[1], self._request.strides[1]
         count = piece.shape[2] - window + 1
@@ -119,7 +123,11 @@ class GridStats(Sliding):
             begin = -start % stride
             if begin < min(width, count - start):
                 strip = piece[..., start : start + min(width, count - start) + window - 1]
-                stats = [torch.stack(window_stats(grid, self._request, (first, begin))) for grid in strip]
+                gaps = absent, self._absent_columns(start, strip.shape[2])
+                stats = [torch.stack(window_stats(grid, self._request, (first, begin), gaps)) for grid in strip]
                 made.append(torch.stack(stats))
         joined = torch.cat(made, -1)
         return joined.reshape(*self._leading, *joined.shape[1:])
+
+    def _absent_columns(self, start: int, size: int) -> Absent:
+        return (0, 0) if self._columns is None else self._columns.absent(start, size, self._width)

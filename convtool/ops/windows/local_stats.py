@@ -11,8 +11,8 @@ from torch import Tensor
 from convtool.ops.parallel import empty, run_in_threads
 from convtool.ops.windows.grid_stats import GridStats
 from convtool.ops.windows.sample_windows import block_length
-from convtool.ops.windows.sliding import Cutter, Padding, Sliding
-from convtool.ops.windows.window_stats import Mode, Nan, PaddingMode, Request, Stat, as_numbers, window_stats
+from convtool.ops.windows.sliding import Absent, Cutter, Padding, Sliding
+from convtool.ops.windows.window_stats import Align, Mode, Nan, PaddingMode, Request, Stat, as_numbers, window_stats
 
 __all__ = ["GridStats", "LocalStats", "local_stats", "local_var"]
 
@@ -25,6 +25,7 @@ def local_stats(
     stride: int | tuple[int, int] = 1,
     ddof: int = 0,
     mode: Mode = "valid",
+    align: Align = "center",
     padding_mode: PaddingMode = "reflect",
     nan: Nan = "propagate",
     min_count: int | None = None,
@@ -33,7 +34,7 @@ def local_stats(
     """Statistics of every window of `signal`, several in one call.
 
     ====== =====================================================================================
-    stat   of the n samples x of a window (n < W where NaN is skipped)
+    stat   of the n samples x of a window (n < W where NaN is skipped, or windows shrink)
     ====== =====================================================================================
     var    sum (x - mean)^2 / (n - ddof); exactly 0 where all samples are equal, never negative
     std    square root of var
@@ -61,22 +62,24 @@ def local_stats(
         stats: one or more of the above.
         stride: keep windows 0, stride, 2 stride ...; for 2-D windows one number for both axes, or two.
         ddof: taken off n in var and std: 0 divides by n, 1 by n - 1 (torch: ``correction``).
-        mode: ``valid``: windows inside the signal, T - W + 1 of them. ``same``: T outputs, of which number n
-            covers samples n - W // 2 to n + (W - 1) // 2.
+        mode: ``valid``: windows inside the signal, T - W + 1 of them. ``same``: T outputs, number n at sample n.
+        align: with ``same``, where the window of output n lies, along both axes of a grid: ``center`` covers
+            samples n - W // 2 to n + (W - 1) // 2, ``left`` n to n + W - 1, ``right`` n - W + 1 to n.
         padding_mode: with ``same``, what stands beyond the edges, as in `torch.nn.functional.pad`. ``reflect``
             (the default, as in OpenCV) mirrors the signal about its first and last sample, so that an offset makes
             no step at the edge and a constant signal keeps variance 0; ``replicate`` repeats the edge sample;
-            ``zeros`` and ``circular`` step to 0 and to the other end. Padding counts as samples.
+            ``zeros`` and ``circular`` step to 0 and to the other end. Padding counts as samples. With ``none``
+            there is nothing: windows shrink at the edges (in pandas ``min_periods=1``).
         nan: ``propagate``: a window with a NaN gives NaN. ``skip``: NaN is left out.
-        min_count: with ``skip``, windows with fewer samples left give NaN; None means 1.
+        min_count: with ``skip`` or windows that shrink, those with fewer samples give NaN; None means 1.
         dims: 1 or 2, axes that windows slide along; None follows `window`. A number with ``dims=2`` is a square.
 
     Returns:
         ``(..., S, T')`` or ``(..., S, H', W')``: S statistics in the order asked; a length T gives
         ``ceil((T - W + 1) / stride)`` outputs, or with ``same`` ``ceil(T / stride)``. Floating dtypes are kept.
         Integers give float64, or int64 where min, max, count and the median of an odd number are all that is asked
-        for. Differentiable but for count, and std where it is 0 (with gradients the memory is
-        some ten times the signal).
+        for, and no window can shrink to an even number or to NaN. Differentiable but for count, and std where it
+        is 0 (with gradients the memory is some ten times the signal).
 
         Infinities: var and std of a window that holds one are NaN, rms is inf, the others follow IEEE arithmetic.
         A NaN or an infinity changes only the windows that hold it. var and std with n <= ddof are NaN.
@@ -87,7 +90,7 @@ def local_stats(
             int64, or a min, max or median past what float64 holds beside statistics that need it.
         TypeError: complex or boolean signals, windows that are no whole numbers.
         ValueError: a window or stride below 1, ddof >= samples of a window, unknown names, a signal without enough
-            axes, a min_count without ``skip``, a count of more samples than the dtype counts exactly.
+            axes, a min_count or an align that does nothing, a count of more samples than the dtype counts exactly.
 
     The moments of a window are merged from few parts, in which no difference of large sums occurs: T. F. Chan,
     G. H. Golub, R. J. LeVeque, The American Statistician 37 (1983); the order of the merges, which makes the cost
@@ -114,7 +117,7 @@ def local_stats(
             f"the signal's shape is {tuple(signal.shape)}; windows of {len(windows)} axes need as many: "
             f"{'(..., H, W)' if grid else '(..., T)'}"
         )
-    request = Request(windows, strides, stats, ddof, mode, padding_mode, nan, min_count)  # type: ignore[arg-type]
+    request = Request(windows, strides, stats, ddof, mode, align, padding_mode, nan, min_count)  # type: ignore[arg-type]
     if grid:
         return _whole(GridStats.of(request, signal), signal)
     flat = signal.reshape(prod(signal.shape[:-1]), signal.shape[-1])
@@ -129,6 +132,7 @@ def local_var(
     stride: int | tuple[int, int] = 1,
     ddof: int = 0,
     mode: Mode = "valid",
+    align: Align = "center",
     padding_mode: PaddingMode = "reflect",
     nan: Nan = "propagate",
     min_count: int | None = None,
@@ -148,6 +152,7 @@ def local_var(
         stride=stride,
         ddof=ddof,
         mode=mode,
+        align=align,
         padding_mode=padding_mode,
         nan=nan,
         min_count=min_count,
@@ -165,8 +170,8 @@ class LocalStats(Sliding):
 
     Args:
         window: W samples.
-        stats, stride, ddof, mode, padding_mode, nan, min_count: see `local_stats`.
-        before: with circular padding, the last samples of the signal, W // 2 of them or more.
+        stats, stride, ddof, mode, align, padding_mode, nan, min_count: see `local_stats`.
+        before: with circular padding, the last samples of the signal, as many as windows reach back or more.
 
     Raises:
         ValueError, TypeError: as `local_stats`.
@@ -186,12 +191,14 @@ class LocalStats(Sliding):
         stride: int = 1,
         ddof: int = 0,
         mode: Mode = "valid",
+        align: Align = "center",
         padding_mode: PaddingMode = "reflect",
         nan: Nan = "propagate",
         min_count: int | None = None,
         before: Tensor | None = None,
     ) -> None:
-        self._start(Request((window,), (stride,), stats, ddof, mode, padding_mode, nan, min_count), before, lent=False)
+        request = Request((window,), (stride,), stats, ddof, mode, align, padding_mode, nan, min_count)
+        self._start(request, before, lent=False)
 
     @classmethod
     def of(cls, request: Request, whole: Tensor) -> LocalStats:
@@ -202,10 +209,10 @@ class LocalStats(Sliding):
 
     def _start(self, request: Request, before: Tensor | None, *, lent: bool) -> None:
         self._request, self._before = request, before
-        padding = Padding.around(request.windows[0], request.padding_mode) if request.mode == "same" else None
+        window = request.windows[0]
+        padding = None if request.mode == "valid" else Padding.around(window, request.padding_mode, request.align)
         if padding is not None and padding.mode == "circular" and before is None:
             raise ValueError('padding_mode "circular" needs the last samples first: give them as before=')
-        window = request.windows[0]
         self._cutter = Cutter(window, 2, padding, self._compute, "samples", grain=block_length(window), lent=lent)
         self._shape: tuple[int, ...] = ()
         self.nothing = torch.empty(0)
@@ -223,9 +230,9 @@ class LocalStats(Sliding):
         self._cutter.feed(rows, before)
         self.nothing = rows.new_empty((*self._shape, 0), dtype=self._request.result(rows.dtype))
 
-    def _compute(self, piece: Tensor, first: int) -> Tensor:
+    def _compute(self, piece: Tensor, first: int, absent: Absent) -> Tensor:
         """``(1, rows, n)`` -> ``(..., channels * S, outputs)``."""
-        made = window_stats(piece[0], self._request, (first,))
+        made = window_stats(piece[0], self._request, (first,), (absent,))
         return torch.stack(made, 1).reshape(*self._shape, made[0].shape[-1])
 
 

@@ -13,7 +13,7 @@ _RUN = 1 << 15
 _SORTED = 1 << 21
 
 
-def sliding_median(x: Tensor, window: int, missing: Tensor, first: int, stride: int) -> Tensor:
+def sliding_median(x: Tensor, window: int, missing: Tensor, first: int, stride: int, *, odd: bool) -> Tensor:
     """Medians of the windows that begin at `first`, ``first + stride`` ... along the last axis of ``(rows, n)``.
 
     Samples are replaced by their ranks, and the window's middle rank is found bit by bit, from the highest:
@@ -25,13 +25,14 @@ def sliding_median(x: Tensor, window: int, missing: Tensor, first: int, stride: 
     Args:
         x: ``(rows, n)``; NaN sorts last, and stands outside the medians.
         window: W samples.
-        missing: ``(rows, n - W + 1)`` int64, NaNs in each window.
+        missing: ``(rows, n - W + 1)`` int64, how many samples of each window, those that sort last, don't count.
         first: the first window.
         stride: the distance of the windows.
+        odd: all windows hold an odd number of samples.
 
     Returns:
         ``(rows, ceil((n - W + 1 - first) / stride))``; the mean of the middle two samples where their number
-        is even; any value where a window has none. Of integers, integers where `window` is odd, else float64.
+        is even; any value where a window has none. Of integers, integers if `odd`, else float64.
     """
     count = x.shape[1] - window + 1
     run = -(-max(_RUN, 4 * window) // stride) * stride
@@ -45,12 +46,12 @@ def sliding_median(x: Tensor, window: int, missing: Tensor, first: int, stride: 
             wanted = torch.stack((lower, held // 2))
             here = row[start : start + int(begins[-1]) + window]
             low, high = _of_ranks(here, begins.expand(2, -1), window, wanted.clamp(max=window - 1))
-            pieces.append(middle(low, high, odd=bool(window % 2)))
+            pieces.append(middle(low, high, odd=odd))
         rows.append(torch.cat(pieces) if pieces else row.new_empty(0))
     return torch.stack(rows)
 
 
-def grid_median(x: Tensor, windows: tuple[int, ...], missing: Tensor) -> Tensor:
+def grid_median(x: Tensor, windows: tuple[int, ...], missing: Tensor, *, odd: bool) -> Tensor:
     """Medians of all windows of a grid ``(h, w)``, each sorted on its own: the cost grows with the area."""
     area = windows[0] * windows[1]
     views = x.unfold(0, windows[0], 1).unfold(1, windows[1], 1)
@@ -62,7 +63,7 @@ def grid_median(x: Tensor, windows: tuple[int, ...], missing: Tensor) -> Tensor:
         lower = ((held - 1) // 2).clamp(min=0).unsqueeze(-1)
         upper = (held // 2).clamp(max=area - 1).unsqueeze(-1)
         low, high = here.gather(-1, lower), here.gather(-1, upper)
-        pieces.append(middle(low, high, odd=bool(area % 2)).squeeze(-1))
+        pieces.append(middle(low, high, odd=odd).squeeze(-1))
     return torch.cat(pieces)
 
 

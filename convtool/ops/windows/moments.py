@@ -39,8 +39,9 @@ def lone_samples(x: Tensor) -> Part:
 
 def weighed_samples(x: Tensor, present: Tensor) -> Part:
     """Sets of one sample where `present` is true, and of none where it is false."""
-    zero = torch.zeros_like(x)
-    return present.to(x.dtype), torch.where(present, x, zero), zero, zero
+    count = present.double()
+    zero = torch.zeros_like(count)
+    return count, x.masked_fill(~present, 0), zero, zero
 
 
 def about(part: Part, other: Part) -> Part:
@@ -81,7 +82,7 @@ def merge_weighed(a: Part, b: Part) -> Part:
     n_b, c_b, s_b, m_b = b
     n = n_a + n_b
     # The centre of an empty set is not a sample of the union: it must not enter any difference.
-    shift = torch.where((n_a > 0) & (n_b > 0), c_b - c_a, 0.0)
+    shift = torch.where((n_a > 0) & (n_b > 0), difference(c_b, c_a), 0.0)
     s_b = s_b + n_b * shift
     t = n_a * s_b - n_b * s_a
     m = m_a + m_b + t * t / (n_a * n_b * n).clamp(min=1)

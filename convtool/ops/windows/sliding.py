@@ -21,29 +21,46 @@ if TYPE_CHECKING:
 # Samples in one piece of work: small enough to share out to threads, large enough for its overlap to cost little.
 _CHUNK = 1 << 19
 
-Compute = Callable[[Tensor, int], Tensor]
+Absent = tuple[int, int]
+"""How many samples of a piece, at its beginning and at its end, only fill the windows that shrink there."""
+
+Compute = Callable[[Tensor, int, Absent], Tensor]
 
 
 class Padding(NamedTuple):
-    """What stands around a signal for mode ``same``: `mode` as in `torch.nn.functional.pad`, and how much."""
+    """What stands around a signal for mode ``same``, and how much: `mode` as in `torch.nn.functional.pad`, or ``none``.
+
+    With ``none`` it is zeros that are `absent` from the windows.
+    """
 
     mode: str
     left: int
     right: int
 
     @staticmethod
-    def around(window: int, mode: str) -> Padding:
-        """So much that output n covers samples n - window // 2 to n + (window - 1) // 2."""
-        return Padding(mode, window // 2, (window - 1) // 2)
+    def around(window: int, mode: str, align: str) -> Padding:
+        """So much that the window of output n lies around sample n, from it on (``left``) or up to it (``right``)."""
+        left = {"center": window // 2, "left": 0, "right": window - 1}[align]
+        return Padding(mode, left, window - 1 - left)
 
     def check(self, samples: int, what: str) -> None:
         """InputError where `samples` are too few to be reflected or wrapped around."""
-        bound, least = ("more than", self.left + 1) if self.mode == "reflect" else ("at least", self.left)
-        if self.mode in ("reflect", "circular") and self.left and samples < least:
+        wide = max(self.left, self.right)
+        bound, least = ("more than", wide + 1) if self.mode == "reflect" else ("at least", wide)
+        if self.mode in ("reflect", "circular") and wide and samples < least:
             raise InputError(
-                f"{self.mode} padding for this window needs {bound} {self.left} {what}, and there are {samples}; "
-                f'use a shorter window, or padding mode "replicate" or "zeros"'
+                f"{self.mode} padding for this window needs {bound} {wide} {what}, and there are {samples}; "
+                f'use a shorter window, or padding mode "none", "replicate" or "zeros"'
             )
+
+    def absent(self, begin: int, size: int, received: int) -> Absent:
+        """Those of `size` samples from `begin`, counted with the padding, that no window holds.
+
+        `received` are those that came so far, or all: what was not padded yet is not asked for.
+        """
+        if self.mode != "none":
+            return 0, 0
+        return max(0, self.left - begin), max(0, begin + size - self.left - received)
 
     def edges(self, before: Tensor | None) -> Edges:
         """The padding of ``(B, X, T)`` along T; `before` holds the last samples of all, for ``circular``."""
@@ -98,7 +115,8 @@ class Cutter:
         if self._padding is not None:
             if self._edges is None:
                 self._edges = self._padding.edges(None if before is None else self._along(before))
-            pieces = [self._along(piece) for piece in self._edges.feed(self._along(block))] if block.numel() else []
+            known = block.shape[self._axis] > 0
+            pieces = [self._along(piece) for piece in self._edges.feed(self._along(block))] if known else []
         self._add(pieces)
 
     def end(self) -> None:
@@ -135,7 +153,7 @@ class Cutter:
             first = -(self._position + start) % stride
             if first < count:
                 outputs = len(range(first, count, stride))
-                work = self._work(joined.narrow(self._axis, start, count + self._window - 1), first)
+                work = self._work(start, joined.narrow(self._axis, start, count + self._window - 1), first)
                 made.append(Piece(outputs, work))
         used = min(pieces * size, ready)
         left = joined.narrow(self._axis, used, self._held - used)
@@ -144,8 +162,11 @@ class Cutter:
         self._position += used
         return made
 
-    def _work(self, piece: Tensor, first: int) -> Work:
-        return lambda: self._compute(piece, first)
+    def _work(self, start: int, piece: Tensor, first: int) -> Work:
+        absent = 0, 0
+        if self._padding is not None:
+            absent = self._padding.absent(self._position + start, piece.shape[self._axis], self.received)
+        return lambda: self._compute(piece, first, absent)
 
     def _piece(self) -> int:
         """Windows in one piece of work: it depends on the shape of the blocks, not on their length."""

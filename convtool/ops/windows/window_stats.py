@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from convtool.errors import InputError
-from convtool.ops.exact import float_parts, square_root
+from convtool.ops.exact import float_parts, square_root, wide
 from convtool.ops.windows.median import grid_median, sliding_median
 from convtool.ops.windows.mergeable import Joining, slide
 from convtool.ops.windows.moments import Part, mean, mean_square, merge_weighed, variance, weighed_samples
@@ -19,9 +19,12 @@ from convtool.ops.windows.sample_windows import MOMENTS, slide_samples
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from convtool.ops.windows.sliding import Absent
+
 Stat = Literal["var", "std", "mean", "rms", "min", "max", "median", "count"]
 Mode = Literal["valid", "same"]
-PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+Align = Literal["center", "left", "right"]
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular", "none"]
 Nan = Literal["propagate", "skip"]
 
 _WEIGHED = Joining(merge_weighed, dtype=torch.float64)
@@ -51,6 +54,7 @@ class Request:
     stats: tuple[Stat, ...]
     ddof: int
     mode: Mode
+    align: Align
     padding_mode: PaddingMode
     nan: Nan
     min_count: int | None
@@ -61,6 +65,7 @@ class Request:
                 _check_at_least_one(name, size)
         for name, value, known in (
             ("mode", self.mode, Mode),
+            ("align", self.align, Align),
             ("padding_mode", self.padding_mode, PaddingMode),
             ("nan", self.nan, Nan),
         ):
@@ -74,9 +79,14 @@ class Request:
                 f"ddof is {self.ddof}; it must be at least 0 and below the {self.samples} samples of a window; "
                 f"use a smaller ddof or a longer window"
             )
+        if self.align != "center" and self.mode != "same":
+            raise ValueError(f'align is "{self.align}", but mode is "{self.mode}"; it needs mode="same"')
         if self.min_count is not None:
-            if not self.skip:
-                raise ValueError(f'min_count is {self.min_count}, but nan is "{self.nan}"; it needs nan="skip"')
+            if not (self.skip or self.shrinks):
+                raise ValueError(
+                    f'min_count is {self.min_count}, but nan is "{self.nan}", and no window shrinks; '
+                    f'it needs nan="skip", or mode="same" and padding_mode="none"'
+                )
             if not 1 <= self.min_count <= self.samples:
                 raise ValueError(
                     f"min_count is {self.min_count}; it must be from 1 to the {self.samples} samples of a window"
@@ -85,7 +95,7 @@ class Request:
     @property
     def samples(self) -> int:
         """Samples in a window."""
-        return prod(self.windows)
+        return math.prod(self.windows)
 
     def result(self, dtype: torch.dtype) -> torch.dtype:
         """What the statistics of numbers of `dtype` are given in: integers where all of them are.
@@ -94,7 +104,9 @@ class Request:
             ValueError: it can't count that far.
         """
         if not dtype.is_floating_point:
-            whole = {"min", "max", "count", *["median"] * (self.samples % 2)}
+            whole = {"count"}
+            if self.fewest == 1 or not self.shrinks:
+                whole |= {"min", "max", *["median"] * (self.samples % 2 and not self.shrinks)}
             return torch.int64 if whole.issuperset(self.stats) else torch.float64
         most = round(2 / torch.finfo(dtype).eps)
         if "count" in self.stats and self.samples > most:
@@ -108,9 +120,14 @@ class Request:
         return self.nan == "skip"
 
     @property
+    def shrinks(self) -> bool:
+        """Whether windows at the edges hold fewer samples."""
+        return self.mode == "same" and self.padding_mode == "none"
+
+    @property
     def fewest(self) -> int:
         """Samples that are not NaN which a window must have."""
-        return (1 if self.min_count is None else self.min_count) if self.skip else self.samples
+        return 1 if self.min_count is None else self.min_count
 
 
 def _check_at_least_one(name: str, value: int) -> None:
@@ -141,13 +158,19 @@ def as_numbers(x: Tensor) -> Tensor:
     return x if x.is_floating_point() else x.long()
 
 
-def window_stats(x: Tensor, request: Request, first: tuple[int, ...]) -> list[Tensor]:
+def window_stats(
+    x: Tensor, request: Request, first: tuple[int, ...], absent: tuple[Absent, ...], axis: int = 0
+) -> list[Tensor]:
     """The statistics asked for, of the windows at `first`, and then every stride, of each axis.
+
+    Windows that shrink are worked apart from those that don't, whose arithmetic is faster.
 
     Args:
         x: ``(rows, n)`` for windows along the last axis, ``(h, w)`` for windows on a grid; a floating dtype or int64.
         request: what is asked.
         first: the first window wanted, an index for each axis that windows slide along.
+        absent: for each such axis, how many samples at its ends windows don't hold.
+        axis: those before it have been parted.
 
     Returns:
         One tensor a statistic, ``(rows, outputs)`` or ``(h outputs, w outputs)``, of the dtype `request.result`.
@@ -155,6 +178,32 @@ def window_stats(x: Tensor, request: Request, first: tuple[int, ...]) -> list[Te
     Raises:
         InputError: a minimum, maximum or median is an integer that float64 does not hold, beside which others need it.
     """
+    if axis == len(request.windows):
+        return _alike(x, request, first, absent)
+    dim, window, stride = axis - len(request.windows), request.windows[axis], request.strides[axis]
+    before, after = absent[axis]
+    count = x.shape[dim] - window + 1
+    head = min(before, count)
+    tail = max(head, count - after)
+    parts = []
+    for start, end in ((0, head), (head, tail), (tail, count)):
+        begin = first[axis] - start if first[axis] > start else (first[axis] - start) % stride
+        if begin < end - start:
+            gap = max(0, before - start), max(0, end + after - count)
+            parts.append(
+                window_stats(
+                    x.narrow(dim, start, end - start + window - 1),
+                    request,
+                    (*first[:axis], begin, *first[axis + 1 :]),
+                    (*absent[:axis], gap, *absent[axis + 1 :]),
+                    axis + 1,
+                )
+            )
+    return parts[0] if len(parts) == 1 else [torch.cat(stats, dim) for stats in zip(*parts, strict=True)]
+
+
+def _alike(x: Tensor, request: Request, first: tuple[int, ...], absent: tuple[Absent, ...]) -> list[Tensor]:
+    """`window_stats` where every window shrinks, or none."""
     picked: Any = (..., *(slice(start, None, step) for start, step in zip(first, request.strides, strict=True)))
     shape = [size - window + 1 for size, window in zip(x.shape[-len(request.windows) :], request.windows, strict=True)]
     missing = torch.zeros((*x.shape[: -len(shape)], *shape), dtype=torch.int64, device=x.device)
@@ -166,21 +215,39 @@ def window_stats(x: Tensor, request: Request, first: tuple[int, ...]) -> list[Te
         x = x.double()
     sound = float("-inf") < low and high < float("inf")  # NaN fails both
     nans = None if sound else _count(x.isnan(), request.windows)
-    missing = missing if nans is None else nans
-    made = _moments(x, request, nans, max(-low, high))
+    gaps = _gaps(x, absent)
+    for lost in (nans, None if gaps is None else _count(gaps, request.windows)):
+        missing = missing if lost is None else missing + lost
+    made = _moments(x, request, nans, gaps, max(-low, high))
     for name in {"min", "max"}.intersection(request.stats):
-        made[name] = _extreme(x, request, name)
+        made[name] = _extreme(x, request, gaps, name)
     made["count"] = request.samples - missing
     made = {name: made[name][picked] for name in request.stats if name != "median"}
     if "median" in request.stats:
+        odd = gaps is None and bool(request.samples % 2)
+        last = x if gaps is None else x.masked_fill(gaps, _outside(x, "min") if x.dtype == torch.int64 else torch.nan)
         if len(request.windows) == 1:
-            made["median"] = sliding_median(x, request.windows[0], missing, first[0], request.strides[0])
+            made["median"] = sliding_median(last, request.windows[0], missing, first[0], request.strides[0], odd=odd)
         else:
-            made["median"] = grid_median(x, request.windows, missing)[picked]
-    if nans is not None:
-        unfit = nans[picked] > request.samples - request.fewest
-        made = {name: stat if name == "count" else stat.masked_fill(unfit, torch.nan) for name, stat in made.items()}
-    return [_given(made[name], dtype, name) for name in request.stats]
+            made["median"] = grid_median(last, request.windows, missing, odd=odd)[picked]
+    given = {name: _given(stat, dtype, name) for name, stat in made.items()}
+    if dtype.is_floating_point and not (nans is None and gaps is None):
+        unfit = request.samples - missing[picked] < request.fewest
+        if nans is not None and not request.skip:
+            unfit |= nans[picked] > 0
+        given = {name: stat if name == "count" else stat.masked_fill(unfit, torch.nan) for name, stat in given.items()}
+    return [given[name] for name in request.stats]
+
+
+def _gaps(x: Tensor, absent: tuple[Absent, ...]) -> Tensor | None:
+    """True where windows hold no sample; None where they hold all."""
+    if not any(map(any, absent)):
+        return None
+    gaps = torch.zeros(x.shape, dtype=torch.bool, device=x.device)
+    for axis, (before, after) in zip(range(-len(absent), 0), absent, strict=True):
+        gaps.narrow(axis, 0, before).fill_(True)
+        gaps.narrow(axis, x.shape[axis] - after, after).fill_(True)
+    return gaps
 
 
 def _given(stat: Tensor, dtype: torch.dtype, name: str) -> Tensor:
@@ -196,17 +263,20 @@ def _given(stat: Tensor, dtype: torch.dtype, name: str) -> Tensor:
     return stat.to(dtype)
 
 
-def _moments(x: Tensor, request: Request, nans: Tensor | None, largest: float) -> dict[str, Tensor]:
+def _moments(
+    x: Tensor, request: Request, nans: Tensor | None, gaps: Tensor | None, largest: float
+) -> dict[str, Tensor]:
     """Those statistics that come from the moments, at every window."""
     names: list[str] = [name for name in _MOMENTS if name in request.stats]
     if not names:
         return {}
     if nans is None:
-        return _ranged(x, None, request, names, largest)
-    present = ~x.isnan()
+        return _ranged(x, None if gaps is None else ~gaps, request, names, largest)
+    lost = x.isnan() if request.skip and bool(x.isnan().any()) else None
+    if gaps is not None:
+        lost = gaps if lost is None else gaps | lost
     finite = torch.where(x.isfinite(), x, 0.0)
-    weighed = present if request.skip and not bool(present.all()) else None
-    made = _ranged(finite, weighed, request, names, float(finite.detach().abs().max()))
+    made = _ranged(finite, None if lost is None else ~lost, request, names, float(finite.detach().abs().max()))
     # Infinities have been worked as zeros: what IEEE arithmetic makes of them is put in their windows.
     up, down = _count(x == torch.inf, request.windows) > 0, _count(x == -torch.inf, request.windows) > 0
     for name in names:
@@ -245,8 +315,8 @@ def _worked(x: Tensor, present: Tensor | None, request: Request, names: list[str
 
     dtype = x.dtype if x.is_floating_point() else torch.float64
     if present is not None:
-        part = slide_all(weighed_samples(x.double(), present), request.windows, _WEIGHED, finish)
-        fields = tuple(field.to(x.dtype) for field in part)
+        part = slide_all(weighed_samples(wide(x), present), request.windows, _WEIGHED, finish)
+        fields = tuple(field.to(dtype) for field in part)
     elif len(request.windows) == 1:
         fields = slide_samples(x, request.windows[0], finish, dtype)
     else:
@@ -262,11 +332,21 @@ def slide_all(part: Part, windows: tuple[int, ...], joining: Joining, finish: Ca
     return slide(slide(part, windows[1], joining, lambda along: along, 1), windows[0], joining, finish, 0)
 
 
-def _extreme(x: Tensor, request: Request, name: str) -> Tensor:
+def _outside(x: Tensor, name: str) -> float:
+    """What no minimum, or maximum, of numbers like `x` lies beyond."""
+    if x.is_floating_point():
+        return math.inf if name == "min" else -math.inf
+    whole = torch.iinfo(x.dtype)
+    return whole.max if name == "min" else whole.min
+
+
+def _extreme(x: Tensor, request: Request, gaps: Tensor | None, name: str) -> Tensor:
     """Minima or maxima; NaN in every window that holds one unless it is skipped."""
-    pick, outside = (torch.minimum, torch.inf) if name == "min" else (torch.maximum, -torch.inf)
+    pick, outside = torch.minimum if name == "min" else torch.maximum, _outside(x, name)
     if request.skip:
         x = x.masked_fill(x.isnan(), outside)
+    if gaps is not None:
+        x = x.masked_fill(gaps, outside)
     joining = Joining(lambda a, b: (pick(a[0], b[0]),))
     field: Tensor = slide_all((x,), request.windows, joining, lambda part: part)[0]
     return field

@@ -422,18 +422,80 @@ def test_one_range_serves_any_channels() -> None:
     np.testing.assert_array_equal(np.load("y.npy"), [0.125, 0.25])
 
 
-def test_columns_are_told_apart_by_name() -> None:
-    Path("x.csv").write_text("b,a\n1,2\n")
-    named = Params("minmax", 0, 1, (Channel(0, 1, "a"), Channel(0, 2, "b")))
-    message = r"^column 1 is 'b', and the range of that is the one of column 2; --columns picks columns, in the order"
-    with pytest.raises(InputError, match=message):
-        run(RescaleJob(named), "x.csv")
-    for others in ((Channel(0, 1), Channel(0, 2)), (Channel(0, 1, "u"), Channel(0, 2, "v"))):
-        run(RescaleJob(Params("minmax", 0, 1, others)), "x.csv")
-        np.testing.assert_array_equal(np.load("y.npy"), [[1], [1]])
-    Path("x.csv").write_text("a_new,b\n1,1\n")
-    run(RescaleJob(named), "x.csv")
+TABLE = Params("minmax", 0, 1, (Channel(0, 1, "a"), Channel(0, 2, "b"), Channel(0, 4, "c")))
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "expected"),
+    [
+        ("b,a,c\n1,1,1\n", (), [0.5, 1, 0.25]),
+        ("c\n1\n", (), [0.25]),
+        ("c,a\n1,1\n", (), [0.25, 1]),
+        ("b,b\n1,2\n", (), [0.5, 1]),
+        ("guess\n1\n", ("c",), [0.25]),
+        ("a,b\n1,1\n", ("b", "a"), [0.5, 1]),
+        ("1,1\n1,1\n", ("3", "b"), [0.25, 0.5]),
+        ("1,1,1\n1,1,1\n", (), [1, 0.5, 0.25]),
+    ],
+)
+def test_columns_find_their_ranges(text: str, columns: tuple[str, ...], expected: list[float]) -> None:
+    Path("x.csv").write_text(text)
+    run(RescaleJob(TABLE, params_columns=columns), "x.csv")
+    made = np.load("y.npy")
+    assert made[:, -1].tolist() == expected
+    np.save("made.npy", made)
+    there = np.loadtxt("x.csv", delimiter=",", skiprows=int(text[0].isalpha()), ndmin=2).T
+    named = columns or (tuple(text.split()[0].split(",")) if text[0].isalpha() else ())
+    run(RescaleJob(TABLE, params_columns=named, invert=True), "made.npy")
+    np.testing.assert_array_equal(np.load("y.npy"), there)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "message"),
+    [
+        ("a,d\n1,1\n", (), "the parameters have no column 'd'; they know 'a', 'b', 'c'; --params-columns says whose"),
+        ("A\n1\n", (), "the parameters have no column 'A'"),
+        ("d\n1\n", ("e",), "the parameters have no column 'e'; they know 'a', 'b', 'c'$"),
+        ("d\n1\n", ("4",), "the parameters have no column '4'"),
+        ("d\n1\n", ("0",), "the parameters have no column '0'"),
+        ("d\n1\n", ("a", "b"), "--params-columns names 2 columns, and the input has 1; name one for each"),
+    ],
+)
+def test_columns_without_a_range(text: str, columns: tuple[str, ...], message: str) -> None:
+    Path("x.csv").write_text(text)
+    with pytest.raises(InputError, match=f"^{message}"):
+        run(RescaleJob(TABLE, params_columns=columns), "x.csv")
+
+
+def test_columns_of_one_name_are_told_apart_by_number() -> None:
+    twice = Params("minmax", 0, 1, (Channel(0, 1, "a"), Channel(0, 2, "a")))
+    Path("x.csv").write_text("a,a\n1,1\n")
+    run(RescaleJob(twice), "x.csv")
     np.testing.assert_array_equal(np.load("y.npy"), [[1], [0.5]])
+    Path("x.csv").write_text("a\n1\n")
+    run(RescaleJob(twice, params_columns=("2",)), "x.csv")
+    np.testing.assert_array_equal(np.load("y.npy"), [[0.5]])
+    with pytest.raises(InputError, match=r"^the parameters have 2 columns 'a', numbers 1, 2; --params-columns takes"):
+        run(RescaleJob(twice), "x.csv")
+
+
+def test_ranges_without_names_go_by_place() -> None:
+    Path("x.csv").write_text("b,a\n1,2\n")
+    run(RescaleJob(Params("minmax", 0, 1, (Channel(0, 1), Channel(0, 2)))), "x.csv")
+    np.testing.assert_array_equal(np.load("y.npy"), [[1], [1]])
+    run(RescaleJob(Params("minmax", 0, 1, (Channel(0, 1), Channel(0, 2))), params_columns=("2", "1")), "x.csv")
+    np.testing.assert_array_equal(np.load("y.npy"), [[0.5], [2]])
+    with pytest.raises(InputError, match="no column 'a'; they know no names, but numbers 1 to 2"):
+        run(RescaleJob(Params("minmax", 0, 1, (Channel(0, 1),) * 2), params_columns=("2", "a")), "x.csv")
+    half = Params("minmax", 0, 1, (Channel(0, 1, "a"), Channel(0, 2)))
+    with pytest.raises(InputError, match=r"^column 2 is 'a', and the range of that is the one of column 1; --columns"):
+        run(RescaleJob(half), "x.csv")
+
+
+def test_samples_outside_the_range_of_their_own_column_are_counted() -> None:
+    Path("x.csv").write_text("c,a\n3,3\n5,0\n")
+    outcome = run(RescaleJob(TABLE), "x.csv")
+    assert outcome.notes[0].startswith("2 samples outside what was fitted (the ranges of 2 channels)")
 
 
 def test_infinite_results_are_told_by_where_they_arise() -> None:

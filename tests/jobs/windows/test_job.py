@@ -113,24 +113,27 @@ def run(job: LocalVarJob, path: Path) -> None:
     assert path.with_name("p.png").read_bytes() == b"picture"
 
 
-@pytest.mark.parametrize(("stats", "mode"), [(("var",), "valid"), (("count", "max"), "same")])
+@pytest.mark.parametrize(
+    ("stats", "mode", "align", "before"),
+    [(("var",), "valid", "center", 0), (("count", "max"), "same", "center", 4), (("var",), "same", "right", 7)],
+)
 def test_a_picture_of_a_signal_shows_mean_and_variance(
-    stats: tuple[str, ...], mode: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stats: tuple[str, ...], mode: Any, align: Any, before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = drawn(monkeypatch, "render_local_stats")
     x = np.round(np.random.default_rng(0).uniform(-0.5, 0.5, (100, 2)) * 2**15) / 2**15
     soundfile.write(tmp_path / "x.wav", x, 8000, subtype="PCM_16")
     run(
-        LocalVarJob((Length.parse("1ms"),), ONE, stats, ddof=1, mode=mode, plot=str(tmp_path / "p.png")),
+        LocalVarJob((Length.parse("1ms"),), ONE, stats, ddof=1, mode=mode, align=align, plot=str(tmp_path / "p.png")),
         tmp_path / "x.wav",
     )
     np.testing.assert_array_equal(given["signal"], x.T)
     views = np.lib.stride_tricks.sliding_window_view(x.T, 8, axis=1)
-    inside = slice(4, -3) if mode == "same" else slice(None)
+    inside = slice(before, before + views.shape[-2])
     np.testing.assert_allclose(given["mean"][:, inside], views.mean(-1), rtol=0, atol=1e-15)
     np.testing.assert_allclose(given["var"][:, inside], views.var(-1, ddof=1), rtol=1e-12)
-    rest = {key: given[key] for key in ("window", "stride", "centred", "sample_rate", "format")}
-    assert rest == {"window": 8, "stride": 1, "centred": mode == "same", "sample_rate": 8000, "format": "png"}
+    rest = {key: given[key] for key in ("window", "stride", "before", "sample_rate", "format")}
+    assert rest == {"window": 8, "stride": 1, "before": before, "sample_rate": 8000, "format": "png"}
 
 
 @pytest.mark.parametrize("nan", ["propagate", "zero", "skip"])
@@ -143,7 +146,7 @@ def test_a_picture_of_grids_shows_the_first(nan: str, tmp_path: Path, monkeypatc
     np.testing.assert_array_equal(given["grid"], x[0])
     np.testing.assert_array_equal(given["var"], np.load(tmp_path / "y.npy")[0])
     assert np.isnan(given["var"][1, 2]) == (nan == "propagate")
-    assert (given["window"], given["stride"], given["centred"]) == ((2, 2), (1, 1), False)
+    assert (given["window"], given["stride"], given["before"]) == ((2, 2), (1, 1), (0, 0))
 
 
 def test_a_picture_of_a_long_grid_shows_its_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
