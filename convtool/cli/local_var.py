@@ -131,7 +131,7 @@ def _axes(options: Options) -> tuple[tuple[Length, ...], tuple[Length, ...]]:
             raise UsageError(f"{name} {text} has 2 axes, but --dims is 1; give one length, or --dims 2")
         if dims == 2 and sizes[0].timed:
             raise UsageError(f"{name} {text} is a time, but a grid has rows and columns; give them, such as 3x5")
-    if dims == 2 and options.layout != "NCT":
+    if dims == 2 and options.layout == "NTC":
         raise UsageError(f"--layout {options.layout} says where time is; a grid has rows and columns, (..., H, W)")
     return window * (dims // len(window)), stride * (dims // len(stride))
 

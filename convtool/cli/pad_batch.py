@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from convtool.cli import messages
 from convtool.cli.options import choice, command, flag, integer, parsed, real, text
 from convtool.cli.running import conclude, progress, tell, tell_counts, tell_passed
-from convtool.cli.shared_options import MOST_HZ, Dtype, Layout, RunOptions, SourceOptions, length
+from convtool.cli.shared_options import MOST_HZ, Dtype, RunOptions, SourceOptions, length
 from convtool.errors import UsageError
 from convtool.files.names import show
 
@@ -25,6 +25,7 @@ PaddingMode = Literal["constant", "reflect", "replicate", "circular"]
 _Truncate = Literal["start", "end"]
 _Side = Literal["left", "right"]
 _Sort = Literal["none", "length"]
+_Layout = Literal["NCT", "NTC"]
 _Pool = Literal["max", "mean", "std"]
 
 
@@ -48,8 +49,8 @@ class Options(RunOptions, SourceOptions):
     value: float = real("What constant padding holds.", default=0.0)
     padding_mode: PaddingMode = choice(PaddingMode, "What padding is made of.", default="constant")
     multiple_of: int = integer("Pad on to a multiple of N samples.", least=1, default=1, metavar="N")
-    layout: Layout = choice(
-        Layout,
+    layout: _Layout = choice(
+        _Layout,
         "Axes of the batch: (batch, channels, time) for torch, (batch, time, channels) for Keras.",
         default="NCT",
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from convtool.signals.raw import RawLayout
 
 Dtype = Literal["float32", "float64"]
-Layout = Literal["NCT", "NTC"]
+Layout = Literal["NCT", "NTC", "HWC"]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 _Header = Literal["auto", "yes", "no"]
 _Missing = Literal["error", "nan"]
@@ -146,7 +146,9 @@ class InputOptions(SourceOptions):
     keep_columns: str | None = text(
         "Columns of a text that go to the output as they are, where it has a row for each of theirs.", metavar="NAMES"
     )
-    layout: Layout = choice(Layout, "Axes of NPY arrays: time last, or before channels.", default="NCT")
+    layout: Layout = choice(
+        Layout, "Axes of NPY arrays: time last, or before channels; or rows, columns, colours.", default="NCT"
+    )
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,12 @@ class OutputOptions:
         metavar="PATH",
     )
     format: str | None = text(
-        "Output format: csv, npy, wav, flac, ogg, opus, mp3, aiff... [default: by extension, else the input's]",
+        "Output format: csv, npy, wav, flac, ogg, opus, mp3, aiff, png... [default: by extension, else the input's]",
         metavar="FORMAT",
     )
     subtype: str | None = text(
-        "Encoding inside an audio format: PCM_16, PCM_24, FLOAT... [default: the input's, where it fits]",
+        "Encoding inside an audio format: PCM_16, PCM_24, FLOAT...; bits of a picture: 8, 16. [default: the input's, "
+        "where it fits]",
         metavar="NAME",
     )
     precision: int | None = integer(

@@ -40,7 +40,10 @@ AUDIO = {
 ARRAYS = ("npz", "mat", "h5", "hdf5", "sofa", "safetensors", "keras", "pt", "pth", "onnx")
 """Extensions of files of named arrays, which are read; what comes of one array is written as NPY."""
 
-NAMES = (*DELIMITERS, "npy", *AUDIO)
+PICTURES = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF", "tiff": "TIFF"}
+"""Extensions of pictures and Pillow's name of the format."""
+
+NAMES = (*DELIMITERS, "npy", *AUDIO, *PICTURES)
 
 
 def extension(path: str) -> str:
@@ -53,7 +56,7 @@ def extension(path: str) -> str:
 
 
 def family(name: str | None) -> str | None:
-    """What a format name or extension stands for: ``CSV``, ``NPY``, an audio format, or None."""
+    """What a format name or extension stands for: ``CSV``, ``NPY``, a format of audio or pictures, or None."""
     if name in DELIMITERS:
         return "CSV"
-    return "NPY" if name == "npy" else AUDIO.get(name or "")
+    return "NPY" if name == "npy" else (AUDIO | PICTURES).get(name or "")

@@ -46,6 +46,8 @@ class Work:
     """Samples of the input to one of the result."""
     moves: bool = False
     """Whether samples of the result stand elsewhere than those of the input, so that positions in it do not hold."""
+    doubts: tuple[str, ...] = ()
+    """What the person should know of how the input was taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +104,8 @@ class SignalJob(ABC):
             self.keep(work)
             if self.plot is not None and work.picture is not None:
                 _draw(self.plot, work.picture, before, after, replace=self.write.overwrite)
-            outcome = self._outcome(
-                task, [*reader.notes, *_left_out(work.result, output)], output, stream.samples, work
-            )
+            notes = [*reader.notes, *work.doubts, *_left_out(work.result, output)]
+            outcome = self._outcome(task, notes, output, stream.samples, work)
             outcome.remarks = [*outcome.remarks, *reader.remarks]
             return outcome
 
@@ -128,12 +129,12 @@ class SignalJob(ABC):
 
     def _check_clipping(self, output: Output) -> None:
         if output.writer.clipped and self.fail_on_clip:
-            raise CheckFailed(f"{_clipping(output)}, and --fail-on-clip was given; nothing was written")
+            raise CheckFailed(f"{output.writer.clipping()}, and --fail-on-clip was given; nothing was written")
 
     def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
         notes = [*notes, *output.writer.notes, *_rounded_rate(output, work)]
         if output.writer.clipped:
-            notes = [*notes, f"{_clipping(output)}; {self.against_clipping}"]
+            notes = [*notes, f"{output.writer.clipping()}; {output.writer.against_clipping or self.against_clipping}"]
         written = "/".join(filter(None, (output.format, output.subtype)))
         place = f"{work.result.dtype} on {work.ingest.device}, {counted(self.threads, 'thread')}"
         return replace(
@@ -153,11 +154,6 @@ def _rounded_rate(output: Output, work: Work) -> Iterator[str]:
     if before and after and before != after * work.stride and output.format not in ("CSV", "NPY"):
         exact = f"{before / work.stride:.6g}"
         yield f"{before} Hz over a stride of {work.stride} is {exact} Hz; the file says {after} Hz"
-
-
-def _clipping(output: Output) -> str:
-    peak = 20 * np.log10(output.writer.peak)
-    return f"{counted(output.writer.clipped, 'sample')} clipped, the peak is {peak:+.2f} dB over full scale"
 
 
 def _left_out(result: Signal, output: Output) -> Iterator[str]:

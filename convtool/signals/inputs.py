@@ -159,7 +159,7 @@ def _walk(folder: str, passed: list[str], selection: Selection) -> Iterator[Inpu
     for path, role in sorted(roles, key=lambda each: os.fsencode(each[0])):
         if role == "unread":
             yield Input("nothing", path, "", fault=unread[path])
-        elif role == "other" or (role == "text" and beside_audio):
+        elif role == "other" or (role in ("text", "picture") and beside_audio):
             passed.append(path)
         else:
             yield Input("file", path, os.path.relpath(path, folder))
@@ -179,13 +179,13 @@ def _is_meant(path: str, selection: Selection) -> bool:
 
 
 def _role(path: str, selection: Selection) -> str:
-    """What the file at `path` is in a folder: ``audio``, ``text``, an ``array``, or ``other`` where it is no input."""
+    """What a file of a folder is: ``audio``, ``text``, a ``picture``, an ``array``, or ``other``, which is no input."""
     lost = os.path.islink(path) and not os.path.exists(path)  # an input that is missing, not one to pass over
     if not (lost or os.path.isfile(path)):
         return "other"
     name = extension(path)
     if name in NAMES:
-        return "audio" if name in AUDIO else "text" if family(name) == "CSV" else "array"
+        return "audio" if name in AUDIO else {"CSV": "text", "NPY": "array"}.get(family(name) or "", "picture")
     return "array" if lost or selection.include else _role_of_content(path, selection)
 
 
@@ -204,7 +204,7 @@ def _role_of_content(path: str, selection: Selection) -> str:
         return "other"
     if selection.raw and kind is UNKNOWN:
         return "audio"
-    return kind.role if kind.role in ("audio", "array") else "other"
+    return kind.role if kind.role in ("audio", "array", "picture") else "other"
 
 
 def read_list(path: str, *, null: bool) -> list[str]:

@@ -18,7 +18,10 @@ from convtool.signals.signal import Block, Reader, Signal, Writer
 
 
 class NpyReader(Reader):
-    """`(T,)`, `(C, T)` or `(N, C, T)`; with `layout` NTC `(T, C)` or `(..., T, C)`; either memory order."""
+    """`(T,)`, `(C, T)` or `(N, C, T)`; with `layout` NTC `(T, C)` or `(..., T, C)`; either memory order.
+
+    HWC is a picture `(rows, columns, colours)`: each colour is a grid, whose rows are read as time.
+    """
 
     def __init__(self, source: Source, *, layout: str = "NCT", exact: bool = True) -> None:
         self._source = source
@@ -34,8 +37,13 @@ class NpyReader(Reader):
         self._dtype = np.dtype(header.dtype).newbyteorder(header.order)
         if not self._shape or (len(self._shape) > 3 and layout == "NCT"):
             raise InputError(f"the array has shape {self._shape}; expected (T,), (C, T) or (N, C, T)")
-        self._time = len(self._shape) - (2 if layout == "NTC" and len(self._shape) > 1 else 1)
-        lead = self._shape[: self._time] + self._shape[self._time + 1 :]
+        self._colours_last = layout == "HWC"
+        if self._colours_last and len(self._shape) != 3:
+            raise InputError(f"the array has shape {self._shape}; --layout HWC is for (rows, columns, colours)")
+        self._time = (
+            0 if self._colours_last else len(self._shape) - (2 if layout == "NTC" and len(self._shape) > 1 else 1)
+        )
+        lead = self._shape[2:0:-1] if self._colours_last else self._shape[: self._time] + self._shape[self._time + 1 :]
         self._at = 0
         if 0 in lead:
             raise InputError(f"the array has shape {self._shape}: there are 0 samples in it")
@@ -64,6 +72,8 @@ class NpyReader(Reader):
         block = np.concatenate(rows).reshape(*shape[:time], count, *shape[time + 1 :])
         block = np.moveaxis(block.T if self._fortran else block, self._time, -1)
         self._at += count
+        if self._colours_last:
+            return block.swapaxes(0, 1)
         if block.ndim > 3:
             return block.reshape(-1, *block.shape[-2:])
         return block[np.newaxis] if block.ndim == 1 else block
@@ -95,7 +105,7 @@ class NpyWriter(Writer):
 
     Samples come in time order and the length is known only at the end, so time must be the slowest axis
     in memory: `(C, T)` is written in Fortran order, which every NPY reader knows. `(N, T, C)` has time
-    in the middle and is put together at the end.
+    in the middle and is put together at the end. A picture `(H, W, C)` is written as it comes.
     """
 
     def __init__(self, file: BinaryIO, signal: Signal, dtype: str) -> None:
@@ -122,6 +132,8 @@ class NpyWriter(Writer):
         lead = (signal.batch, signal.channels) if signal.batch else (signal.channels,)
         if signal.flat and signal.channels == 1:
             self._head((samples,), fortran=False)
+        elif signal.layout == "HWC" and signal.batch:
+            self._head((samples, signal.channels, signal.batch), fortran=False)
         elif signal.layout == "NTC" and signal.batch:
             self._regroup(lead, samples)
             self._head((*(signal.leading or lead[:1]), samples, signal.channels), fortran=False)

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
 from convtool.files.atomic import AtomicFile, is_special, write_all, write_error
-from convtool.files.formats import ARRAYS, DELIMITERS, NAMES, extension, family
+from convtool.files.formats import ARRAYS, DELIMITERS, NAMES, PICTURES, extension, family
 from convtool.files.recognition import NPY, TEXT, UNKNOWN, Kind, bears_signature
 from convtool.files.source import CHUNK, Source
 from convtool.signals.inputs import Input, looks_like_numbers
@@ -88,7 +88,7 @@ def _reader(source: Source, item: Input, options: ReadOptions) -> Reader:
         return RawReader(source, options.raw)
     if options.input_format is not None:
         found = family(options.input_format) or ""
-        kind = {"CSV": TEXT, "NPY": NPY}.get(found, Kind(found, "audio"))
+        kind = {"CSV": TEXT, "NPY": NPY}.get(found, Kind(found, "picture" if found in PICTURES.values() else "audio"))
     else:
         kind = TEXT if item.kind == "numbers" else source.kind
     reader = _reader_of(source, kind, named, item, options)
@@ -131,6 +131,10 @@ def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, optio
         from convtool.signals.audio.opening import open_audio
 
         return open_audio(source, kind.name)
+    if kind.role == "picture":
+        from convtool.signals.pictures import PictureReader
+
+        return PictureReader(source, kind.name, exact=options.exact)
     if kind.role == "arrays" and item.kind == "file":
         from convtool.signals.arrays import open_array
 
@@ -138,8 +142,12 @@ def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, optio
         return open_array(item.value, "", layout=options.layout, exact=options.exact)
     if kind is UNKNOWN and named is not None:
         begins = source.head[:8].hex(" ")
-        raise InputError(f"the content is binary and no {named}: it begins with {begins}; expected text, NPY or audio")
-    raise InputError(f"{kind.refusal(item.value if item.kind == 'file' else None)}; expected text, NPY or audio")
+        raise InputError(
+            f"the content is binary and no {named}: it begins with {begins}; expected text, arrays, audio or a picture"
+        )
+    raise InputError(
+        f"{kind.refusal(item.value if item.kind == 'file' else None)}; expected text, arrays, audio or a picture"
+    )
 
 
 class Output:
@@ -190,6 +198,10 @@ class Output:
             from convtool.signals.npy import NpyWriter
 
             return NpyWriter(file, signal, signal.dtype)
+        if self.format in PICTURES.values():
+            from convtool.signals.pictures import PictureWriter
+
+            return PictureWriter(file, signal, self.format, self.subtype or "")
         from convtool.signals.audio.writer import AudioWriter
 
         return AudioWriter(file, signal, self.format, self.subtype or "")
@@ -237,6 +249,10 @@ class Output:
 def _subtype(kind: str, named: str, signal: Signal, options: WriteOptions) -> str | None:
     if kind in ("CSV", "NPY"):
         return None
+    if kind in PICTURES.values():
+        from convtool.signals.pictures import choose_depth
+
+        return choose_depth(kind, options.subtype, signal)
     from convtool.signals.audio import writer as audio
 
     if kind not in audio.formats():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convtool.files.names import counted
 from convtool.signals.metadata import Metadata
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Writer(ABC):
 
     clipped: int = 0
     peak: float = 0.0
+    against_clipping: str = ""
+    """What to do about samples that don't fit, where the format knows better than the command."""
     notes: Sequence[str] = ()
     """What there is to say of the file once it is complete."""
     left_out: tuple[str, ...] = ()
@@ -107,6 +110,11 @@ class Writer(ABC):
     @abstractmethod
     def write(self, encoded: Any) -> None:
         """Append the next block, as `encode` gave it."""
+
+    def clipping(self) -> str:
+        """How many samples the file could not hold as they were, and how far they go."""
+        decibels = 20 * np.log10(self.peak)
+        return f"{counted(self.clipped, 'sample')} clipped, the peak is {decibels:+.2f} dB over full scale"
 
     @abstractmethod
     def close(self) -> None:

@@ -590,7 +590,7 @@ def test_one_bad_file_fails_alone(takes: dict[str, Block], convtool: Convtool) -
     assert run.code == 1
     assert run.err.splitlines() == [
         "Error: takes/bad.wav: the content is an HTML or XML page: download the file itself; "
-        "expected text, NPY or audio",
+        "expected text, arrays, audio or a picture",
         "Error: takes/day1/empty.flac: the file is empty: expected a signal",
         "Error: missing.wav: no such file",
         "3 written, 0 skipped, 3 failed",

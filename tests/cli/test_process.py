@@ -228,7 +228,7 @@ def test_names_are_shown_so_that_they_drive_nothing(
             "an HTML or XML page: download the file itself; expected",
         ),
         ("x.wav", b"This is a text\nof two lines\n", "the content is no WAV, and as text line 2"),
-        ("x.mp3", b"\x89PNG\r\n\x1a\n\0\0", "a PNG picture"),
+        ("x.mp3", b"\x89PNG\r\n\x1a\n\0\0", "can't be decoded as PNG: "),
         ("x.wav", b"PK\3\4abcdef", "the zip archive is damaged"),
         ("x.wav", b"", "the file is empty: expected a signal"),
         ("x.wav", b"RIFF\x24\0\0\0WAVEfmt ", "can't be decoded as WAV"),

@@ -117,7 +117,9 @@ def test_containers_on_standard_input_need_a_file(monkeypatch: pytest.MonkeyPatc
         kept = os.dup(0)
         os.dup2(file.fileno(), 0)
         try:
-            with pytest.raises(InputError, match=r"^the content is a zip archive; expected text, NPY or audio$"):
+            with pytest.raises(
+                InputError, match=r"^the content is a zip archive; expected text, arrays, audio or a picture$"
+            ):
                 read("-")
         finally:
             os.dup2(kept, 0)

@@ -135,7 +135,7 @@ def test_standard_input(tmp_path: Path) -> None:
 
 def test_a_format_that_is_named_wins(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"%PDF\na\n1\n2\n")
-    with pytest.raises(InputError, match=r"^the content is a PDF document; expected text, NPY or audio$"):
+    with pytest.raises(InputError, match=r"^the content is a PDF document; expected text, arrays, audio or a picture$"):
         read(of(tmp_path / "a"))
     numbers, signal, _ = read(of(tmp_path / "a"), input_format="csv")
     assert (numbers, signal.names) == ([[1, 2]], ("a",))
@@ -148,7 +148,11 @@ def test_a_format_that_is_named_wins(tmp_path: Path) -> None:
         ("a.npy", b"1\nx\n", "the content is no NPY, and as text line 2, column 1: 'x' is not a number"),
         ("a.csv", b"1\nx\n", "line 2, column 1: 'x' is not a number"),
         ("a.xyz", b"1\nx\n", "line 2, column 1: 'x' is not a number"),
-        ("a.csv", b"\0\1\2", "the content is binary and no CSV: it begins with 00 01 02; expected text, NPY or audio"),
+        (
+            "a.csv",
+            b"\0\1\2",
+            "the content is binary and no CSV: it begins with 00 01 02; expected text, arrays, audio or a picture",
+        ),
         ("a.npy", b"\0\1\2", "the content is binary and no NPY: it begins with 00 01 02; expected"),
         ("a.wav", b"\0\1\2", "the content is binary and no WAV: it begins with 00 01 02; expected"),
         ("a.xyz", b"\0\1\2", "the content is of no kind that convtool knows: raw numbers are read with"),

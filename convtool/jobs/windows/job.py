@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from convtool.errors import InputError
+from convtool.files.formats import PICTURES
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.signals.inputs import Input
 from convtool.signals.length import Length
@@ -44,7 +45,7 @@ class LocalVarJob(SignalJob):
     min_count: int | None = None
 
     def __post_init__(self) -> None:
-        if self._grid:  # rows are read as time
+        if self._grid and self.read.layout != "HWC":  # rows are read as time
             object.__setattr__(self, "read", replace(self.read, layout="NTC"))
 
     @property
@@ -76,7 +77,8 @@ class LocalVarJob(SignalJob):
         given = self._result_dtype(working, window)
         every = 1 if self._grid else stride[0]
         moves = max(stride) > 1 or (self.mode == "valid" and max(window) > 1)
-        return Work(operation, ingest, replace(result, dtype=given), lambda: told, picture, every, moves)
+        doubts = (_colours_last(signal).removeprefix("; "),) if self._grid and _colours_last(signal) else ()
+        return Work(operation, ingest, replace(result, dtype=given), lambda: told, picture, every, moves, doubts)
 
     def _working_dtype(self, signal: Signal, window: Sizes) -> str:
         """Integers are worked as such, and float32 is not where it can't count the samples of a window."""
@@ -150,10 +152,10 @@ class LocalVarJob(SignalJob):
     def _grid_result(self, signal: Signal, window: Sizes, stride: Sizes) -> Signal:
         """What the result will be: a grid for each statistic of each grid; refuses what is no grid."""
         width, asked = signal.channels, _by(window)
-        if signal.format not in ("CSV", "NPY"):
+        if signal.format not in ("CSV", "NPY", *PICTURES.values()):
             raise InputError(
-                f"{signal.format} audio is a signal in time, and windows of {asked} need a grid, from CSV or NPY; "
-                "give one length, such as -w 50ms"
+                f"{signal.format} audio is a signal in time, and windows of {asked} need a grid, from CSV, NPY or a "
+                "picture; give one length, such as -w 50ms"
             )
         if signal.flat:
             raise InputError(
@@ -163,7 +165,7 @@ class LocalVarJob(SignalJob):
         if self.mode == "valid" and window[1] > width:
             raise InputError(
                 f"a window of {window[1]} columns is wider than the input, which has {width}; "
-                f"use a window of at most {width}, or --mode same"
+                f"use a window of at most {width}, or --mode same{_colours_last(signal)}"
             )
         across = -(-(width if self.mode == "same" else width - window[1] + 1) // stride[1])
         names = signal.names if across == width else None
@@ -176,7 +178,8 @@ class LocalVarJob(SignalJob):
         if stats > 1:
             leading = (*(leading or ((batch,) if batch else ())), stats)
             batch = grids * stats
-        return replace(signal, channels=across, batch=batch, leading=leading, frames=None, layout="NTC", names=names)
+        layout = "HWC" if signal.layout == "HWC" and stats == 1 else "NTC"
+        return replace(signal, channels=across, batch=batch, leading=leading, frames=None, layout=layout, names=names)
 
     def _picture(
         self, signal: Signal, name: str, window: Sizes, stride: Sizes, heard: Block, made: Block, format: str
@@ -226,6 +229,15 @@ class LocalVarJob(SignalJob):
         asked: dict[str, Any] = {"window": window, "stride": stride, **self._asked()}
         made: Block = local_stats(torch.from_numpy(heard), stats=("mean", "var"), **asked).numpy()
         return made
+
+
+def _colours_last(signal: Signal) -> str:
+    """What to say of an array that looks like a picture with its colours in the wrong place; else nothing."""
+    seems = signal.format == "NPY" and signal.layout == "NTC" and signal.batch and not signal.leading
+    if not (seems and signal.channels in (3, 4) and (signal.frames or 0) > 4):
+        return ""
+    shape = (signal.batch, signal.frames, signal.channels)
+    return f"; the last axis of its shape {shape} looks like colours: --layout HWC says that it is"
 
 
 def _by(sizes: Sizes) -> str:

@@ -1,0 +1,201 @@
+"""Pictures as grids of numbers, read and written by Pillow: rows come where a signal has its samples, columns where it
+has its channels, and each colour is a grid of its own.
+
+The numbers are those of the file, from 0 to 255 or 65535; nothing is scaled.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convtool.errors import InputError, OutputError, UsageError
+from convtool.files.atomic import write_all
+from convtool.files.names import counted
+from convtool.files.source import Source
+from convtool.signals.pcm import count_bad
+from convtool.signals.signal import Block, Reader, Signal, Writer
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_MOST_PIXELS = 1 << 28
+"""A picture is whole in memory; one that declares more pixels is a mistake, or is meant to fill it."""
+
+_PLAIN = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F")
+"""The modes of Pillow whose pixels are numbers as they are."""
+
+_DEPTHS = {"PNG": ("8", "16"), "TIFF": ("8", "16"), "JPEG": ("8",)}
+"""Bits of one number, by format."""
+
+_SETTINGS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95, "subsampling": 0}}
+
+_FAILURES = (OSError, SyntaxError, ValueError, struct.error, EOFError)
+"""What Pillow raises of a damaged file, and of one that it can't write."""
+
+
+class PictureReader(Reader):
+    """A picture. Colours that are stored otherwise come as red, green and blue; transparency is one more colour."""
+
+    def __init__(self, source: Source, format: str, *, exact: bool = True) -> None:
+        self.notes = []
+        self._source = source
+        self._pixels = _pixels(source, format, self.notes)
+        height, width, *colours = self._pixels.shape
+        self._at = 0
+        is_real = self._pixels.dtype.kind == "f"
+        self.signal = Signal(
+            format=format,
+            channels=width,
+            dtype="float32" if is_real else "int64" if exact else "float64",
+            frames=height,
+            subtype={1: "8", 2: "16"}.get(self._pixels.dtype.itemsize),
+            batch=colours[0] if colours else None,
+            layout="NTC",
+        )
+
+    def read(self, samples: int) -> Block:
+        """The next rows, ``(columns, rows)`` or ``(colours, columns, rows)``."""
+        rows = self._pixels[self._at : self._at + samples]
+        self._at += len(rows)
+        return rows.T.astype(self.signal.dtype)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class _Rows(NamedTuple):
+    """Rows of pixels ``(rows, columns, colours)`` as a picture holds them, and what they were."""
+
+    pixels: NDArray[Any]
+    clipped: int
+    low: float
+    high: float
+    bad: int
+
+
+class PictureWriter(Writer):
+    """A grid, or a grid for each colour, as a picture: rounded to whole numbers and clipped to those that it holds."""
+
+    def __init__(self, file: BinaryIO, signal: Signal, format: str, depth: str) -> None:
+        colours, most = signal.batch or 1, 3 if format == "JPEG" else 4
+        if colours > most or len(signal.leading) > 1 or (format == "JPEG" and colours == 2):
+            raise InputError(
+                f"a {format} picture holds 1 grid, or one for each of up to {most} colours; the result is "
+                f"{counted(colours, 'grid')}: write .npy"
+            )
+        if depth == "16" and colours > 1:
+            raise InputError(f"a {format} picture of {colours} colours is written with 8 bits; write .npy, or grey")
+        self._pillow = _pillow()
+        self._file = file
+        self._format = format
+        self._turned = signal.format == "NPY" and signal.layout == "NCT"
+        self._full = 255 if depth == "8" else 65535
+        self._rows: list[_Rows] = []
+        self.against_clipping = f"write .npy, and bring that to the range with rescale --range 0:{self._full}"
+
+    def encode(self, block: Block) -> _Rows:
+        """Rows of pixels."""
+        values = np.rint(np.asarray(block if block.ndim == 3 else block[np.newaxis], np.float64))
+        bad, _ = count_bad(values.reshape(-1, values.shape[-1]))
+        low, high = float(np.nanmin(values)) if not bad else 0.0, float(np.nanmax(values)) if not bad else 0.0
+        clipped = int(np.count_nonzero(values < 0) + np.count_nonzero(values > self._full))
+        pixels = np.clip(np.nan_to_num(values), 0, self._full).astype(np.uint8 if self._full == 255 else np.uint16)
+        return _Rows(pixels.T, clipped, low, high, bad)
+
+    def write(self, encoded: _Rows) -> None:
+        self._rows.append(encoded)
+        self.clipped += encoded.clipped
+
+    def clipping(self) -> str:
+        """How many values the picture could not hold, and how far they go."""
+        low, high = min(rows.low for rows in self._rows), max(rows.high for rows in self._rows)
+        return f"{counted(self.clipped, 'value')} clipped to 0:{self._full}, the results go from {low:g} to {high:g}"
+
+    def close(self) -> None:
+        """Encode the picture, which is whole by now."""
+        if bad := sum(rows.bad for rows in self._rows):
+            raise InputError(f"{counted(bad, 'result')} NaN or infinite, which no picture holds; see --nan")
+        pixels = np.concatenate([rows.pixels for rows in self._rows])
+        pixels = pixels.swapaxes(0, 1) if self._turned else pixels
+        encoded = io.BytesIO()
+        try:
+            picture = self._pillow.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
+            picture.save(encoded, self._format, **_SETTINGS.get(self._format, {}))
+        except _FAILURES as error:
+            size = f"{pixels.shape[1]} x {pixels.shape[0]}"
+            raise OutputError(f"{self._format} can't be written of {size} pixels: {_reason(error)}") from error
+        write_all(self._file, encoded.getbuffer())
+
+
+def choose_depth(format: str, wanted: str | None, signal: Signal) -> str:
+    """The bits of each number: those `wanted`, else the input's own where `format` holds them, else 8."""
+    possible = _DEPTHS[format]
+    if wanted is not None and wanted not in possible:
+        raise UsageError(f"{format} can't hold subtype {wanted}; it can hold {' and '.join(possible)} (bits)")
+    own = signal.subtype if signal.subtype in possible and not signal.batch else "8"
+    return wanted or own or "8"
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise UsageError("a picture needs Pillow, which is not installed: pip install 'convtool[image]'") from error
+    Image.MAX_IMAGE_PIXELS = None  # there is a limit of ours, which is told in one line
+    return Image
+
+
+def _pixels(source: Source, format: str, notes: list[str]) -> NDArray[Any]:
+    """The numbers of a picture, ``(rows, columns)`` or ``(rows, columns, colours)``."""
+    pillow = _pillow()
+    from PIL import ImageOps
+
+    if format == "PNG" and source.head[24:26] in (b"\x10\2", b"\x10\4", b"\x10\6"):
+        raise InputError("it is a PNG of 16 bits with colours, of which Pillow reads 8; save it with 8, or as grey")
+    try:
+        with (
+            _telling(notes),
+            open(source.fileno(), "rb", closefd=False) as file,
+            pillow.open(file, formats=(format,)) as picture,
+        ):
+            width, height = picture.size
+            if width * height > _MOST_PIXELS:
+                raise InputError(f"it has {width} x {height} pixels; at most {_MOST_PIXELS} are read")
+            if format == "TIFF" and picture.n_frames > 1:
+                notes.append(f"it holds {picture.n_frames} pictures; the first is read")
+            return np.asarray(ImageOps.exif_transpose(_plain(picture, notes)))
+    except _FAILURES as error:
+        raise InputError(f"can't be decoded as {format}: {_reason(error)}") from error
+
+
+@contextmanager
+def _telling(notes: list[str]) -> Iterator[None]:
+    """Turn what Pillow warns of into notes."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    notes += [str(warning.message).strip() for warning in told if issubclass(warning.category, UserWarning)]
+
+
+def _plain(picture: Image, notes: list[str]) -> Image:
+    """`picture` in a mode that is numbers of its pixels."""
+    if picture.mode in _PLAIN:
+        return picture
+    if picture.mode == "1":
+        return picture.convert("L")
+    if picture.mode == "P":
+        return picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+    notes.append(f"its colours are {picture.mode}, and were made RGB")
+    return picture.convert("RGB")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
