@@ -80,7 +80,7 @@ def join_numbers(values: Block, separator: str, precision: int | None = None) ->
     """
     if precision is not None:
         text = separator.join([f"{value:.{precision}g}" for value in values.tolist()]) + separator
-    elif np.issubdtype(values.dtype, np.integer):
+    elif values.dtype.kind in "iub":
         return separator.join(map(str, values.tolist()))
     elif values.dtype.itemsize < 8:  # str() of the number itself: tolist() would make a longer float64 of it
         cells = values.astype("U32").tolist()

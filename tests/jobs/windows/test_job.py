@@ -109,6 +109,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch, name: str) -> dict[str, Any]:
 
 
 def run(job: LocalVarJob, path: Path) -> None:
+    path.with_name("p.png").unlink(missing_ok=True)
+    path.with_name("y.npy").unlink(missing_ok=True)
     job(Task(0, Input("file", str(path), str(path)), str(path.with_name("y.npy"))))
     assert path.with_name("p.png").read_bytes() == b"picture"
 
