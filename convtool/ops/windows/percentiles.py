@@ -34,7 +34,7 @@ def sliding_percentiles(
     at each bit a running count tells how many ranks of the window have a 0 there, so on which side the
     wanted one lies, and the ranks are parted into zeros and ones, in order, for the next (a wavelet matrix:
     F. Claude, G. Navarro, G. Ordonez, Information Systems 47, 2015). The cost a window grows with the
-    logarithm of the window, not with the window, and one parting serves all percentiles.
+    logarithm of the window, not with the window; one parting serves all percentiles.
 
     Args:
         x: ``(rows, n)``; NaN sorts last, and stands outside the percentiles.
