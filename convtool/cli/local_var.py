@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Literal
@@ -21,14 +22,15 @@ Align = Literal["center", "left", "right"]
 PaddingMode = Literal["reflect", "zeros", "replicate", "circular", "none"]
 Nan = Literal["propagate", "skip", "error", "zero"]
 
-STATS = ("var", "std", "mean", "rms", "min", "max", "median", "count")
+STATS = ("var", "std", "mean", "rms", "sum", "min", "max", "range", "median", "count")
+_PERCENTILE = re.compile(r"p(?:100(?:\.0+)?|[1-9]?[0-9](?:\.[0-9]{1,6})?)")
 
 
 def _stats(word: str) -> tuple[str, ...]:
     stats = tuple(name.strip() for name in word.split(","))
     for name in stats:
-        if name not in STATS:
-            raise ValueError(f"there is no '{show(name)}'; there are {', '.join(STATS)}")
+        if name not in STATS and not _PERCENTILE.fullmatch(name):
+            raise ValueError(f"there is no '{show(name)}'; there are {', '.join(STATS)}, and percentiles p0 to p100")
         if stats.count(name) > 1:
             raise ValueError(f"'{name}' is named {stats.count(name)} times; once is enough")
     return stats
@@ -48,7 +50,10 @@ class Options(SignalOptions):
     stride: tuple[Length, ...] = parsed(lengths, "From one window to the next.", default="1", metavar="N|NxM|TIME")
     ddof: int = integer("Divide by n, or by n - 1, in var and std.", least=0, most=1, default=0, metavar="0|1")
     stat: tuple[str, ...] = parsed(
-        _stats, f"One or more of {','.join(STATS)}: a channel or named column each.", default="var", metavar="NAMES"
+        _stats,
+        f"One or more of {','.join(STATS)}, and percentiles, such as p95: a channel or named column each.",
+        default="var",
+        metavar="NAMES",
     )
     mode: Mode = choice(
         Mode,
@@ -87,7 +92,7 @@ def local_var(options: Options) -> int:
     """Variance, or other statistics, of every sliding window of signals and grids.
 
     As exact as a computation of each window alone, whatever came before it, at a cost that does not
-    grow with the window (but for the median). Integers are worked in float64, exact up to 2^53.
+    grow with the window (but for medians and percentiles). Integers are worked in float64, exact up to 2^53.
     Numbers that begin with a minus follow --.
 
     \b

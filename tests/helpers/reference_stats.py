@@ -25,6 +25,17 @@ def of_window(samples: Sequence[float], stat: str, *, ddof: int = 0, skip: bool 
     if len(real) < (fewest if skip else len(samples)):
         return math.nan
     n = len(real)
+    if stat[0] == "p":
+        place = (n - 1) * Fraction(stat[1:]) / 100
+        low, share = int(place), float(place % 1)
+        ordered = sorted(real)
+        if not share:
+            return ordered[low]
+        return ordered[low] * (1 - share) + ordered[low + 1] * share
+    if stat == "range":
+        return max(real) - min(real)
+    if stat == "sum":
+        return float(sum(map(Fraction, real))) if all(map(math.isfinite, real)) else sum(real)
     if stat == "min":
         return min(real)
     if stat == "max":

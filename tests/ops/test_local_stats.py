@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from torch.nn.functional import unfold
 
 from convtool.errors import InputError
-from convtool.ops.windows import grid_stats, median, mergeable, sample_windows, sliding
+from convtool.ops.windows import grid_stats, mergeable, percentiles, sample_windows, sliding
 from convtool.ops.windows.local_stats import GridStats, LocalStats, local_stats, local_var
 from tests.helpers import reference_stats as reference
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ALL = ("var", "std", "mean", "rms", "min", "max", "median", "count")
+ALL = ("var", "std", "mean", "rms", "sum", "min", "max", "range", "median", "p5", "p97.5", "count")
 PADDINGS = ("zeros", "reflect", "replicate", "circular")
 NAN, INF = math.nan, math.inf
 
@@ -36,8 +36,8 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sliding, "_CHUNK", 64)
     monkeypatch.setattr(sample_windows, "_TILE", 128)
     monkeypatch.setattr(mergeable, "_LANES", 8)
-    monkeypatch.setattr(median, "_RUN", 16)
-    monkeypatch.setattr(median, "_SORTED", 64)
+    monkeypatch.setattr(percentiles, "_RUN", 16)
+    monkeypatch.setattr(percentiles, "_SORTED", 64)
 
 
 def double(values: object) -> Tensor:
@@ -193,7 +193,7 @@ class TestAgainstTheLoop:
         signal = noise(41).tolist()
         wide = reference.padded(signal, window // 2, (window - 1) // 2, padding_mode)
         made = local_stats(double(signal), window, stats=ALL, mode="same", padding_mode=padding_mode)
-        assert made.shape == (8, 41)
+        assert made.shape == (len(ALL), 41)
         torch.testing.assert_close(made, expected(wide, window, ALL), rtol=1e-12, atol=1e-13)
 
     def test_same_reflects_unless_told_otherwise(self) -> None:
@@ -479,6 +479,68 @@ class TestStreaming:
         assert same_bits(made[0], made[2])
 
 
+class TestPercentiles:
+    NAMES = ("p0", "p5", "p25", "p33.3", "p50", "p95", "p99.9", "p100")
+
+    @pytest.mark.parametrize("window", [1, 2, 7, 40])
+    def test_as_in_numpy(self, small_pieces: None, window: int) -> None:
+        x = noise(3, 150)
+        views = np.lib.stride_tricks.sliding_window_view(x.numpy(), window, axis=-1)
+        made = local_stats(x, window, stats=self.NAMES).unbind(-2)
+        for name, stat in zip(self.NAMES, made, strict=True):
+            np.testing.assert_array_equal(stat, np.percentile(views, float(name[1:]), axis=-1))
+        grid = np.lib.stride_tricks.sliding_window_view(x.numpy(), (2, window)).reshape(2, -1, 2 * window)
+        for name, stat in zip(self.NAMES, local_stats(x, (2, window), stats=self.NAMES), strict=True):
+            np.testing.assert_array_equal(stat, np.percentile(grid, float(name[1:]), axis=-1))
+
+    def test_the_ends_are_the_extremes(self) -> None:
+        x = double([1e308, -1e308, INF, -INF, INF, 3.0, 5e-324])
+        low, high, least, most = local_stats(x, 3, stats=("p0", "p100", "min", "max"))
+        assert same_bits(low, least)
+        assert same_bits(high, most)
+        assert local_stats(x, 2, stats=("p25", "p75"))[:, 0].tolist() == [-5e307, 5e307]
+        assert local_stats(x[1:3], 2, stats=("p0", "p1")).flatten().tolist() == [-1e308, INF]
+
+    def test_integers_past_what_float64_holds(self) -> None:
+        x = torch.tensor([2**62 + 1, 2**62 + 5, -(2**62), 7])
+        (quarter,) = local_stats(x[:2], 2, stats=("p75",)).tolist()
+        assert quarter == [float(2**62 + 4)]
+        made = local_stats(x, 4, stats=("p0", "p10", "p90")).flatten().tolist()
+        exact = [-(2**62), -(2**62) + Fraction(3, 10) * (2**62 + 7), 2**62 + 1 + Fraction(7, 10) * 4]
+        assert made == [pytest.approx(float(value), rel=1e-15) for value in exact]
+
+    @pytest.mark.parametrize("name", ["p101", "p-1", "p", "p05", "p1e1", "pp", "p100.5", "p1.", "P5"])
+    def test_no_percentile(self, name: str) -> None:
+        with pytest.raises(ValueError, match=r"use one of var, std, .* count, p0 to p100"):
+            local_stats(noise(9), 3, stats=(name,))
+
+
+class TestSumsAndRanges:
+    def test_sums_and_ranges_of_integers(self) -> None:
+        x = torch.tensor([2**60 + 1, 5, 2**60 + 3, -(2**53)])
+        spans = local_stats(x, 2, stats=("range",))
+        assert (spans.dtype, spans.tolist()) == (torch.int64, [[2**60 - 4, 2**60 - 2, 2**60 + 2**53 + 3]])
+        sums = local_stats(x, 2, stats=("sum",))
+        assert sums.tolist() == [[float(2**60 + 6), float(2**60 + 8), float(2**60 + 3 - 2**53)]]
+        assert local_stats(torch.tensor([3, 4, 5]), 3, stats=("sum",)).tolist() == [[12]]
+        assert local_stats(torch.tensor([3]), 1, stats=("sum",)).tolist() == [[3]]
+        assert local_stats(torch.tensor([2**60]), 1, stats=("sum",)).tolist() == [[2.0**60]]
+        with pytest.raises(InputError, match="the range of a window is past what int64 holds; work in float64"):
+            local_stats(torch.tensor([-(2**63), 1]), 2, stats=("range",))
+
+    @pytest.mark.parametrize("kind", TestAccuracy.KINDS)
+    @pytest.mark.parametrize("window", [1, 5, 40])
+    def test_sums_at_any_size(self, kind: str, window: int) -> None:
+        signal = TestAccuracy.signal(kind, 90, 3)
+        (sums,) = local_stats(double(signal), window, stats=("sum",)).tolist()
+        for view, made in zip(reference.windows(signal, window), sums, strict=True):
+            exact = sum(map(Fraction, view))
+            if abs(exact) > Fraction(sys.float_info.max):
+                assert abs(made) == INF
+            else:
+                assert abs(Fraction(made) - exact) <= window * max(map(abs, map(Fraction, view))) * Fraction(1e-14)
+
+
 ALIGNS = ("center", "left", "right")
 
 
@@ -688,7 +750,7 @@ class TestGrids:
         views = reference.grid_windows([list(row) for row in zip(*columns, strict=True)], window)
         wanted = double([[[reference.of_window(v, stat) for v in row] for row in views] for stat in ALL])
         made = local_stats(double(grid), window, stats=ALL, mode="same", padding_mode=padding_mode)
-        assert made.shape == (8, 9, 11)
+        assert made.shape == (len(ALL), 9, 11)
         torch.testing.assert_close(made, wanted, rtol=1e-12, atol=1e-13)
 
     def test_leading_dimensions_strides_and_squares(self) -> None:
@@ -728,7 +790,7 @@ class TestGrids:
 
 class TestGradients:
     @pytest.mark.parametrize("window", [1, 2, 6, 8, 20, 50, 57])
-    @pytest.mark.parametrize("stat", ["var", "mean", "rms", "min", "median"])
+    @pytest.mark.parametrize("stat", ["var", "mean", "rms", "sum", "min", "range", "median", "p30"])
     def test_signals(self, small_pieces: None, window: int, stat: Any) -> None:
         x = noise(60).requires_grad_()
         assert torch.autograd.gradcheck(lambda x: local_stats(x, window, stats=(stat,)), (x,))

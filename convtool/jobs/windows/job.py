@@ -91,8 +91,7 @@ class LocalVarJob(SignalJob):
 
         from convtool.ops.windows.window_stats import Request
 
-        stats: Any = self.stats
-        request = Request(windows=window, strides=(1,) * len(window), stats=stats, **self._asked())
+        request = Request(windows=window, strides=(1,) * len(window), stats=self.stats, **self._asked())
         return str(request.result(getattr(torch, working))).removeprefix("torch.")
 
     def _operation(self, window: Sizes, stride: Sizes, ingest: Ingest, item: Input) -> Blockwise:
@@ -140,7 +139,7 @@ class LocalVarJob(SignalJob):
             full_scale=None,
             frames=None,
             flat=signal.flat and stats == 1,
-            names=signal.names if stats == 1 else self._names(signal, signal.names),
+            names=self._names(signal, signal.names) if stats > 1 or signal.names else None,
         )
 
     def _names(self, signal: Signal, names: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -170,7 +169,7 @@ class LocalVarJob(SignalJob):
         across = -(-(width if self.mode == "same" else width - window[1] + 1) // stride[1])
         names = signal.names if across == width else None
         stats, grids = len(self.stats), signal.batch or 1
-        if stats > 1:
+        if stats > 1 or names:
             columns = names or range(1, grids * across + 1)
             rows = [columns[start : start + across] for start in range(0, grids * across, across)]
             names = tuple(f"{column}.{stat}" for row in rows for stat in self.stats for column in row)

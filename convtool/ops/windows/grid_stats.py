@@ -10,7 +10,7 @@ from torch import Tensor
 from convtool.errors import InputError
 from convtool.ops.windows import mergeable, sample_windows
 from convtool.ops.windows.sliding import Absent, Cutter, Padding, Sliding
-from convtool.ops.windows.window_stats import Align, Mode, Nan, PaddingMode, Request, Stat, as_numbers, window_stats
+from convtool.ops.windows.window_stats import Align, Mode, Nan, PaddingMode, Request, as_numbers, window_stats
 
 # Columns worked at a time, at least; wide windows take strips in proportion.
 _STRIP = 1024
@@ -44,7 +44,7 @@ class GridStats(Sliding):
         self,
         window: tuple[int, int],
         *,
-        stats: tuple[Stat, ...] = ("var",),
+        stats: tuple[str, ...] = ("var",),
         stride: tuple[int, int] = (1, 1),
         ddof: int = 0,
         mode: Mode = "valid",

@@ -12,7 +12,7 @@ from convtool.ops.parallel import empty, run_in_threads
 from convtool.ops.windows.grid_stats import GridStats
 from convtool.ops.windows.sample_windows import block_length
 from convtool.ops.windows.sliding import Absent, Cutter, Padding, Sliding
-from convtool.ops.windows.window_stats import Align, Mode, Nan, PaddingMode, Request, Stat, as_numbers, window_stats
+from convtool.ops.windows.window_stats import Align, Mode, Nan, PaddingMode, Request, as_numbers, window_stats
 
 __all__ = ["GridStats", "LocalStats", "local_stats", "local_var"]
 
@@ -21,7 +21,7 @@ def local_stats(
     signal: Tensor,
     window: int | tuple[int, int],
     *,
-    stats: tuple[Stat, ...] = ("var",),
+    stats: tuple[str, ...] = ("var",),
     stride: int | tuple[int, int] = 1,
     ddof: int = 0,
     mode: Mode = "valid",
@@ -40,19 +40,24 @@ def local_stats(
     std    square root of var
     mean   sum x / n
     rms    square root of sum x^2 / n
+    sum    sum x
     min    smallest
     max    largest
+    range  max - min
     median middle one in order; the mean of the middle two where n is even
+    pQ     percentile, Q from 0 to 100, such as p95 or p99.9: at Q / 100 of the way from the first to the last in
+           order, between two of them in proportion (NumPy: ``linear``)
     count  samples that are not NaN: exact, with any `nan` and any `min_count`
     ====== =====================================================================================
 
-    All but the median of a grid cost the same for every window. The median of a signal costs some forty times a
-    variance, and grows with the logarithm of W; that of a grid sorts each window, so it grows with its area.
+    All but medians and percentiles cost the same for every window. Each of a signal costs some forty times a
+    variance, and grows with the logarithm of W; those of a grid sort each window, so they grow with its area.
 
     Accuracy: float64 inside. var, std and rms are as exact as a float64 two-pass computation of each window alone that
     is centred on one of its own samples (relative error below 1e-12, 5e-14 at most where it was measured; for float32
     then rounded once), whatever lies before the window: an offset of 1e15, a step from 1e6 to 1e-6, 1e308 and
-    denormals. Square roots are correctly rounded. The mean errs by less than 1e-12 of its window's largest \\|x\\|. A
+    denormals. Square roots are correctly rounded. The mean errs by less than 1e-12 of its window's largest \\|x\\|, and
+    the sum by n times as much. A
     result beyond the dtype is inf or 0, as rounding makes it.
 
     Args:
@@ -77,17 +82,17 @@ def local_stats(
     Returns:
         ``(..., S, T')`` or ``(..., S, H', W')``: S statistics in the order asked; a length T gives
         ``ceil((T - W + 1) / stride)`` outputs, or with ``same`` ``ceil(T / stride)``. Floating dtypes are kept.
-        Integers give float64, or int64 where min, max, count and the median of an odd number are all that is asked
-        for, and no window can shrink to an even number or to NaN. Differentiable but for count, and std where it
-        is 0 (with gradients the memory is some ten times the signal).
+        Integers give float64, or int64 where min, max, range, count and the median of an odd number are all that is
+        asked for, and no window can shrink to an even number or to NaN. Differentiable but for count, and std where
+        it is 0 (with gradients the memory is some ten times the signal).
 
         Infinities: var and std of a window that holds one are NaN, rms is inf, the others follow IEEE arithmetic.
         A NaN or an infinity changes only the windows that hold it. var and std with n <= ddof are NaN.
         Silence and constants: var and std 0, and mean, min, max, median exactly the constant.
 
     Raises:
-        InputError: the signal is empty, shorter than the window (``valid``) or than its padding; an integer past
-            int64, or a min, max or median past what float64 holds beside statistics that need it.
+        InputError: the signal is empty, shorter than the window (``valid``) or than its padding; an integer or a
+            range past int64, or a min, max, range or median past what float64 holds beside statistics that need it.
         TypeError: complex or boolean signals, windows that are no whole numbers.
         ValueError: a window or stride below 1, ddof >= samples of a window, unknown names, a signal without enough
             axes, a min_count or an align that does nothing, a count of more samples than the dtype counts exactly.
@@ -187,7 +192,7 @@ class LocalStats(Sliding):
         self,
         window: int,
         *,
-        stats: tuple[Stat, ...] = ("var",),
+        stats: tuple[str, ...] = ("var",),
         stride: int = 1,
         ddof: int = 0,
         mode: Mode = "valid",

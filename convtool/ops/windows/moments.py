@@ -110,6 +110,18 @@ def mean(part: Part) -> Tensor:
     return made
 
 
+def total(part: Part) -> Tensor:
+    """``n c + s``; NaN for an empty set."""
+    n, c, s, _ = part
+    if isinstance(n, Tensor):
+        n = torch.where(n > 0, n, torch.nan)
+    if not c.is_floating_point():
+        c, rest = float_parts(c)
+        s = rest * n if s is None else s + rest * n
+    made: Tensor = c * n if s is None else c * n + s
+    return made
+
+
 def mean_square(part: Part) -> Tensor:
     """``m / n + mean^2``: two squares added, so nothing cancels."""
     average = mean(part)

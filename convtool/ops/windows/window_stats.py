@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -11,9 +12,9 @@ from torch import Tensor
 
 from convtool.errors import InputError
 from convtool.ops.exact import float_parts, square_root, wide
-from convtool.ops.windows.median import grid_median, sliding_median
 from convtool.ops.windows.mergeable import Joining, slide
-from convtool.ops.windows.moments import Part, mean, mean_square, merge_weighed, variance, weighed_samples
+from convtool.ops.windows.moments import Part, mean, mean_square, merge_weighed, total, variance, weighed_samples
+from convtool.ops.windows.percentiles import grid_percentiles, sliding_percentiles
 from convtool.ops.windows.sample_windows import MOMENTS, slide_samples
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from convtool.ops.windows.sliding import Absent
 
-Stat = Literal["var", "std", "mean", "rms", "min", "max", "median", "count"]
+STATS = ("var", "std", "mean", "rms", "sum", "min", "max", "range", "median", "count")
 Mode = Literal["valid", "same"]
 Align = Literal["center", "left", "right"]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular", "none"]
@@ -32,11 +33,13 @@ _MOMENTS: dict[str, Callable[[Part, int], Tensor]] = {
     "var": variance,
     "std": lambda part, ddof: square_root(variance(part, ddof)),
     "mean": lambda part, _: mean(part),
+    "sum": lambda part, _: total(part),
     "rms": lambda part, _: square_root(mean_square(part)),
 }
 # Squares of these leave the range of float64, or its full precision; powers of two change no digit.
 _LARGE, _SMALL = 2.0**480, 2.0**-440
 _SHRINK, _GROW = 2.0**-600, 2.0**600
+_PERCENTILE = re.compile(r"p(?:100(?:\.0+)?|[1-9]?[0-9](?:\.[0-9]{1,6})?)")
 _WHOLE = 1 << 53
 """Up to which float64 holds every integer."""
 
@@ -51,7 +54,7 @@ class Request:
 
     windows: tuple[int, ...]
     strides: tuple[int, ...]
-    stats: tuple[Stat, ...]
+    stats: tuple[str, ...]
     ddof: int
     mode: Mode
     align: Align
@@ -73,7 +76,8 @@ class Request:
         if isinstance(self.stats, str) or not self.stats:
             raise ValueError(f'stats is {self.stats!r}; give one or more names, such as ("var",)')
         for stat in self.stats:
-            _check_choice("stat", stat, get_args(Stat))
+            if percent_of(stat) is None:
+                _check_choice("stat", stat, (*STATS, "p0 to p100"))
         if not 0 <= self.ddof < self.samples:
             raise ValueError(
                 f"ddof is {self.ddof}; it must be at least 0 and below the {self.samples} samples of a window; "
@@ -106,7 +110,7 @@ class Request:
         if not dtype.is_floating_point:
             whole = {"count"}
             if self.fewest == 1 or not self.shrinks:
-                whole |= {"min", "max", *["median"] * (self.samples % 2 and not self.shrinks)}
+                whole |= {"min", "max", "range", *["median"] * (self.samples % 2 and not self.shrinks)}
             return torch.int64 if whole.issuperset(self.stats) else torch.float64
         most = round(2 / torch.finfo(dtype).eps)
         if "count" in self.stats and self.samples > most:
@@ -128,6 +132,15 @@ class Request:
     def fewest(self) -> int:
         """Samples that are not NaN which a window must have."""
         return 1 if self.min_count is None else self.min_count
+
+
+def percent_of(stat: str) -> float | None:
+    """The percentage of a percentile; None for other names.
+
+    >>> percent_of("p99.9"), percent_of("p101"), percent_of("mean")
+    (99.9, None, None)
+    """
+    return float(stat[1:]) if _PERCENTILE.fullmatch(stat) else None
 
 
 def _check_at_least_one(name: str, value: int) -> None:
@@ -219,18 +232,11 @@ def _alike(x: Tensor, request: Request, first: tuple[int, ...], absent: tuple[Ab
     for lost in (nans, None if gaps is None else _count(gaps, request.windows)):
         missing = missing if lost is None else missing + lost
     made = _moments(x, request, nans, gaps, max(-low, high))
-    for name in {"min", "max"}.intersection(request.stats):
-        made[name] = _extreme(x, request, gaps, name)
+    made |= _extremes(x, request, gaps)
     made["count"] = request.samples - missing
-    made = {name: made[name][picked] for name in request.stats if name != "median"}
-    if "median" in request.stats:
-        odd = gaps is None and bool(request.samples % 2)
-        last = x if gaps is None else x.masked_fill(gaps, _outside(x, "min") if x.dtype == torch.int64 else torch.nan)
-        if len(request.windows) == 1:
-            made["median"] = sliding_median(last, request.windows[0], missing, first[0], request.strides[0], odd=odd)
-        else:
-            made["median"] = grid_median(last, request.windows, missing, odd=odd)[picked]
-    given = {name: _given(stat, dtype, name) for name, stat in made.items()}
+    made = {name: stat[picked] for name, stat in made.items()}
+    made |= _percentiles(x, request, gaps, missing, first)
+    given = {name: _given(made[name], dtype, name) for name in request.stats}
     if dtype.is_floating_point and not (nans is None and gaps is None):
         unfit = request.samples - missing[picked] < request.fewest
         if nans is not None and not request.skip:
@@ -281,7 +287,7 @@ def _moments(
     up, down = _count(x == torch.inf, request.windows) > 0, _count(x == -torch.inf, request.windows) > 0
     for name in names:
         filled = made[name].masked_fill(up | down, torch.inf if name == "rms" else torch.nan)
-        if name == "mean":
+        if name in ("mean", "sum"):
             filled = filled.masked_fill(up & ~down, torch.inf).masked_fill(down & ~up, -torch.inf)
         made[name] = filled
     return made
@@ -332,21 +338,52 @@ def slide_all(part: Part, windows: tuple[int, ...], joining: Joining, finish: Ca
     return slide(slide(part, windows[1], joining, lambda along: along, 1), windows[0], joining, finish, 0)
 
 
-def _outside(x: Tensor, name: str) -> float:
-    """What no minimum, or maximum, of numbers like `x` lies beyond."""
-    if x.is_floating_point():
-        return math.inf if name == "min" else -math.inf
-    whole = torch.iinfo(x.dtype)
-    return whole.max if name == "min" else whole.min
+def _percentiles(
+    x: Tensor, request: Request, gaps: Tensor | None, missing: Tensor, first: tuple[int, ...]
+) -> dict[str, Tensor]:
+    """The median and the percentiles asked for, of the windows that are picked."""
+    names = [name for name in request.stats if name == "median" or percent_of(name) is not None]
+    if not names:
+        return {}
+    percents = [percent_of(name) for name in names]
+    odd = gaps is None and bool(request.samples % 2)
+    if gaps is not None:  # they sort last
+        x = x.masked_fill(gaps, torch.nan if x.is_floating_point() else torch.iinfo(x.dtype).max)
+    if len(request.windows) == 1:
+        found = sliding_percentiles(x, request.windows[0], missing, first[0], request.strides[0], percents, odd=odd)
+    else:
+        found = [
+            stat[first[0] :: request.strides[0], first[1] :: request.strides[1]]
+            for stat in grid_percentiles(x, request.windows, missing, percents, odd=odd)
+        ]
+    return dict(zip(names, found, strict=True))
+
+
+def _extremes(x: Tensor, request: Request, gaps: Tensor | None) -> dict[str, Tensor]:
+    """Those of min, max and range that are asked for, at every window, with what the last is made from.
+
+    They are NaN in every window that holds one, unless it is skipped.
+
+    Raises:
+        InputError: the range of integers is past what int64 holds.
+    """
+    needed = {"min", "max"} & ({"min", "max"} if "range" in request.stats else set(request.stats))
+    made = {name: _extreme(x, request, gaps, name) for name in needed}
+    if "range" in request.stats:
+        made["range"] = made["max"] - made["min"]
+        if not x.is_floating_point() and bool((made["range"] < 0).any()):
+            raise InputError("the range of a window is past what int64 holds; work in float64")
+    return made
 
 
 def _extreme(x: Tensor, request: Request, gaps: Tensor | None, name: str) -> Tensor:
-    """Minima or maxima; NaN in every window that holds one unless it is skipped."""
-    pick, outside = torch.minimum if name == "min" else torch.maximum, _outside(x, name)
-    if request.skip:
-        x = x.masked_fill(x.isnan(), outside)
-    if gaps is not None:
-        x = x.masked_fill(gaps, outside)
+    if x.is_floating_point():
+        lowest, highest = -math.inf, math.inf
+    else:
+        lowest, highest = torch.iinfo(x.dtype).min, torch.iinfo(x.dtype).max
+    pick, outside = (torch.minimum, highest) if name == "min" else (torch.maximum, lowest)
+    for hidden in (x.isnan() if request.skip else None, gaps):
+        x = x if hidden is None else x.masked_fill(hidden, outside)
     joining = Joining(lambda a, b: (pick(a[0], b[0]),))
     field: Tensor = slide_all((x,), request.windows, joining, lambda part: part)[0]
     return field

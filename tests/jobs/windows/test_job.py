@@ -177,6 +177,7 @@ def test_integers_stay_exact(tmp_path: Path) -> None:
         assert made.dtype == dtype
         assert made.tolist()[: len(expected)] == expected
         os.unlink(tmp_path / "y.npy")
+        os.unlink(tmp_path / "p.png")
     grid = LocalVarJob(TWO * 2, ONE * 2, ("max", "min"))
     np.save(tmp_path / "g.npy", np.stack([whole, whole]))
     grid(Task(0, Input("file", str(tmp_path / "g.npy"), "g.npy"), str(tmp_path / "y.npy")))

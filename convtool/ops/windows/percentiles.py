@@ -1,0 +1,152 @@
+"""The median and other percentiles of every window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from convtool.ops.exact import difference, float_parts, wide
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Windows looked up at once: their tables stay in cache. Longer windows take runs in proportion.
+_RUN = 1 << 15
+# Samples sorted at once, for grids.
+_SORTED = 1 << 21
+
+
+def sliding_percentiles(
+    x: Tensor,
+    window: int,
+    missing: Tensor,
+    first: int,
+    stride: int,
+    percents: Sequence[float | None],
+    *,
+    odd: bool,
+) -> list[Tensor]:
+    """Percentiles of the windows that begin at `first`, ``first + stride`` ... along the last axis of ``(rows, n)``.
+
+    Samples are replaced by their ranks, and the ranks wanted of a window are found bit by bit, from the highest:
+    at each bit a running count tells how many ranks of the window have a 0 there, so on which side the
+    wanted one lies, and the ranks are parted into zeros and ones, in order, for the next (a wavelet matrix:
+    F. Claude, G. Navarro, G. Ordonez, Information Systems 47, 2015). The cost a window grows with the
+    logarithm of the window, not with the window; one parting serves all percentiles.
+
+    Args:
+        x: ``(rows, n)``; NaN sorts last, and stands outside the percentiles.
+        window: W samples.
+        missing: ``(rows, n - W + 1)`` int64, how many samples of each window, those that sort last, don't count.
+        first: the first window.
+        stride: the distance of the windows.
+        percents: of each percentile wanted, from 0 to 100; None is the median.
+        odd: all windows hold an odd number of samples.
+
+    Returns:
+        ``(rows, ceil((n - W + 1 - first) / stride))`` for each of `percents`; the median of an even number of samples
+        is the mean of the middle two, the others are as `between`; any value where a window has none. Medians of
+        integers are integers if `odd`, all else of them is float64.
+    """
+    count = x.shape[1] - window + 1
+    run = -(-max(_RUN, 4 * window) // stride) * stride
+    rows: list[list[Tensor]] = [[] for _ in percents]
+    for row, lost in zip(x, missing, strict=True):
+        pieces: list[list[Tensor]] = [[] for _ in percents]
+        for start in range(first, count, run):
+            begins = torch.arange(0, min(run, count - start), stride, device=x.device)
+            places = [_places(window - lost[start + begins], percent) for percent in percents]
+            wanted = torch.cat([torch.stack(place[:2]) for place in places])
+            here = row[start : start + int(begins[-1]) + window]
+            found = _of_ranks(here, begins.expand(len(wanted), -1), window, wanted.clamp(max=window - 1))
+            for kept, (low, high), (*_, share) in zip(pieces, torch.split(found, 2), places, strict=True):
+                kept.append(_joined(low, high, share, odd=odd))
+        for made, kept in zip(rows, pieces, strict=True):
+            made.append(torch.cat(kept) if kept else row.new_empty(0))
+    return [torch.stack(made) for made in rows]
+
+
+def grid_percentiles(
+    x: Tensor, windows: tuple[int, ...], missing: Tensor, percents: Sequence[float | None], *, odd: bool
+) -> list[Tensor]:
+    """Percentiles of all windows of a grid ``(h, w)``, each sorted on its own: the cost grows with the area."""
+    area = windows[0] * windows[1]
+    views = x.unfold(0, windows[0], 1).unfold(1, windows[1], 1)
+    run = max(1, _SORTED // (area * views.shape[1]))
+    pieces: list[list[Tensor]] = [[] for _ in percents]
+    for start in range(0, views.shape[0], run):
+        here = views[start : start + run].flatten(2).sort(-1).values
+        held = area - missing[start : start + run]
+        for kept, percent in zip(pieces, percents, strict=True):
+            *places, share = _places(held, percent)
+            low, high = (here.gather(-1, place.clamp(max=area - 1).unsqueeze(-1)).squeeze(-1) for place in places)
+            kept.append(_joined(low, high, share, odd=odd))
+    return [torch.cat(kept) for kept in pieces]
+
+
+def _places(held: Tensor, percent: float | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The ranks, from 0, between which a percentile of so many samples lies, and its share of the way.
+
+    Where that is 0 both are the same, so that what lies above, which may be infinite, is left alone.
+    """
+    if percent is None:
+        return ((held - 1) // 2).clamp(min=0), held // 2, None
+    place = (held - 1).clamp(min=0).double() * (percent / 100)
+    low = place.floor()
+    share = place - low
+    return low.long(), low.long() + (share > 0), share
+
+
+def _joined(low: Tensor, high: Tensor, share: Tensor | None, *, odd: bool) -> Tensor:
+    return middle(low, high, odd=odd) if share is None else between(low, high, share)
+
+
+def between(low: Tensor, high: Tensor, share: Tensor) -> Tensor:
+    """The number at `share` of the way from `low` to `high`, in float64, from the nearer of the two, as in NumPy.
+
+    The way may be longer than float64 holds, and of integers both ends may lie past 2^53.
+    """
+    low, high = wide(low), wide(high)
+    way = difference(high, low)
+    if not low.is_floating_point():
+        near, rest = float_parts(torch.where(share < 0.5, low, high))
+        return near + (rest + way * torch.where(share < 0.5, share, share - 1))
+    made = torch.where(share < 0.5, low + way * share, high - way * (1 - share))
+    return torch.where(way.isfinite(), made, torch.where(share > 0, low * (1 - share) + high * share, low))
+
+
+def middle(low: Tensor, high: Tensor, *, odd: bool) -> Tensor:
+    """The mean of two numbers, which doesn't overflow, nor lose a bit of the smallest.
+
+    Of integers that may differ it is float64, rounded once; where their number is `odd` they are the same integer.
+    """
+    if not low.is_floating_point():
+        if odd:
+            return low
+        rounded, rest = float_parts((low & high) + ((low ^ high) >> 1))
+        return rounded + (rest + ((low ^ high) & 1) * 0.5)
+    total = low + high
+    return torch.where(total.isfinite(), total / 2, low / 2 + high / 2)
+
+
+def _of_ranks(x: Tensor, begins: Tensor, window: int, wanted: Tensor) -> Tensor:
+    """The sample of rank `wanted` (from 0) among those of the window that begins at `begins`."""
+    ordered, places = x.sort()
+    ranks = torch.empty_like(places)
+    ranks[places] = torch.arange(len(x), device=x.device)
+    low, high, found = begins, begins + window, torch.zeros_like(wanted)
+    for bit in reversed(range((len(x) - 1).bit_length())):
+        zero = (ranks >> bit) & 1 == 0
+        before = torch.nn.functional.pad(zero.cumsum(0), (1, 0))
+        low_zeros, high_zeros = before[low], before[high]
+        zeros = high_zeros - low_zeros
+        below = wanted < zeros
+        all_zeros = before[-1]
+        low = torch.where(below, low_zeros, all_zeros + low - low_zeros)
+        high = torch.where(below, high_zeros, all_zeros + high - high_zeros)
+        wanted = torch.where(below, wanted, wanted - zeros)
+        found = torch.where(below, found, found + (1 << bit))
+        ranks = torch.cat((ranks[zero], ranks[~zero]))
+    return ordered[found]
