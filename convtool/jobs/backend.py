@@ -6,6 +6,11 @@ import ctypes
 import gc
 import os
 import platform
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from convtool.errors import UsageError
@@ -24,13 +29,31 @@ def load_torch() -> ModuleType:
     _share_one_heap()
     enabled = gc.isenabled()
     gc.disable()
-    import torch
-
+    with _signals_later():
+        import torch
     gc.freeze()
     if enabled:
         gc.enable()
     torch.set_num_threads(1)
     return torch
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """What a signal's handler raises within torch's import ends the process by SIGABRT: let it come behind it."""
+    if "torch" in sys.modules or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    kept = [(number, signal.signal(number, lambda number, _: came.append(number))) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in kept:
+            signal.signal(number, handler)
+    for first in came[:1]:
+        signal.raise_signal(first)
 
 
 def _share_one_heap() -> None:
