@@ -142,7 +142,7 @@ def _hold_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, flags)
+            os.set_inheritable(os.open(os.devnull, flags), True)  # they must not in worker processes either
     sys.stderr = sys.stderr or open(2, "w", closefd=False)
 
 
