@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 
 from convtool.errors import UsageError
@@ -27,6 +27,7 @@ def load_torch() -> ModuleType:
     """
     os.environ["OMP_NUM_THREADS"] = "1"
     _share_one_heap()
+    _leave_a_lost_folder()
     enabled = gc.isenabled()
     gc.disable()
     with _signals_later():
@@ -36,6 +37,15 @@ def load_torch() -> ModuleType:
         gc.enable()
     torch.set_num_threads(1)
     return torch
+
+
+def _leave_a_lost_folder() -> None:
+    """MKL ends a process whose working folder is gone: go where no relative path leads to anything either."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        with suppress(OSError):
+            os.chdir("/proc/self/task")
 
 
 @contextmanager

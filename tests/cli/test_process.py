@@ -436,6 +436,30 @@ def test_signals_come_behind_the_import_of_torch(monkeypatch: pytest.MonkeyPatch
         signal.signal(signal.SIGTERM, kept)
 
 
+def test_a_list_on_a_closed_standard_input_and_a_manifest_that_is_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.json")
+    for words, code, told in (
+        ('"$0" convolve --input-list - -k 1 -o y/ <&-', 2, b"Error: --input-list -: standard input is closed\n"),
+        (
+            '"$0" unpad-batch . -o y/',
+            1,
+            b"is a pipe or device; expected a file that pad-batch wrote\n",
+        ),
+    ):
+        done = subprocess.run(["sh", "-c", words, PROGRAM], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == code
+        assert done.stderr.endswith(told)
+
+
+def test_a_working_folder_that_is_gone(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", SOUND, 8000)
+    soundfile.write(tmp_path / "z.wav", SOUND, 8000)
+    script = 'mkdir gone; cd gone; rmdir ../gone; "$0" convolve "$1/x.wav" "$1/z.wav" -k 1 -o "$1/y/"'
+    done = subprocess.run(["sh", "-c", script, PROGRAM, tmp_path], cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"2 written, 0 skipped, 0 failed\n")
+    assert sorted(os.listdir(tmp_path / "y")) == ["x.wav", "z.wav"]
+
+
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
 def test_nobody_hears_the_errors_and_the_report_is_written(redirection: str, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.wav", SOUND, 8000)
