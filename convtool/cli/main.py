@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while modules are imported Ctrl-C ends the program without a word
+
 import gc
 import importlib
 import os
-import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -25,6 +30,10 @@ COMMANDS = {
     "lstm": "Run recurrent models over signals: captured amplifiers, nn.LSTM and nn.GRU.",
 }
 """Each command and its line of help. Its module, which is imported only to run it, and its function bear its name."""
+
+
+class Interrupted(BaseException):
+    """SIGINT arrived; Click would end a line on standard error at KeyboardInterrupt."""
 
 
 class ClosedPipe(BaseException):
@@ -54,6 +63,8 @@ class LazyGroup(click.Group):
             return super().make_context(*args, **extra)
         except BrokenPipeError as error:
             raise ClosedPipe from error
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -61,6 +72,8 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise ClosedPipe from error
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
@@ -90,24 +103,31 @@ cli.params += messages.options()
 def main() -> None:
     """Run the command line and leave with the exit code that the outcome asks for."""
     gc.set_threshold(100_000)  # what start-up makes lives to the end; looking for cycles in it costs a tenth of it
-    _hold_streams()
+    sys.unraisablehook = _unraisable
     code = _run()
     os._exit(code)  # taking torch apart costs a third of a second; click.echo leaves nothing to flush
 
 
 def _run() -> int:
-    signal.signal(signal.SIGTERM, _terminate)
+    _signals.clear()
     try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and the background of a shell have it
+                signal.signal(number, _stop)
+        _hold_streams()
         result = cli.main(prog_name="convtool", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, Interrupted):
         return 128 + signal.SIGINT
     except Exception as error:
+        if _signals:  # C code has made another error of what the handler raised
+            return 128 + _signals[0]
         from convtool.runs.run import explain
 
-        click.echo(f"Error: {explain(error)}", err=True)
+        messages.error(explain(error))
         return error.exit_code if isinstance(error, ConvtoolError) else 1
     except Terminated:
         return 128 + signal.SIGTERM
@@ -122,12 +142,27 @@ def _hold_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, flags)
+            os.set_inheritable(os.open(os.devnull, flags), True)  # they must not in worker processes either
     sys.stderr = sys.stderr or open(2, "w", closefd=False)
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated
+_signals: list[int] = []
+"""The signal that stops this run, once it has come."""
+
+
+def _stop(number: int, _: object) -> None:
+    """End the work from wherever it is; a second signal ends the process at once."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_DFL)
+    _signals.append(number)
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Where Python can't pass on what `_stop` raised, in a destructor or a callback, this is the end."""
+    if _signals and isinstance(unraisable.exc_value, KeyboardInterrupt | Terminated):
+        os._exit(128 + _signals[0])
+    sys.__unraisablehook__(unraisable)
 
 
 def _end_as_cat_does() -> int:
@@ -135,3 +170,7 @@ def _end_as_cat_does() -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGPIPE)
     return 128 + signal.SIGPIPE
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -17,15 +17,21 @@ def asked_for(option: str) -> bool:
     return option in click.get_current_context().meta.get(__name__, ())
 
 
+def say(text: str) -> None:
+    """Print on standard error. A full disk there, or nobody who reads it, is no reason to do less work."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
 def error(text: str) -> None:
     """Say what went wrong."""
-    click.echo(f"Error: {text}", err=True)
+    say(f"Error: {text}")
 
 
 def note(text: str) -> None:
     """Say what the person should know, unless -q was given."""
     if not asked_for("quiet"):
-        click.echo(text, err=True)
+        say(text)
 
 
 def warn(text: str) -> None:
@@ -36,7 +42,7 @@ def warn(text: str) -> None:
 def detail(text: str) -> None:
     """Say what was chosen, where -v was given."""
     if asked_for("verbose"):
-        click.echo(text, err=True)
+        say(text)
 
 
 def traceback_of(error: BaseException) -> None:
@@ -44,7 +50,7 @@ def traceback_of(error: BaseException) -> None:
     if asked_for("debug"):
         import traceback
 
-        click.echo("".join(traceback.format_exception(error)), err=True)
+        say("".join(traceback.format_exception(error)))
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:

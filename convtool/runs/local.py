@@ -81,7 +81,7 @@ class LocalExecutor(Executor):
         with self._starting:
             if self._stopped:
                 raise WorkerDied("the work was stopped")
-            self._pids[number], pipe = self._server.fork(partial(_work, self._setup, os.getcwd()))
+            self._pids[number], pipe = self._server.fork(partial(_work, self._setup, _folder()))
         return pipe
 
     def _end(self, number: int, pipe: Connection) -> int | None:
@@ -141,9 +141,10 @@ def _cause(code: int | None) -> str:
     return f"its worker process ended with exit code {code}"
 
 
-def _work(setup: Callable[[], None], folder: str, pipe: Connection) -> None:
+def _work(setup: Callable[[], None], folder: str | None, pipe: Connection) -> None:
     """A worker's life: answer calls, in the folder where the program is, until the pipe closes."""
-    os.chdir(folder)
+    if folder is not None:
+        os.chdir(folder)
     signal.signal(signal.SIGTERM, _end)  # Ctrl-C, which the server ignores, is for the parent to decide on
     setup()
     while True:
@@ -160,6 +161,14 @@ def _work(setup: Callable[[], None], folder: str, pipe: Connection) -> None:
 
 def _end(*_: object) -> None:
     raise SystemExit(128 + signal.SIGTERM)
+
+
+def _folder() -> str | None:
+    """The working folder; None where it is gone."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
 
 
 def cores() -> int:

@@ -157,7 +157,7 @@ class _Template:
 def _refuse_doubles(written: Sequence[tuple[str, str]]) -> None:
     seen: dict[str, str] = {}
     for path, name in written:
-        key = os.path.realpath(path)
+        key = _real(path)
         if key in seen:
             raise UsageError(
                 f"{seen[key]} and {name} would both be written to {show(path)}; "
@@ -184,5 +184,13 @@ def _identity(path: str) -> tuple[int, int] | str:
     try:
         status = os.stat(path)
     except OSError:
-        return os.path.realpath(path)
+        return _real(path)
     return status.st_dev, status.st_ino
+
+
+def _real(path: str) -> str:
+    """The path without links; as it is where it leads from a working folder that is gone, to nothing."""
+    try:
+        return os.path.realpath(path)
+    except FileNotFoundError:
+        return path

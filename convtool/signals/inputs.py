@@ -211,6 +211,8 @@ def read_list(path: str, *, null: bool) -> list[str]:
     """The paths in a list file (``-`` is standard input), one a line, or separated by NUL."""
     import sys
 
+    if path == "-" and sys.stdin is None:
+        raise UsageError("--input-list -: standard input is closed")
     try:
         with open(os.fsencode(path), "rb") if path != "-" else nullcontext(sys.stdin.buffer) as file:
             data = file.read()

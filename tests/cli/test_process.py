@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ import pytest
 import soundfile
 
 from convtool import __version__
+from convtool.cli import main
 from convtool.errors import Terminated
+from convtool.jobs import backend
 
 Convtool = Callable[..., Any]
 PROGRAM = str(Path(sys.executable).with_name("convtool"))
@@ -388,6 +391,83 @@ def test_stopped_in_the_middle_of_a_batch(number: signal.Signals, tmp_path: Path
     for pipe in pipes:
         os.close(pipe)
     assert not (tmp_path / "wet").exists()
+
+
+def test_a_signal_that_python_can_not_pass_on_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(main, "_signals", [signal.SIGTERM])
+    with pytest.raises(SystemExit, match="143"):
+        main._unraisable(SimpleNamespace(exc_value=Terminated()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_c_code_makes_another_error_of(
+    number: signal.Signals, convtool: Convtool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(number)
+        except BaseException as error:
+            raise SystemError("initialization of _C raised an unreported exception") from error
+
+    kept = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("convtool.cli.convolve.run_job", fail)
+    run = convtool("convolve", "4,1", "-k", "1")
+    assert (run.code, run.err) == (128 + number, "")
+    assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    signal.signal(signal.SIGINT, kept)
+
+
+def test_signals_come_behind_the_import_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    came: list[str] = []
+    kept = signal.signal(signal.SIGTERM, lambda *_: came.append("signal"))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    try:
+        with backend._signals_later():
+            signal.raise_signal(signal.SIGTERM)
+            came.append("imported")
+        assert came == ["imported", "signal"]
+        with ThreadPoolExecutor(1) as pool, pool.submit(backend._signals_later).result():
+            pass
+    finally:
+        signal.signal(signal.SIGTERM, kept)
+
+
+def test_a_list_on_a_closed_standard_input_and_a_manifest_that_is_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.json")
+    for words, code, told in (
+        ('"$0" convolve --input-list - -k 1 -o y/ <&-', 2, b"Error: --input-list -: standard input is closed\n"),
+        (
+            '"$0" unpad-batch . -o y/',
+            1,
+            b"is a pipe or device; expected a file that pad-batch wrote\n",
+        ),
+    ):
+        done = subprocess.run(["sh", "-c", words, PROGRAM], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == code
+        assert done.stderr.endswith(told)
+
+
+def test_a_working_folder_that_is_gone(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", SOUND, 8000)
+    soundfile.write(tmp_path / "z.wav", SOUND, 8000)
+    script = 'mkdir gone; cd gone; rmdir ../gone; "$0" convolve "$1/x.wav" "$1/z.wav" -k 1 -o "$1/y/"'
+    done = subprocess.run(["sh", "-c", script, PROGRAM, tmp_path], cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"2 written, 0 skipped, 0 failed\n")
+    assert sorted(os.listdir(tmp_path / "y")) == ["x.wav", "z.wav"]
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
+def test_nobody_hears_the_errors_and_the_report_is_written(redirection: str, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x.wav", SOUND, 8000)
+    words = ["convolve", "none.wav", "x.wav", "-k", "1", "-o", "wet/", "--report", "report"]
+    done = subprocess.run(["sh", "-c", f'"$0" "$@" {redirection}', PROGRAM, *words], cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    told = [json.loads(line)["status"] for line in (tmp_path / "report").read_text().splitlines()]
+    assert told == ["failed", "written"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -20,6 +20,7 @@ from convtool.arrays.torch.pickle_values import Blob, Pairs
 from convtool.arrays.torch.pickles import load
 from convtool.arrays.zip.archive import Archive
 from convtool.errors import InputError
+from convtool.files.atomic import is_special
 from convtool.files.names import show
 from convtool.jobs.padding.manifest import ROWS_LIMIT, Manifest, parsed, shards_of
 from convtool.jobs.padding.store import MANIFEST
@@ -81,6 +82,8 @@ def read_batches(path: str) -> list[StoredBatch]:
 
 def _read_folder(path: str) -> list[StoredBatch]:
     try:
+        if is_special(os.path.join(path, MANIFEST)):
+            raise InputError(f"its {MANIFEST} is a pipe or device; expected a file that pad-batch wrote")
         with open(os.path.join(path, MANIFEST), encoding="utf-8") as file:
             manifest = parsed(file.read(_MANIFEST_LIMIT))
     except (OSError, UnicodeDecodeError) as error:
