@@ -7,6 +7,7 @@ as JSON: what a child says is not trusted with more.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import mmap
@@ -97,6 +98,7 @@ class Children:
         self._keep = keep
         self._idle: list[Child] = []
         self._lock = threading.Lock()
+        atexit.register(self.end)
 
     def borrow(self) -> Child:
         """A child that nobody else uses until it is given back."""
@@ -112,6 +114,13 @@ class Children:
                 self._idle.append(child)
                 return
         child.end()
+
+    def end(self) -> None:
+        """End the children that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for child in idle:
+            child.end()
 
 
 def _framed(data: bytes) -> bytes:

@@ -132,7 +132,9 @@ def test_children_are_kept_for_the_next_file_unless_they_died() -> None:
     children.give_back(first)
     third = children.borrow()
     assert third.ask("add", 2) == 2
-    third.end()
+    children.give_back(third)
+    children.end()
+    assert not third.alive
 
 
 def test_several_threads_each_have_one() -> None:

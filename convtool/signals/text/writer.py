@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
-import numpy as np
-
 from convtool.files.atomic import write_all
 from convtool.signals.signal import Block, Signal, Writer
 from convtool.signals.text.kept import Kept
