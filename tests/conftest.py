@@ -13,6 +13,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# A run in the background of a shell ignores Ctrl-C, and so would the programs that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 hypothesis.settings.register_profile("convtool", deadline=None)  # no test is about time
 hypothesis.settings.load_profile("convtool")
 

@@ -146,7 +146,10 @@ def _parts(described: Sequence[Described]) -> list[_Part]:
         if 0 in tensor.shape:
             raise InputError(f"tensor {tensor.name!r} is empty, of the shape {tensor.shape}")
         if kind is None and each.kind == "bias":
-            raise InputError(f"tensor {each.prefix + 'weight'!r} is missing, which {tensor.name!r} belongs to")
+            owner = next((other for other in described if other.prefix == each.prefix and other.kind != "bias"), None)
+            if owner is None:
+                raise InputError(f"tensor {each.prefix + 'weight'!r} is missing, which {tensor.name!r} belongs to")
+            tensor = owner.tensor
         if kind is None or not name or each.kind not in (kind, "bias"):
             of_class = f" of a {tensor.layer}" * bool(tensor.layer)
             raise InputError(

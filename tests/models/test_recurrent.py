@@ -333,6 +333,11 @@ def test_wrong_guitarml_models(keys: list[Any], value: Any, message: str, tmp_pa
     assert message in refusal(edited(tmp_path / "m.json", document, *keys, value=value))
 
 
+def test_a_layer_of_another_network_is_named_and_not_called_missing(tmp_path: Path) -> None:
+    torch.save({"conv1.bias": torch.ones(3), "conv1.weight": torch.ones(3, 1, 5)}, tmp_path / "m.pt")
+    assert "tensor 'conv1.weight', of the shape (3, 1, 5), is part of no LSTM" in refusal(tmp_path / "m.pt")
+
+
 def test_a_guitarml_model_without_a_head(tmp_path: Path) -> None:
     document = models.guitarml_document(*models.modules())
     for name in ("lin.weight", "lin.bias"):
