@@ -11,6 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from convtool.arrays.numpy.header import header_bytes
 from convtool.arrays.opening import open_weights
 from convtool.errors import InputError
 from convtool.files.atomic import write_all
+from convtool.files.names import show
+from convtool.files.recognition import TEXT
 from convtool.files.source import Source
 from convtool.signals.npy import NpyReader
 
@@ -51,6 +54,7 @@ def open_array(path: str, name: str, *, layout: str = "NCT", exact: bool = True)
     Raises:
         InputError: there is no such array, it is not of real numbers, or there are several and none is named.
     """
+    _refuse_without_names(path, name)
     with open_weights(path) as file:
         part = _part(file, name) if name else _only(file)
         fortran = file.format == "hdf5" and len(part.shape) > 1 and _is_from_matlab(path)
@@ -64,6 +68,18 @@ def open_array(path: str, name: str, *, layout: str = "NCT", exact: bool = True)
             raise
     reader.signal = replace(reader.signal, sample_rate=rate)
     return reader
+
+
+def _refuse_without_names(path: str, name: str) -> None:
+    """Refuse a name where the content has no arrays by name, and say what it has instead."""
+    with closing(Source.of_path(path)) as source:
+        kind = source.kind
+    if kind is TEXT:
+        raise InputError(f"the content is text, which has columns: give --columns {show(name)}, and the file alone")
+    if kind.role == "audio":
+        raise InputError(
+            f"the content is {kind.name}, which holds one signal: give the file alone, without ::{show(name)}"
+        )
 
 
 def _part(file: WeightFile, name: str) -> _Part:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
 from convtool.files.atomic import AtomicFile, is_special, write_all, write_error
 from convtool.files.formats import ARRAYS, DELIMITERS, NAMES, PICTURES, extension, family
-from convtool.files.recognition import NPY, TEXT, UNKNOWN, Kind, bears_signature
+from convtool.files.recognition import JSON, NPY, TEXT, UNKNOWN, Kind, bears_signature
 from convtool.files.source import CHUNK, Source
 from convtool.signals.inputs import Input, looks_like_numbers
 from convtool.signals.metadata import Metadata
@@ -124,6 +124,8 @@ def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, optio
         try:
             return TextReader(source, options.text, exact=options.exact, wrapped=options.wrapped)
         except InputError as error:
+            if kind is JSON:
+                raise InputError("the content is JSON, no text of numbers; an array in it is FILE::NAME") from error
             if named in (None, "CSV"):
                 raise
             raise InputError(f"the content is no {named}, and as text {error}") from error

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import soundfile
 from safetensors.numpy import save_file
 
 from convtool.errors import InputError
@@ -93,10 +94,16 @@ def test_a_sample_rate_that_is_none(rates: list[float]) -> None:
         ("none.npz::none", r"array 'none' has shape \(0, 3\): there are 0 samples in it"),
         ("deep.npz", r"the array has shape \(1, 1, 1, 3\); expected \(T,\), \(C, T\) or \(N, C, T\)"),
         ("missing.npz::a", "no such file"),
+        ("x.csv::speed", "the content is text, which has columns: give --columns speed, and the file alone"),
+        ("x.wav::left", "the content is WAV, which holds one signal: give the file alone, without ::left"),
+        ("x.json", "the content is JSON, no text of numbers; an array in it is FILE::NAME"),
     ],
 )
 def test_what_is_no_signal(word: str, message: str) -> None:
     np.savez("x.npz", a=np.ones((2, 3)), b=np.float64(3))
+    Path("x.csv").write_text("speed\n1\n")
+    Path("x.json").write_text('{"a": [1]}')
+    soundfile.write("x.wav", np.zeros(9), 8000)
     np.savez("words.npz", words=["a", "b"])
     np.savez("none.npz", none=np.ones((0, 3)))
     np.savez("deep.npz", deep=np.ones((1, 1, 1, 3)))
