@@ -5,9 +5,12 @@ Layout of the frame header: RFC 9639, section 9.1.
 
 from __future__ import annotations
 
+import re
+
 from convtool.errors import InputError
 from convtool.files.watched import WatchedFile
 
+_SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
 _HEADER = 16
 """Bytes that a frame header has at the most."""
@@ -41,11 +44,8 @@ class WatchedFlac(WatchedFile):
         return count
 
     def _search(self, data: bytes) -> None:
-        at = data.find(b"\xff")
-        while 0 <= at < len(data) - _HEADER:
-            if data[at + 1] & 0xFE == 0xF8:
-                self._compare(data[at : at + _HEADER])
-            at = data.find(b"\xff", at + 1)
+        for found in _SYNC.finditer(data, 0, max(0, len(data) - _HEADER + 1)):
+            self._compare(data[found.start() : found.start() + _HEADER])
 
     def _compare(self, header: bytes) -> None:
         frame = _parsed(header)
