@@ -69,6 +69,7 @@ def join_numbers(values: Block, separator: str, precision: int | None = None) ->
     An exponent appears where Python writes one: from 1e16 on and below 1e-4. With `precision`, numbers are rounded
     to that many significant digits.
 
+    >>> import numpy as np
     >>> join_numbers(np.array([4.0, -0.5, 5e33, 1e-5, np.nan]), ",")
     '4,-0.5,5e33,1e-5,nan'
     >>> join_numbers(np.array([1234567, 0.1], np.float32), ",")
