@@ -146,6 +146,7 @@ def _exactly(pipe: socket.socket, count: int) -> bytes:
 
 def _live(pipe: socket.socket, shared: mmap.mmap, handlers: Mapping[str, Handler]) -> NoReturn:
     """The life of a child: it answers until the pipe closes."""
+    code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -155,9 +156,9 @@ def _live(pipe: socket.socket, shared: mmap.mmap, handlers: Mapping[str, Handler
         while True:
             pipe.sendall(_framed(json.dumps(_answer(pipe, shared, handlers)).encode()))
     except (EOFError, OSError):
-        os._exit(0)
+        code = 0
     finally:
-        os._exit(1)
+        os._exit(code)
 
 
 def _answer(pipe: socket.socket, shared: mmap.mmap, handlers: Mapping[str, Handler]) -> Any:

@@ -192,16 +192,19 @@ class MatlabReader(WeightFile):
                 yield self._whole(element.start + at, min(PIECE_BYTES, element.size - at))
             return
         stream = self._inflated(element)
-        held, left = next(stream, b"")[element.skipped :], element.size
-        while left:
-            count = min(PIECE_BYTES, left)
+        held, at = b"", -element.skipped
+        while at < element.size:
+            count = min(PIECE_BYTES, element.size - at) if at >= 0 else element.skipped
             while len(held) < count:
-                more = next(stream, b"")
-                if not more:
-                    raise InputError(f"the MAT-file is damaged: {left - len(held)} bytes of numbers are missing")
+                more = next(stream, None)
+                if more is None:
+                    raise InputError(
+                        f"the MAT-file is damaged: {element.size - at - len(held)} bytes are missing in it"
+                    )
                 held += more
-            yield held[:count]
-            held, left = held[count:], left - count
+            if at >= 0:
+                yield held[:count]
+            held, at = held[count:], at + count
 
     def _whole(self, start: int, count: int) -> bytes:
         data = self._at(start, count)
@@ -210,7 +213,7 @@ class MatlabReader(WeightFile):
         return data
 
     def _inflated(self, element: _Element) -> Iterator[bytes]:
-        """The unpacked bytes of a compressed element; the first piece is at least as long as what stands before."""
+        """The unpacked bytes of a compressed element."""
         inflate = zlib.decompressobj()
         for at in range(0, element.packed, PIECE_BYTES):
             packed = self._whole(element.start + at, min(PIECE_BYTES, element.packed - at))
@@ -219,8 +222,7 @@ class MatlabReader(WeightFile):
                     part = inflate.decompress(packed, PIECE_BYTES)
                 except zlib.error as error:
                     raise _unpackable(element.start) from error
-                if part:
-                    yield part
+                yield part
                 packed = inflate.unconsumed_tail
 
     def close(self) -> None:

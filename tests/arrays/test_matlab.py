@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,29 @@ def test_a_file_that_shrinks_and_one_that_fails(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("os.pread", fail)
     with pytest.raises(InputError, match="can't be read: Input/output error"):
         MatlabReader(str(path))
+
+
+def test_damage_behind_the_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "x.mat"
+    scipy.io.savemat(path, {"h": RANDOM.standard_normal((1, 300_000))}, do_compression=True)
+    data = bytearray(path.read_bytes())
+    data[-1_000_000:-999_000] = bytes(1000)
+    (tmp_path / "y.mat").write_bytes(data)
+    raw = zlib.decompress(path.read_bytes()[136:])
+    short = zlib.compress(raw[: len(raw) // 2])
+    head = path.read_bytes()[:132] + len(short).to_bytes(4, "little")
+    (tmp_path / "z.mat").write_bytes(head + short)
+    for name, message in (("y.mat", "it can't be unpacked"), ("z.mat", "bytes are missing in it")):
+        with MatlabReader(str(tmp_path / name)) as file, pytest.raises(InputError, match=message):
+            file.values(file.tensors[0])
+
+
+def test_damage_behind_an_array_of_level_4(tmp_path: Path) -> None:
+    scipy.io.savemat(tmp_path / "x.mat", {"h": np.ones((1, 3))}, format="4")
+    with (tmp_path / "x.mat").open("ab") as file:
+        file.write(bytes(9))
+    with pytest.raises(InputError, match="the MAT-file is damaged at byte 46: no array begins there"):
+        MatlabReader(str(tmp_path / "x.mat"))
 
 
 # As signals and kernels

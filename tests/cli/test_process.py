@@ -603,3 +603,27 @@ def test_progress(tmp_path: Path) -> None:
         assert "/s" in seen
         assert ("\x1b[38;" in seen or "\x1b[3" in seen) == coloured
     assert sorted(os.listdir(tmp_path / "a")) == ["0.wav", "1.wav", "2.wav"]
+
+
+def test_a_background_that_ignores_ctrl_c_keeps_doing_so(tmp_path: Path) -> None:
+    script = (
+        "import signal, sys\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom convtool.cli import main\n"
+        "sys.argv = ['convtool', 'convolve', '4,1', '-k', '1']\ncode = main._run()\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN\nsys.exit(code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, cwd=tmp_path)
+    assert done.stdout == b"4,1\n"
+
+
+def test_what_is_raised_where_nobody_can_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[object] = []
+    ended: list[int] = []
+    monkeypatch.setattr(sys, "__unraisablehook__", passed.append)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(main, "_signals", [])
+    unraisable: Any = SimpleNamespace(exc_value=KeyboardInterrupt())
+    main._unraisable(unraisable)
+    assert (passed, ended) == ([unraisable], [])
+    monkeypatch.setattr(main, "_signals", [signal.SIGTERM])
+    main._unraisable(unraisable)
+    assert ended == [143]

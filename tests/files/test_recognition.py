@@ -190,6 +190,8 @@ def test_matlab_files_of_every_level() -> None:
         scipy.io.savemat(file, {"h": values}, format="4")
         assert recognise(file.getvalue()) is MATLAB
     assert recognise(np.array([0.0, 1.0, 0.5]).tobytes()) is UNKNOWN
+    fields = b"".join(number.to_bytes(4, "little") for number in (0, 1, 1, 0, 3))
+    assert recognise(fields + b"1x\0" + bytes(8)) is UNKNOWN
 
 
 def test_an_empty_file(tmp_path: Path) -> None:

@@ -123,3 +123,8 @@ def test_a_report_that_exists_is_refused_unless_a_batch_goes_on() -> None:
         plan([A], "wet/", also_written=["report"])
     assert plan([A], "wet/", skip_existing=True, also_written=["report"])[0].output == "wet/a.wav"
     assert plan([A], "wet/", overwrite=True, also_written=["report"])[0].output == "wet/a.wav"
+
+
+def test_results_of_files_of_arrays_become_npy() -> None:
+    (task,) = plan([Input("file", "in/x.npz", "x.npz")], "out/")
+    assert task.output == "out/x.npy"

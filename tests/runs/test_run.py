@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import threading
@@ -16,6 +17,9 @@ from typing import Any
 import pytest
 
 from convtool.errors import CheckFailed, InputError
+from convtool.jobs import backend
+from convtool.runs import local as workers
+from convtool.runs import plan
 from convtool.runs.local import LocalExecutor, WorkerDied, cores
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
@@ -299,3 +303,33 @@ def test_of_a_group_only_the_one_that_kills_its_worker_fails() -> None:
     assert [outcome.status for outcome in outcomes] == ["written", "failed", *["written"] * 3, "failed"]
     assert "SIGABRT" in str(outcomes[1].error)
     assert outcomes[5].error == "it is no signal"
+
+
+# A working folder that is gone
+
+
+def gone(*_: object) -> str:
+    raise FileNotFoundError(2, "No such file or directory")
+
+
+def test_a_worker_starts_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getcwd", gone)
+    assert workers._folder() is None
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    handler = signal.getsignal(signal.SIGTERM)
+    workers._work(lambda: None, None, theirs)
+    signal.signal(signal.SIGTERM, handler)
+
+
+def test_a_path_from_a_folder_that_is_gone_stands_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.realpath", gone)
+    assert plan._real("a/b.wav") == "a/b.wav"
+
+
+def test_torch_is_loaded_from_elsewhere_where_the_folder_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    went: list[str] = []
+    monkeypatch.setattr("os.getcwd", gone)
+    monkeypatch.setattr("os.chdir", went.append)
+    backend._leave_a_lost_folder()
+    assert went == ["/proc/self/task"]

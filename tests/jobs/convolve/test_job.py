@@ -273,6 +273,7 @@ def test_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("1,x", "kernel 1,x: "),
         ("w.npz::deep", r"the array has shape \(1, 1, 1, 3\); expected \(T,\)"),
         ("none.npy", "kernel none.npy: there are 0 taps in it"),
+        ("w.pt::conv.weight", r"tensor 'conv.weight' is complex64 of shape \(3, 2, 5\); expected real numbers"),
         ("w.npz::text", "tensor 'text': holds text; expected numbers"),
     ],
 )
@@ -280,6 +281,7 @@ def test_load_refuses(word: str, message: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     np.savez("w.npz", deep=np.ones((1, 1, 1, 3)), text=["a"])
     np.save("none.npy", np.ones(0))
+    torch.save({"conv.weight": torch.ones(3, 2, 5, dtype=torch.complex64)}, "w.pt")
     with pytest.raises(InputError, match=message):
         load(word)
 

@@ -90,3 +90,13 @@ def test_headers_without_a_place_for_the_number(tmp_path: Path) -> None:
     data = (tmp_path / "a").read_bytes()
     (tmp_path / "a").write_bytes(data.replace(b"fact", b"none"))
     assert count_of(tmp_path / "a", "WAV")[0] == 500
+
+
+def test_a_size_that_was_left_open_is_nothing_missing(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a", np.zeros(500), 8000, format="WAV", subtype="ULAW")
+    data = (tmp_path / "a").read_bytes()
+    at = data.index(b"data") + 4
+    (tmp_path / "a").write_bytes(data[:at] + b"\xff" * 4 + data[at + 4 :])
+    with AudioReader(Source.of_path(str(tmp_path / "a")), "WAV") as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) == 500
+        assert reader.notes == []

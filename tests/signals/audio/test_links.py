@@ -14,6 +14,7 @@ import soundfile
 from convtool.errors import InputError
 from convtool.files.source import Source
 from convtool.signals.audio.flac import WatchedFlac, _crc8, _parsed
+from convtool.signals.audio.links import next_link
 from convtool.signals.audio.reader import AudioReader
 from convtool.signals.signal import as_float
 
@@ -169,3 +170,23 @@ def test_the_reader_tells_of_a_rate_that_changes(tmp_path: Path) -> None:
     data[end] = _crc8(bytes(data[at:end]))
     with pytest.raises(InputError, match="48000 Hz after 44100 Hz"):
         read(tmp_path / "a", bytes(data), "FLAC", 1000)
+
+
+def test_a_marker_that_is_none() -> None:
+    data = b"....fLaCxxxxfLaC\0\0\0\x22" + bytes(34)
+    assert next_link("FLAC", lambda offset, count: data[offset : offset + count], 0, 0, len(data)) == 12
+
+
+def test_a_decoder_that_runs_into_the_next_stream(tmp_path: Path) -> None:
+    """Whether it stops in front of it, or fails at it, is libsndfile's affair."""
+    (tmp_path / "a").write_bytes(encoded("FLAC", "PCM_16", 44100, 500) * 2)
+    with AudioReader(Source.of_path(str(tmp_path / "a")), "FLAC") as reader:
+        assert reader.read(500).shape == (1, 500)
+        whole = reader._file.read
+
+        def fail(**_: Any) -> None:
+            reader._file.read = whole
+            raise soundfile.LibsndfileError(2)
+
+        reader._file.read = fail
+        assert sum(block.shape[1] for block in reader.blocks()) == 500

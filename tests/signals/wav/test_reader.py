@@ -107,6 +107,12 @@ def test_less_than_is_declared(tmp_path: Path) -> None:
         assert reader.notes == ["truncated: the header declares 8 bytes, 5 are there"]
 
 
+def test_less_than_a_sample_of_a_second_chunk(tmp_path: Path) -> None:
+    (tmp_path / "x.wav").write_bytes(wav(fmt(), DATA, DATA)[:-7])
+    with opened(tmp_path / "x.wav") as reader:
+        assert reader.read(100).tolist() == [[1, -2, 3, -4]]
+
+
 @pytest.mark.parametrize(
     "data",
     [
