@@ -48,8 +48,10 @@ _ZIPPED = {
 _EXPORTED = ("torch.exported", "ExportedReader")
 _SHARDED = ("sharded", "ShardedReader")
 _MODEL = ("model_json", "RecurrentJsonReader")
-_EXPORTED_CONFIG = "data/weights/model_weights_config.json"
 """The module and the class that reads each kind of file, called with the path; imported only then."""
+
+_EXPORTED_CONFIG = "data/weights/model_weights_config.json"
+"""The member that only `torch.export`'s archives have; `convtool.arrays.torch.exported` reads it."""
 
 
 def open_weights(path: str) -> WeightFile:
