@@ -27,6 +27,7 @@ Handler = Callable[..., Any]
 SHARED_BYTES = 8 << 20
 """What a result that goes through shared memory may take."""
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LENGTH = 8
 _ANSWER_LIMIT = 16 << 20
 
@@ -41,12 +42,13 @@ class Child:
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self.shared = mmap.mmap(-1, SHARED_BYTES)
         self._pipe, theirs = socket.socketpair()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # about threads; the child runs none of them
-            self._process = os.fork()
-        if not self._process:
-            _live(theirs, self.shared, handlers)
-        theirs.close()
+        try:
+            self._process = _forked(lambda: _live(theirs, self.shared, handlers))
+        except BaseException:
+            self._pipe.close()
+            raise
+        finally:
+            theirs.close()
 
     @property
     def alive(self) -> bool:
@@ -101,11 +103,18 @@ class Children:
         atexit.register(self.end)
 
     def borrow(self) -> Child:
-        """A child that nobody else uses until it is given back."""
+        """A child that nobody else uses until it is given back.
+
+        Raises:
+            InputError: the system starts no more processes, or opens no more files.
+        """
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return Child(self._handlers)
+        try:
+            return Child(self._handlers)
+        except OSError as error:
+            raise InputError(f"there is no process to decode it in: {error.strerror}; raise that limit") from error
 
     def give_back(self, child: Child) -> None:
         """Keep `child` for the next file, unless it is dead or there are enough."""
@@ -121,6 +130,20 @@ class Children:
             idle, self._idle = self._idle, []
         for child in idle:
             child.end()
+
+
+def _forked(live: Callable[[], NoReturn]) -> int:
+    """A process that does nothing but `live`.
+
+    Signals wait meanwhile: one that it took as this program does would have it live on as a second program.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # about threads; the child runs none of them
+            return os.fork() or live()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _framed(data: bytes) -> bytes:
@@ -150,6 +173,7 @@ def _live(pipe: socket.socket, shared: mmap.mmap, handlers: Mapping[str, Handler
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         gc.freeze()  # what is ours must not be closed there, under numbers that mean other files by then
         _keep_only(pipe.fileno())
         os.chdir("/")  # libsndfile looks for a file beside one without a name: `._` in the working folder breaks it

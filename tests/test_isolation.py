@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import mmap
 import os
 import signal
@@ -170,3 +172,38 @@ def test_it_ends_with_this_process() -> None:
             return
         threading.Event().wait(0.05)
     pytest.fail("the child outlived its parent")
+
+
+def test_a_signal_at_the_fork_never_makes_the_child_a_second_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal reaches both, and both have the handler of the program until the child has set its own."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def fork() -> int:
+        process = forked()
+        signal.raise_signal(signal.SIGINT)
+        return process
+
+    forked, program = os.fork, os.getpid()
+    kept = signal.signal(signal.SIGINT, stop)
+    monkeypatch.setattr(os, "fork", fork)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Child(HANDLERS)
+        if os.getpid() != program:
+            os._exit(7)
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    gc.collect()  # and with what the exception holds, the pipe to the child closes
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+
+
+@pytest.mark.parametrize("limit", [errno.EAGAIN, errno.EMFILE])
+def test_no_process_to_decode_in_is_an_error_of_the_file(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise OSError(limit, os.strerror(limit))
+
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(InputError, match=f"no process to decode it in: {os.strerror(limit)}; raise that limit"):
+        Children(HANDLERS).borrow()

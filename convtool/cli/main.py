@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while modules are imported Ctrl-C ends the program without a word
-
 import gc
 import importlib
 import os
+import signal
 import sys
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import click
@@ -104,8 +101,10 @@ def main() -> None:
     """Run the command line and leave with the exit code that the outcome asks for."""
     gc.set_threshold(100_000)  # what start-up makes lives to the end; looking for cycles in it costs a tenth of it
     sys.unraisablehook = _unraisable
-    code = _run()
-    os._exit(code)  # taking torch apart costs a third of a second; click.echo leaves nothing to flush
+    try:
+        os._exit(_run())  # taking torch apart costs a third of a second; click.echo leaves nothing to flush
+    except (KeyboardInterrupt, Terminated):  # a signal came when an error was being told, or just before the end
+        os._exit(128 + _signals[0])
 
 
 def _run() -> int:
@@ -133,6 +132,10 @@ def _run() -> int:
         return 128 + signal.SIGTERM
     except ClosedPipe:
         return _end_as_cat_does()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    if _signals:
+        return 128 + _signals[0]
     return result if isinstance(result, int) else 0
 
 
@@ -150,12 +153,37 @@ _signals: list[int] = []
 """The signal that stops this run, once it has come."""
 
 
-def _stop(number: int, _: object) -> None:
+_SOON = 0.02
+"""Seconds until a signal that came within an import is looked at again."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
     """End the work from wherever it is; a second signal ends the process at once."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_DFL)
     _signals.append(number)
+    _raise(number, frame)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    """Raise what stands for the signal `number`, behind the import that is under way if there is one.
+
+    What is raised within it may be forgotten by the library, made another error, or abort the process.
+    """
+    if _is_importing(frame):
+        signal.signal(signal.SIGALRM, lambda _, later: _raise(number, later))
+        signal.setitimer(signal.ITIMER_REAL, _SOON)
+        return
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether the program, as far as it runs within `_run`, is importing something at `frame`."""
+    while frame is not None and frame.f_code is not _run.__code__:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
@@ -170,7 +198,3 @@ def _end_as_cat_does() -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGPIPE)
     return 128 + signal.SIGPIPE
-
-
-if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-    signal.signal(signal.SIGINT, signal.default_int_handler)

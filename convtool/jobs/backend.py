@@ -6,11 +6,7 @@ import ctypes
 import gc
 import os
 import platform
-import signal
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import ModuleType
 
 from convtool.errors import UsageError
@@ -30,8 +26,8 @@ def load_torch() -> ModuleType:
     _leave_a_lost_folder()
     enabled = gc.isenabled()
     gc.disable()
-    with _signals_later():
-        import torch
+    import torch
+
     gc.freeze()
     if enabled:
         gc.enable()
@@ -46,24 +42,6 @@ def _leave_a_lost_folder() -> None:
     except FileNotFoundError:
         with suppress(OSError):
             os.chdir("/proc/self/task")
-
-
-@contextmanager
-def _signals_later() -> Iterator[None]:
-    """What a signal's handler raises within torch's import ends the process by SIGABRT: let it come behind it."""
-    if "torch" in sys.modules or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    kept = [(number, signal.signal(number, lambda number, _: came.append(number))) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in kept:
-            signal.signal(number, handler)
-    for first in came[:1]:
-        signal.raise_signal(first)
 
 
 def _share_one_heap() -> None:

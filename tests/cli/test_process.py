@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
+import importlib
 import json
 import os
 import pty
@@ -24,7 +26,6 @@ import soundfile
 from convtool import __version__
 from convtool.cli import main
 from convtool.errors import Terminated
-from convtool.jobs import backend
 
 Convtool = Callable[..., Any]
 PROGRAM = str(Path(sys.executable).with_name("convtool"))
@@ -421,19 +422,60 @@ def test_a_signal_that_c_code_makes_another_error_of(
     signal.signal(signal.SIGINT, kept)
 
 
-def test_signals_come_behind_the_import_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    came: list[str] = []
-    kept = signal.signal(signal.SIGTERM, lambda *_: came.append("signal"))
-    monkeypatch.delitem(sys.modules, "torch", raising=False)
-    try:
-        with backend._signals_later():
-            signal.raise_signal(signal.SIGTERM)
-            came.append("imported")
-        assert came == ["imported", "signal"]
-        with ThreadPoolExecutor(1) as pool, pool.submit(backend._signals_later).result():
-            pass
-    finally:
-        signal.signal(signal.SIGTERM, kept)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_signal_within_an_import_comes_behind_it(
+    number: signal.Signals, ends: bool, convtool: Convtool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the work ends at once after it."""
+    (tmp_path / f"a_slow_module_{number}_{ends}.py").write_text(
+        f"import signal, time\ntry:\n    signal.raise_signal({number})\n    time.sleep(0.1)\nexcept BaseException:\n"
+        "    raise SystemError from None\n"
+    )
+    imported: list[bool] = []
+
+    def work(*_: object, **__: object) -> int:
+        imported.append(bool(importlib.import_module(f"a_slow_module_{number}_{ends}")))
+        if not ends:
+            time.sleep(30)
+        return 0
+
+    kept = signal.getsignal(signal.SIGINT)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("convtool.cli.convolve.run_job", work)
+    run = convtool("convolve", "4,1", "-k", "1")
+    assert (imported, run.code, run.err) == ([True], 128 + number, "")
+    signal.signal(signal.SIGINT, kept)
+
+
+def test_interrupted_while_the_program_itself_is_imported(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\nclass Finder:\n    def find_spec(self, name, *_):\n"
+        "        if name == 'convtool.cli':\n            os.kill(os.getpid(), 2)\n"
+        "sys.meta_path.insert(0, Finder())\nfrom convtool.__main__ import main\nprint('this is too late')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_while_an_error_is_told(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Left(Exception):
+        pass
+
+    def leave(code: int) -> None:
+        raise Left(code)
+
+    kept = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(gc, "set_threshold", lambda _: None)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(sys, "argv", ["convtool", "nothing"])
+    monkeypatch.setattr("click.UsageError.show", lambda _: signal.raise_signal(number))
+    with pytest.raises(Left, match=str(128 + number)):
+        main.main()
+    for each, handler in kept.items():
+        signal.signal(each, handler)
 
 
 def test_a_list_on_a_closed_standard_input_and_a_manifest_that_is_a_pipe(tmp_path: Path) -> None:
