@@ -183,6 +183,10 @@ def _executor(tasks: Sequence[Task], jobs: int) -> Iterator[Executor | None]:
     try:
         yield executor
         finished = True
+        if executor.lacking is not None:
+            messages.warn(
+                f"the system did not start all {jobs} worker processes: {executor.lacking}; --jobs asks for fewer"
+            )
     finally:
         executor.shutdown(wait=finished, cancel_futures=True)
 

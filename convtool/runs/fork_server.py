@@ -8,6 +8,7 @@ by `os._exit`. The socket of this one has no name, and closes with the program, 
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import signal
 import socket
@@ -20,7 +21,8 @@ from importlib import import_module
 from multiprocessing.connection import Connection, Pipe
 
 _WORD = 8
-"""Bytes of a request, which is a process to wait for or 0 for a new one, and of an answer."""
+"""Bytes of a request, which is a process to wait for or 0 for a new one, and of an answer, which is a process, an exit
+code, or a system error with a minus."""
 _START = "import sys; sys.path[:] = sys.argv[3:]; from convtool.runs.fork_server import main; main(*sys.argv[1:3])"
 
 
@@ -45,10 +47,14 @@ class ForkServer:
 
         Raises:
             EOFError: the server has ended.
+            OSError: the system starts no more processes, or opens no more files.
         """
         ours, theirs = Pipe()
         with theirs:
             pid = self._ask(0, theirs.fileno())
+        if pid < 0:
+            ours.close()
+            raise OSError(-pid, os.strerror(-pid))
         ours.send(function)
         return pid, ours
 
@@ -85,7 +91,7 @@ def main(descriptor: str, preload: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     for name in filter(None, preload.split(",")):
-        with suppress(ImportError):  # for the one who needs it to report
+        with suppress(Exception):  # for the one who needs it to report
             import_module(name)
     with socket.socket(fileno=int(descriptor)) as asked:
         while True:
@@ -102,7 +108,11 @@ def _exit_code(pid: int) -> int:
 
 
 def _fork(asked: socket.socket, descriptor: int) -> int:
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(descriptor)
+        return -(error.errno or errno.EAGAIN)
     if pid:
         os.close(descriptor)
         return pid

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import queue
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
@@ -20,62 +21,130 @@ from convtool.runs.fork_server import ForkServer
 _PATIENCE = 1.0
 """Seconds that a worker is given to end by itself."""
 
-_Call = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
+
+@dataclass(frozen=True)
+class _Call:
+    """A call for a worker: of `function` with `arguments`, and one more where there is somebody to be told."""
+
+    future: Future[Any]
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    told: Callable[[Any], None] | None = None
 
 
 class WorkerDied(ConvtoolError):
     """The process that worked on an input ended without an answer."""
 
 
+class NoWorkers(ConvtoolError):
+    """The system starts no process for the work; it can be done by the caller."""
+
+
 class LocalExecutor(Executor):
     """`workers` processes, started once with the modules `preload` already imported.
 
     They are forked from a server that has done these imports, so this process need not. A worker that dies fails the
-    call it worked on, that one alone, and is replaced.
+    call it worked on, that one alone, and is replaced. Where the system starts fewer, those do the work of all; with
+    none, every call fails with NoWorkers.
+
+    Attributes:
+        lacking: why not all workers could be started, or None.
     """
 
     def __init__(self, workers: int, preload: Sequence[str], setup: Callable[[], None]) -> None:
-        self._server = _server(preload)
         self._setup = setup
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._calls: deque[_Call] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
         self._pids: dict[int, int] = {}
         self._starting = threading.Lock()
         self._stopped = False
-        self._threads = [threading.Thread(target=self._serve, args=(n,), daemon=True) for n in range(workers)]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        self._serving = 0
+        self.lacking: str | None = None
+        try:
+            self._server = _server(preload)
+            for number in range(workers):
+                thread = threading.Thread(target=self._serve, args=(number,), daemon=True)
+                with self._changed:
+                    thread.start()
+                    self._threads.append(thread)
+                    self._serving += 1
+        except (OSError, RuntimeError) as error:  # the latter from threads
+            self.lacking = _reason(error)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Queue a call; positional arguments alone."""
         if kwargs:
             raise TypeError("LocalExecutor.submit takes positional arguments alone")
-        future: Future[Any] = Future()
-        self._calls.put((future, fn, args))
-        return future
+        return self._queue(_Call(Future(), fn, args))
+
+    def submit_telling(self, told: Callable[[Any], None], fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Queue a call whose last argument is a function: what `fn` gives that, `told` gets here, at once."""
+        return self._queue(_Call(Future(), fn, args, told))
+
+    def _queue(self, call: _Call) -> Future[Any]:
+        with self._changed:
+            if self._closed:
+                call.future.set_exception(WorkerDied("the work was stopped"))
+            elif self._serving:
+                self._calls.append(call)
+                self._changed.notify()
+            else:
+                call.future.set_exception(NoWorkers(self.lacking))
+        return call.future
+
+    def _next(self) -> _Call | None:
+        """The next call, or None when there will be no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._calls or self._closed)
+            return self._calls.popleft() if self._calls else None
 
     def _serve(self, number: int) -> None:
         """Hand calls to one worker, one at a time, and replace it when it dies."""
         pipe: Connection | None = None
-        while (call := self._calls.get()) is not None:
-            future, function, arguments = call
-            if not future.set_running_or_notify_cancel():
+        while (call := self._next()) is not None:
+            if call.future.cancelled():
                 continue
             try:
                 pipe = pipe or self._start(number)
-                pipe.send((function, arguments))
-                ok, value = pipe.recv()
-            except (EOFError, OSError) as error:
-                future.set_exception(error if pipe is None else WorkerDied(_cause(self._end(number, pipe))))
+            except (OSError, EOFError) as error:
+                self._leave(call, error)
+                return
+            except WorkerDied as error:  # the work was stopped
+                if call.future.set_running_or_notify_cancel():
+                    call.future.set_exception(error)
+                continue
+            if not call.future.set_running_or_notify_cancel():
+                continue
+            try:
+                ok, value = _answered(call, pipe)
+            except (EOFError, OSError):
+                call.future.set_exception(WorkerDied(_cause(self._end(number, pipe))))
                 pipe = None
             except Exception as error:  # the call can't be pickled
-                future.set_exception(error)
+                call.future.set_exception(error)
             else:
                 if ok:
-                    future.set_result(value)
+                    call.future.set_result(value)
                 else:
-                    future.set_exception(value)
+                    call.future.set_exception(value)
         if pipe is not None:
             self._end(number, pipe)
+
+    def _leave(self, call: _Call, error: Exception) -> None:
+        """Do without a worker that can't be started: the others take its call, and the last fails all there are."""
+        with self._changed:
+            self.lacking = _reason(error)
+            self._serving -= 1
+            self._calls.appendleft(call)
+            left = [] if self._serving else list(self._calls)
+            if left:
+                self._calls.clear()
+            self._changed.notify()
+        for each in left:
+            if each.future.set_running_or_notify_cancel():
+                each.future.set_exception(NoWorkers(self.lacking))
 
     def _start(self, number: int) -> Connection:
         with self._starting:
@@ -96,16 +165,18 @@ class LocalExecutor(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers: after what is queued, or at once with `cancel_futures`."""
+        with self._changed:
+            left = list(self._calls) if cancel_futures else []
+            if cancel_futures:
+                self._calls.clear()
+            self._closed = True
+            self._changed.notify_all()
+        for call in left:
+            call.future.cancel()
         if cancel_futures:
-            while not self._calls.empty():
-                call = self._calls.get()
-                if call is not None:
-                    call[0].cancel()
             with self._starting:
                 self._stopped = True
                 self._signal(signal.SIGTERM)
-        for _ in self._threads:
-            self._calls.put(None)
         if cancel_futures:
             deadline = time.monotonic() + _PATIENCE
             for thread in self._threads:
@@ -132,6 +203,21 @@ def _server(preload: Sequence[str]) -> ForkServer:
     return _servers[key]
 
 
+def _answered(call: _Call, pipe: Connection) -> tuple[bool, Any]:
+    """Whether `call` came to an end in the worker behind `pipe`, and what it gave or what it failed with."""
+    pipe.send((call.function, call.arguments, call.told is not None))
+    while True:
+        ok, value = pipe.recv()
+        if ok is not None:
+            return ok, value
+        assert call.told is not None
+        call.told(value)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def _cause(code: int | None) -> str:
     if code is None:
         return "its worker process was killed; memory may have run out"
@@ -146,14 +232,23 @@ def _work(setup: Callable[[], None], folder: str | None, pipe: Connection) -> No
     if folder is not None:
         os.chdir(folder)
     signal.signal(signal.SIGTERM, _end)  # Ctrl-C, which the server ignores, is for the parent to decide on
-    setup()
+    sending = threading.Lock()
+    ready = False
+
+    def tell(value: Any) -> None:
+        with sending:
+            pipe.send((None, value))
+
     while True:
         try:
-            function, arguments = pipe.recv()
+            function, arguments, telling = pipe.recv()
         except (EOFError, OSError):
             return
         try:
-            answer: tuple[bool, Any] = (True, function(*arguments))
+            if not ready:
+                setup()
+                ready = True
+            answer: tuple[bool, Any] = (True, function(*arguments, *[tell] * telling))
         except Exception as error:
             answer = (False, RuntimeError(f"{type(error).__name__}: {error}"))
         pipe.send(answer)

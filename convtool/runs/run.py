@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from convtool.errors import ConvtoolError
 from convtool.files.names import show
+from convtool.runs.local import NoWorkers
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 
@@ -53,12 +54,32 @@ def perform(job: Job, task: Task) -> Outcome:
     return outcome
 
 
-def perform_group(job: Job, tasks: Sequence[Task]) -> list[Outcome]:
-    """`perform` on each of the tasks, in one process, side by side where `job` knows how."""
+@runtime_checkable
+class TellingExecutor(Protocol):
+    """An executor whose calls can tell of what they have done before they end."""
+
+    def submit_telling(self, told: Callable[[Any], None], fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Queue a call whose last argument is a function: what `fn` gives that, `told` gets here, at once."""
+        ...
+
+
+def perform_group(
+    job: Job, tasks: Sequence[Task], tell: Callable[[tuple[int, Outcome]], None] = lambda _: None
+) -> list[Outcome]:
+    """`perform` on each of the tasks, in one process, side by side where `job` knows how.
+
+    `tell` is called with each outcome as it is there, and its task's index.
+    """
+
+    def performed(job: Job, task: Task) -> Outcome:
+        outcome = perform(job, task)
+        tell((task.index, outcome))
+        return outcome
+
     if not isinstance(job, SharingJob) or len(tasks) == 1:
-        return [perform(job, task) for task in tasks]
+        return [performed(job, task) for task in tasks]
     with ThreadPoolExecutor(job.together) as pool:
-        return list(pool.map(partial(perform, job.shared()), tasks))
+        return list(pool.map(partial(performed, job.shared()), tasks))
 
 
 def explain(error: Exception) -> str:
@@ -119,7 +140,7 @@ def _results(
         pending = {
             task.index: each
             for group in groups
-            for task, each in zip(group, _submit(job, group, executor, partial(_note, group, ended)), strict=True)
+            for task, each in zip(group, _submit(job, group, executor, ended), strict=True)
         }
     try:
         for task in tasks:
@@ -151,16 +172,20 @@ class _Pending:
     alone: bool
 
 
-def _note(group: Sequence[Task], ended: dict[int, Outcome], future: Future[list[Outcome]]) -> None:
-    """Take the outcomes of a group that has come to its end."""
-    if not future.cancelled() and future.exception() is None:
-        ended.update((task.index, outcome) for task, outcome in zip(group, future.result(), strict=True))
+def _submit(job: Job, group: Sequence[Task], executor: Executor, ended: dict[int, Outcome]) -> list[_Pending]:
+    """Hand a group to a worker; `ended` takes each outcome as soon as it is heard of."""
 
+    def told(pair: tuple[int, Outcome]) -> None:
+        ended[pair[0]] = pair[1]
 
-def _submit(
-    job: Job, group: Sequence[Task], executor: Executor, note: Callable[[Future[list[Outcome]]], None] = lambda _: None
-) -> list[_Pending]:
-    future = executor.submit(perform_group, job, group)
+    def note(future: Future[list[Outcome]]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            ended.update((task.index, outcome) for task, outcome in zip(group, future.result(), strict=True))
+
+    if isinstance(executor, TellingExecutor):
+        future = executor.submit_telling(told, perform_group, job, group)
+    else:
+        future = executor.submit(perform_group, job, group)
     future.add_done_callback(note)
     return [_Pending(future, place, len(group) == 1) for place in range(len(group))]
 
@@ -168,11 +193,14 @@ def _submit(
 def _result(pending: _Pending, job: Job, task: Task, executor: Executor) -> Outcome:
     """The outcome of a task run elsewhere; a worker that died is a failure like any other.
 
-    With a group of several nobody knows whose fault that was: each is tried again alone.
+    With a group of several nobody knows whose fault that was: each is tried again alone. Where there are no workers
+    at all, the task is run here.
     """
     try:
         return pending.future.result()[pending.place]
+    except NoWorkers:
+        return perform(job, task)
     except Exception as error:
         if pending.alone:
             return failure(task, _first_line(error) or type(error).__name__)
-    return _result(_submit(job, [task], executor)[0], job, task, executor)
+    return _result(_submit(job, [task], executor, {})[0], job, task, executor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -20,7 +21,8 @@ from convtool.errors import CheckFailed, InputError
 from convtool.jobs import backend
 from convtool.runs import local as workers
 from convtool.runs import plan
-from convtool.runs.local import LocalExecutor, WorkerDied, cores
+from convtool.runs.fork_server import ForkServer
+from convtool.runs.local import LocalExecutor, NoWorkers, WorkerDied, cores
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.runs.run import perform, run_all
@@ -171,16 +173,86 @@ def test_workers_are_in_the_folder_of_the_program(tmp_path: Path, monkeypatch: p
             assert executor.submit(os.getcwd).result() == str(tmp_path / name)
 
 
-def test_a_worker_that_can_not_be_started_fails_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: int) -> None:
-        raise OSError(24, "Too many open files")
+def refuse(*_: object, **__: object) -> None:
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def test_where_fewer_workers_can_be_started_they_do_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local(3) as executor:
+        begin = executor._start
+        monkeypatch.setattr(executor, "_start", lambda number: begin(number) if number == 1 else refuse())
+        calls = [executor.submit(os.getpid) for _ in range(8)]
+        assert len({call.result() for call in calls}) == 1
+        assert executor.lacking == "Resource temporarily unavailable"
+
+
+@pytest.mark.parametrize("what", ["fork", "os.posix_spawn", "threading.Thread.start", "os.pipe"])
+def test_where_no_worker_can_be_started_the_work_is_done_here(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if what == "fork":
+        monkeypatch.setattr(ForkServer, "fork", refuse)
+    else:
+        monkeypatch.setattr(workers, "_servers", {})
+        monkeypatch.setattr("convtool.runs.fork_server.Pipe" if what == "os.pipe" else what, refuse)
+    with local(2) as executor:
+        outcomes = run_all(ActTogether(), tasks_of("a", "refuse", "c", "d"), executor, workers=2)
+        assert executor.lacking == "Resource temporarily unavailable"
+        assert isinstance(executor.submit(int, "7").exception(), NoWorkers)
+    assert [outcome.status for outcome in outcomes] == ["written", "failed", "written", "written"]
+    assert {remark for outcome in outcomes for remark in outcome.remarks} == {str(os.getpid())}
+
+
+def test_what_waits_is_cancelled_where_no_worker_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, cancelled = threading.Event(), threading.Event()
+
+    def start(_: int) -> None:
+        asked.set()
+        cancelled.wait(60)
+        refuse()
 
     with local(1) as executor:
-        with monkeypatch.context() as patched:
-            patched.setattr(executor, "_start", fail)
-            (outcome,) = run_all(Act(), tasks_of("a"), executor)
-            assert outcome.error == "[Errno 24] Too many open files"
-        assert run_all(Act(), tasks_of("a"), executor)[0].status == "written"
+        monkeypatch.setattr(executor, "_start", start)
+        calls = [executor.submit(os.getpid) for _ in range(2)]
+        assert asked.wait(60)
+        assert calls[1].cancel()
+        cancelled.set()
+        assert isinstance(calls[0].exception(), NoWorkers)
+
+
+def fail() -> None:
+    raise ImportError("there is no room for it")
+
+
+def test_a_worker_that_can_not_be_set_up_says_why() -> None:
+    with LocalExecutor(1, preload=["convtool.jobs.preload"], setup=fail) as executor:
+        assert str(executor.submit(os.getpid).exception()) == "ImportError: there is no room for it"
+
+
+@dataclass(frozen=True)
+class Waits(ActTogether):
+    """A job whose last input never ends, and whose others tell that they did."""
+
+    def shared(self) -> Act:
+        return self
+
+    def __call__(self, task: Task) -> Outcome:
+        if task.input.value == "wait":
+            time.sleep(60)
+        return super().__call__(task)
+
+
+def test_what_a_group_has_done_is_known_before_its_end() -> None:
+    ended: dict[int, Outcome] = {}
+    executor = local(1)
+    running = threading.Thread(
+        target=lambda: run_all(Waits(), tasks_of("a", "refuse", "wait"), executor, workers=1, ended=ended)
+    )
+    running.start()
+    while len(ended) < 2:
+        time.sleep(0.001)
+    assert {index: outcome.status for index, outcome in ended.items()} == {0: "written", 1: "failed"}
+    assert running.is_alive()
+    executor.shutdown(cancel_futures=True)
+    running.join()
 
 
 def test_workers_leave_ctrl_c_to_the_parent_and_end_at_sigterm() -> None:
