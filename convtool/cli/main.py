@@ -101,6 +101,8 @@ def main() -> None:
     """Run the command line and leave with the exit code that the outcome asks for."""
     gc.set_threshold(100_000)  # what start-up makes lives to the end; looking for cycles in it costs a tenth of it
     sys.unraisablehook = _unraisable
+    # The arithmetic is torch's. Where NumPy's OpenBLAS can't start its threads, it sends this process SIGINT.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         os._exit(_run())  # taking torch apart costs a third of a second; click.echo leaves nothing to flush
     except (KeyboardInterrupt, Terminated):  # a signal came when an error was being told, or just before the end

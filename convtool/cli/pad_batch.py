@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from convtool.cli import messages
 from convtool.cli.options import choice, command, flag, integer, parsed, real, text
-from convtool.cli.running import conclude, progress, tell, tell_counts, tell_passed
+from convtool.cli.running import conclude, progress, reported_if_stopped, tell, tell_counts, tell_passed
 from convtool.cli.shared_options import MOST_HZ, Dtype, RunOptions, SourceOptions, length
-from convtool.errors import UsageError
+from convtool.errors import Terminated, UsageError
 from convtool.files.names import show
 
 if TYPE_CHECKING:
@@ -171,9 +171,11 @@ def _job(options: Options) -> PadBatch:
 
 def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, options: Options) -> int:
     """Measure, plan, and write or only tell; the exit code."""
-    from convtool.jobs.padding.outcomes import outcomes_of
+    from convtool.jobs.padding.outcomes import outcomes_of, outcomes_so_far
+    from convtool.jobs.padding.pad import Written
     from convtool.runs.local import cores
 
+    replace = options.overwrite or options.skip_existing
     rows, failures = job.measure(inputs, copies, fail_fast=options.fail_fast)
     plan: Plan | None = None
     written: Written | None = None
@@ -182,8 +184,13 @@ def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, optio
         plan = job.plan(rows)
         if not options.dry_run:
             store = _store(job, options)
-            with progress(len(rows), options) as advance:
-                written = job.run(rows, store, threads=options.jobs or cores(), done=advance)
+            written = Written()
+            with reported_if_stopped(options, replace=replace) as ended, progress(len(rows), options) as advance:
+                try:
+                    job.run(rows, store, threads=options.jobs or cores(), done=advance, written=written)
+                except (KeyboardInterrupt, Terminated):
+                    ended.update(outcomes_so_far(inputs, failures, store, written))
+                    raise
             plan, failures = written.plan, failures + written.failures
         elif not options.as_json:
             from convtool.cli.show.batches import show_plan
@@ -197,7 +204,7 @@ def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, optio
             tell(outcome, one=len(inputs) == 1)
     if not options.dry_run:
         tell_counts(outcomes, len(inputs))
-    return conclude(outcomes, options, replace=options.overwrite or options.skip_existing)
+    return conclude(outcomes, options, replace=replace)
 
 
 def _store(job: PadBatch, options: Options) -> BatchStore:

@@ -18,6 +18,8 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
+from convtool.errors import Terminated
+from convtool.jobs.padding.store import ShardFolder, SingleFile
 from convtool.ops import masked_pool, pad_batch
 from tests.conftest import PROGRAM, Run
 
@@ -397,3 +399,45 @@ def test_nothing_of_torch_is_loaded(tmp_path: Path) -> None:
         "code = main._run()\nassert code == 0\nassert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("output", ["out/", "out.npz"])
+def test_an_interrupted_run_reports_what_it_has_done(
+    output: str, convtool: Convtool, tmp_path: Path, takes: dict[str, NDArray[np.float32]]
+) -> None:
+    """The signal comes when all rows of the second of three batches are written, and that batch is not in its place."""
+    words = ["pad-batch", tmp_path / "takes", tmp_path / "none.wav", "-o", tmp_path / output, "--jobs", 1]
+    words += ["--report", tmp_path / "report"]
+    if output == "out/":
+        words += ["--strategy", "single"]
+    batches: list[int] = []
+
+    def stop(*_: object) -> None:
+        batches.append(1)
+        if len(batches) == (2 if output == "out/" else 1):
+            raise Terminated
+        commit(*_)  # type: ignore[arg-type]
+
+    store = ShardFolder if output == "out/" else SingleFile
+    commit = store.commit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "commit", stop)
+        run = convtool(*words)
+    assert (run.code, run.err) == (143, "")
+    told = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
+    written = [("a.wav", "written", str(tmp_path / "out" / "00000.npy"))] * (output == "out/")
+    found = [(Path(each["input"]).name, each["status"], each["output"]) for each in told]
+    assert found == [*written, ("none.wav", "failed", None)]
+    if output == "out/":
+        assert convtool(*words, "--overwrite").err.endswith("2 written, 1 skipped, 1 failed\n")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", ".convtool-plan"])
+@pytest.mark.parametrize("more", [[], ["--overwrite"], ["--skip-existing"]])
+def test_pipes_in_the_output_folder_stay(name: str, more: list[str], convtool: Convtool, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out" / name)
+    run = convtool("pad-batch", "4,5", "-o", tmp_path / "out", *more)
+    assert run.code == 2
+    assert run.err.endswith(f"\nError: {tmp_path / 'out' / name} is a pipe or a device; give another -o\n")
+    assert (tmp_path / "out" / name).is_fifo()

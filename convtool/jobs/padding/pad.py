@@ -47,14 +47,14 @@ class Grouping:
 
 @dataclass
 class Written:
-    """What was written: the plan, what became of each row that was not there already, and the inputs left out.
+    """What is written: the plan, what became of each row that was not there already, and the inputs left out.
 
-    There is no plan where all inputs are left out, and nothing was written.
+    There is no plan before any batch is begun, nor where all inputs are left out.
     """
 
-    plan: Plan | None
-    results: list[RowResult]
-    failures: list[Failure]
+    plan: Plan | None = None
+    results: list[RowResult] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,29 +112,41 @@ class PadBatch:
         return Plan(tuple(rows), tuple(batches), dtype, flat)
 
     def run(
-        self, rows: Sequence[Row], store: BatchStore, *, threads: int, done: Callable[[], None] = lambda: None
+        self,
+        rows: Sequence[Row],
+        store: BatchStore,
+        *,
+        threads: int,
+        done: Callable[[], None] = lambda: None,
+        written: Written | None = None,
     ) -> Written:
         """Write the batches of `rows` into `store`, `threads` rows at a time; `done` is called after each row.
+
+        `written`, which is returned, is kept up to date all the while: it is what to go by when the work is
+        interrupted.
 
         A row whose file is not what its header said is counted, or left out, and the batches are planned anew: what
         is in the store in the end is what a plan that knew would have put there.
         """
         if self.padding.pool is not None or self.rows.resample is not None:
             load_torch()
-        failures: list[Failure] = []
+        written = Written() if written is None else written
+        failures = written.failures
         with store:
             counted = dict(store.recall())
             rows = self._corrected(rows, counted, failures)
             for _ in range(_ATTEMPTS):
+                written.plan, written.results = None, []
                 if not rows:
-                    return Written(None, [], failures)
+                    return written
                 plan = self.plan(rows)
                 store.begin(plan, counted)
-                results = self._write(plan, store, threads, done)
-                missed = [result for result in results if result.missed]
+                written.plan = plan
+                self._write(plan, store, threads, done, written.results)
+                missed = [result for result in written.results if result.missed]
                 if not missed:
                     store.finish(threads)
-                    return Written(plan, results, failures)
+                    return written
                 store.discard()
                 unreadable = {each.row.index: each.error for each in missed if each.error is not None}
                 failures += [
@@ -144,10 +156,11 @@ class PadBatch:
                 rows = self._corrected([row for row in rows if row.index not in unreadable], counted, failures)
         raise InputError(f"{missed[0].row.input.name} changes while it is read; {len(missed)} inputs do")
 
-    def _write(self, plan: Plan, store: BatchStore, threads: int, done: Callable[[], None]) -> list[RowResult]:
-        """Write all batches but for those that the store has; what became of their rows."""
+    def _write(
+        self, plan: Plan, store: BatchStore, threads: int, done: Callable[[], None], results: list[RowResult]
+    ) -> None:
+        """Write all batches but for those that the store has; `results` takes what became of their rows."""
         left = [len(batch.rows) for batch in plan.batches]
-        results: list[RowResult] = []
         missed = False
 
         def write(placed: tuple[int, BatchWriting, int, Row]) -> tuple[int, RowResult]:
@@ -161,7 +174,6 @@ class PadBatch:
             left[number] -= 1
             if not left[number] and not missed:
                 store.commit(number)
-        return results
 
     def _begun(self, plan: Plan, store: BatchStore) -> Iterator[tuple[int, BatchWriting, int, Row]]:
         """Every row that is to be written, its batch opened: with the batch's number, and its place there."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from convtool.arrays.writing import ArrayWriter, create
 from convtool.errors import InputError, OutputError, UsageError
-from convtool.files.atomic import write_error, write_file
+from convtool.files.atomic import is_special, write_error, write_file
 from convtool.files.names import show
 from convtool.jobs.padding.grouping import PlannedBatch
 from convtool.jobs.padding.manifest import common, json_text, row_entry, row_name
@@ -84,6 +84,10 @@ class BatchStore(ABC):
         """The file of each array of a batch; None where it is complete already."""
 
     @abstractmethod
+    def holds(self, number: int) -> bool:
+        """Whether that batch is complete and in its place."""
+
+    @abstractmethod
     def commit(self, number: int) -> None:
         """All rows of that batch are written."""
 
@@ -107,6 +111,7 @@ class SingleFile(BatchStore):
         super().__init__(path, padding)
         self._overwrite = overwrite
         self._file: ArrayWriter | None = None
+        self._finished = False
 
     def begin(self, plan: Plan, counted: Mapping[str, int]) -> None:
         if len(plan.batches) > 1:
@@ -126,12 +131,16 @@ class SingleFile(BatchStore):
         self._file = create(self.path, arrays, texts, replace=self._overwrite)
         return {array.name: self._file for array in arrays}
 
+    def holds(self, number: int) -> bool:
+        return self._finished
+
     def commit(self, number: int) -> None:
         """Nothing yet: the file takes its name in `finish`."""
 
     def finish(self, threads: int) -> None:
         assert self._file is not None
         self._file.commit()
+        self._finished = True
 
     def discard(self) -> None:
         if self._file is not None:
@@ -213,6 +222,8 @@ class ShardFolder(BatchStore):
 
     def _read_mark(self) -> dict[str, Any] | None:
         """What the hidden file says, or None without one."""
+        if is_special(self._inside(_UNFINISHED)):
+            raise UsageError(f"{show(self._inside(_UNFINISHED))} is a pipe or a device; give another -o")
         try:
             with open(self._inside(_UNFINISHED), encoding="utf-8") as file:
                 mark = json.load(file)
@@ -226,8 +237,11 @@ class ShardFolder(BatchStore):
         mark = {"plan": digest, "counted": counted}
         write_file(self._inside(_UNFINISHED), json.dumps(mark).encode("ascii"), replace=True)
 
+    def holds(self, number: int) -> bool:
+        return os.path.exists(self.place(number))
+
     def open(self, number: int) -> Files | None:
-        if os.path.exists(self.place(number)):
+        if self.holds(number):
             return None
         arrays = self._plan.shape(self._plan.batches[number]).arrays(self._padding, mask=self._with_mask)
         opened = self._open[number] = {}

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from convtool.errors import UsageError
+from convtool.files.atomic import is_special
 from convtool.files.formats import extension
 from convtool.files.names import show
 from convtool.jobs.padding.store import MANIFEST, is_shard
@@ -51,6 +52,8 @@ def stands(
     `also_written` are further files of the command, by the options that name them.
     """
     place = os.path.join(output, MANIFEST) if is_folder(output) else output
+    if is_folder(output) and is_special(place):
+        raise UsageError(f"{show(place)} is a pipe or a device; give another -o")
     others = [(path, option) for option, path in also_written.items() if path]
     refuse_collisions([(place, "-o"), *others], [item.value for item in inputs if item.kind == "file"])
     if skip and os.path.lexists(place):
