@@ -731,3 +731,17 @@ def test_a_wrong_guess_of_the_length_changes_no_more_than_rounding(length: int) 
     result = torch.cat([guessed.push(signal), guessed.finish()])
     bound = torch.finfo(signal.dtype).eps * signal.norm() * kernel.norm()
     assert (result - convolve(signal, kernel, method="direct")).abs().max() <= bound
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_few_rows_at_a_time_give_the_bits_of_many(
+    small_rows: int, channels: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    signal, kernel = torch.randn(channels, 1003, dtype=dtype), torch.randn(small_rows, dtype=dtype)
+    found = []
+    for batch in (1, 1 << 18):
+        monkeypatch.setattr(overlap_save, "BATCH", batch)
+        found.append(convolve(signal, kernel, method="fft"))
+    assert torch.equal(*found)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convtool.arrays import open_weights
 from convtool.errors import ConvtoolError, InputError
-from convtool.files.names import show
+from convtool.files.names import counted, show
 from convtool.signals.inputs import Input
 from convtool.signals.opening import ReadOptions, open_reader
 from convtool.signals.raw import RawLayout
@@ -28,6 +28,12 @@ MOST_TAPS = 1 << 22
 
 _BYTES = 150
 """Memory that a convolution takes for each tap: for its numbers, their spectra and those of the signal, as measured."""
+
+MOST_SAMPLES = 1 << 23
+"""Samples that a kernel may span, in all channels of the signal: they are in memory together."""
+
+_SPAN_BYTES = 48
+"""Memory that a convolution takes for each of them, as measured with few taps far apart."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,16 @@ def check_taps(count: int, where: str = "") -> None:
         raise InputError(
             f"{where}it has {count} taps, which would take about {_BYTES * count / 1e9:.1f} GB of "
             f"memory; the limit is {MOST_TAPS} in all channels: cut it, or give the shorter of the two as the kernel"
+        )
+
+
+def check_span(span: int, channels: int) -> None:
+    """Refuse a kernel that needs `span` samples of each of `channels` at a time, where they would fill the memory."""
+    if span * channels > MOST_SAMPLES:
+        raise InputError(
+            f"the kernel spans {span} samples in {counted(channels, 'channel')}, which would take about "
+            f"{_SPAN_BYTES * span * channels / 1e9:.1f} GB of memory; the limit is {MOST_SAMPLES} in all channels: "
+            "give a smaller --dilation, a shorter kernel, or fewer channels"
         )
 
 

@@ -272,6 +272,7 @@ class Convolution(Blockwise):
         """Settle shapes, dtypes and the arithmetic from the first block; check the others against it."""
         if self._plan is None:
             self._plan = self._planned(like)
+            del self._kernel  # the engine has its own
             if isinstance(self._plan.engine, Direct):
                 self.method = "direct"
         elif (like.shape[:-1], like.dtype) != (self._plan.leading, self._plan.received):
@@ -313,7 +314,9 @@ class Convolution(Blockwise):
         self._pending.append(plan.edges.end())
         missing = rows * plan.engine.hop + plan.engine.reach - sum(piece.shape[-1] for piece in self._pending)
         self._pending.append(plan.zeros(max(0, missing)))
-        return self._next(plan, rows, left)
+        work = self._next(plan, rows, left)
+        self._pending = []
+        return work
 
     def check_length(self, samples: int) -> int:
         """How many outputs, before stride, a signal of `samples` has; InputError if none."""

@@ -139,15 +139,8 @@ class OverlapSave:
         """The outputs of whole rows, some rows at a time, each with the number of its first row."""
         batch, received, rows, _ = windows.shape
         wide = batch * max(received, self.taps.channels(received))
-        step = max(2, BATCH // (self.size * wide))
-        at = 0
-        while at < rows:
-            stop = rows if at + step + 1 >= rows else at + step  # no row alone
-            yield (
-                at,
-                self._apart(windows[:, :, at:stop]) if self._extreme else self._transformed(windows[:, :, at:stop]),
-            )
-            at = stop
+        for some in _steps(rows, max(2, BATCH // (self.size * wide))):
+            yield some.start, self._outputs(windows[:, :, some])
 
     def _outputs(self, windows: Tensor) -> Tensor:
         return self._apart(windows) if self._extreme else self._transformed(windows)
@@ -213,7 +206,8 @@ class OverlapSave:
         if batch * channels * rows == 1:
             yield 0, self._back(y.expand(-1, -1, 2, -1))[:, :, :1]
             return
-        yield 0, self._back(y)
+        for some in _steps(rows, max(2, BATCH // (self.size * batch * channels))):
+            yield some.start, self._back(y[:, :, some])
 
     def _spectra(self, like: Tensor, *, moderate: bool = False) -> Tensor:
         """The kernel's conjugate spectra ``(Q, C, 1, bins)`` or ``(Q, O, I, 1, bins)``, computed once.
@@ -226,12 +220,15 @@ class OverlapSave:
                 taps = scaled(self.taps.values, -self._exponents.squeeze(-1)) if moderate else self.taps.values
                 length = self.size if self.partitions == 1 else self.partitions * self.hop
                 spread = taps.new_zeros((*taps.shape[:-1], length))
-                spread = spread.index_copy(
-                    -1, torch.arange(self.taps.count, device=taps.device) * self.taps.dilation, taps
-                )
-                cells = spread.view(*taps.shape[:-1], self.partitions, -1)
-                kernel = torch.fft.rfft(cells, n=self.size).conj().resolve_conj().movedim(-2, 0).unsqueeze(-2)
-                self._kernels[moderate] = kernel if needs_grad(like, kernel) else kernel.contiguous()
+                places = torch.arange(self.taps.count, device=taps.device) * self.taps.dilation
+                recorded = needs_grad(like, taps)
+                spread = spread.index_copy(-1, places, taps) if recorded else spread.index_copy_(-1, places, taps)
+                cells = spread.view(*taps.shape[:-1], self.partitions, -1).movedim(-2, 0)
+                if recorded:
+                    kernel = torch.fft.rfft(cells, n=self.size).conj().resolve_conj().unsqueeze(-2)
+                else:
+                    kernel = _spectra_of(cells, self.size).unsqueeze(-2)
+                self._kernels[moderate] = kernel
             return self._kernels[moderate]
 
     def _repaired(self, windows: Tensor, y: Tensor) -> Tensor:
@@ -274,9 +271,26 @@ class _Spectra:
                 windows = self._windows
                 if windows.shape[:3].numel() == 1:
                     windows = windows.expand(-1, -1, 2, -1)
-                self._value = torch.fft.rfft(windows.contiguous())[:, :, : self.rows]
+                self._value = self._transformed(windows)[:, :, : self.rows]
                 del self._windows
             return self._value
+
+    @staticmethod
+    def _transformed(windows: Tensor) -> Tensor:
+        """The spectra of `windows`, which overlap: a few of them at a time are copied, in the order of the signal."""
+        if needs_grad(windows):
+            recorded: Tensor = torch.fft.rfft(windows.contiguous())
+            return recorded
+        steps = _steps(windows.shape[2], max(2, BATCH // (windows.shape[-1] * windows.shape[:2].numel())))
+        first = next(steps)
+        found: Tensor = torch.fft.rfft(windows[:, :, first].contiguous())
+        if first.stop == windows.shape[2]:
+            return found
+        whole = found.new_empty((*windows.shape[:3], found.shape[-1]))
+        whole[:, :, first] = found
+        for some in steps:
+            whole[:, :, some] = torch.fft.rfft(windows[:, :, some].contiguous())
+        return whole
 
 
 class _Tail(_Spectra):
@@ -288,6 +302,24 @@ class _Tail(_Spectra):
 
     def get(self) -> Tensor:
         return self._whole.get()[:, :, -self.rows :]
+
+
+def _steps(rows: int, step: int) -> Iterator[slice]:
+    """`rows` rows in runs of `step`, which is 2 or more, and no row alone: see above."""
+    at = 0
+    while at < rows:
+        stop = rows if at + step + 1 >= rows else at + step
+        yield slice(at, stop)
+        at = stop
+
+
+def _spectra_of(cells: Tensor, size: int) -> Tensor:
+    """The conjugate spectra of the partitions ``(Q, ..., taps)`` of a kernel, a few of them at a time."""
+    spectra = [
+        torch.fft.rfft(cells[some], n=size).conj().resolve_conj()
+        for some in _steps(len(cells), max(2, BATCH // (size * cells[0].shape[:-1].numel())))
+    ]
+    return torch.cat(spectra) if len(spectra) > 1 else spectra[0].contiguous()
 
 
 def _last(pieces: list[_Spectra], rows: int) -> list[_Spectra]:
@@ -354,11 +386,14 @@ def silence(segment: Tensor, taps: Taps, outputs: int) -> tuple[slice, Tensor] |
     high = min(outputs, (int(places[-1]) + 1) * aligned)
     if low >= high:
         return None
-    sounding = (x[..., low : high + taps.span] != 0).to(torch.int32)
-    sounding = pad(sounding, (0, -sounding.shape[-1] % dilation)).view(*x.shape[:-1], -1, dilation)
-    heard = pad(sounding.cumsum(-2, dtype=torch.int32), (0, 0, 1, 0))
-    windows = (heard[..., taps.count :, :] - heard[..., : -taps.count, :]).flatten(-2)
-    return slice(low, high), windows[..., : high - low] == 0
+    sounding = x[..., low : high + taps.span] != 0
+    if dilation > 1:
+        sounding = pad(sounding, (0, -sounding.shape[-1] % dilation))
+    sounding = sounding.view(*x.shape[:-1], -1, dilation)
+    heard = torch.zeros((*x.shape[:-1], sounding.shape[-2] + 1, dilation), dtype=torch.int32, device=x.device)
+    torch.cumsum(sounding, -2, dtype=torch.int32, out=heard[..., 1:, :])
+    still = (heard[..., taps.count :, :] == heard[..., : -taps.count, :]).flatten(-2)
+    return slice(low, high), still[..., : high - low]
 
 
 def spoil(segment: Tensor, y: Tensor, taps: Taps) -> Tensor:

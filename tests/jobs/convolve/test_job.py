@@ -168,6 +168,18 @@ def test_a_layer_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.
         load(f"{tmp_path}/m.pt::conv.weight")
 
 
+@pytest.mark.parametrize(("dilation", "samples"), [(4, 22), (5, 26)])
+def test_a_kernel_that_spans_too_much(
+    dilation: int, samples: int, convtool: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six taps: five distances and a sample, here in each of two channels of the signal."""
+    monkeypatch.setattr(kernel, "MOST_SAMPLES", 50)
+    run = convtool("convolve", "-", "-k", "1,2,3,4,5,6", "--dilation", dilation, stdin=b"4,1\n2,5\n")
+    assert run.code == (1 if samples > 25 else 0)
+    told = f"the kernel spans {samples} samples in 2 channels, which would take about 0.0 GB of memory; the limit is 50"
+    assert (told in run.err) == (samples > 25)
+
+
 def test_ringing_that_no_two_rates_share_is_refused() -> None:
     with pytest.raises(InputError, match="kernel is at 1000000007 Hz, and the signal at 1000000009 Hz: resample it"):
         shape(Kernel(H, 1_000_000_007), Signal("WAV", 1, "float32", 1_000_000_009), Shaping(resample=True))
