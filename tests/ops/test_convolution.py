@@ -743,5 +743,6 @@ def test_few_rows_at_a_time_give_the_bits_of_many(
     found = []
     for batch in (1, 1 << 18):
         monkeypatch.setattr(overlap_save, "BATCH", batch)
+        monkeypatch.setattr(overlap_save, "HELD", batch)
         found.append(convolve(signal, kernel, method="fft"))
     assert torch.equal(*found)

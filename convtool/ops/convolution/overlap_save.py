@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 BATCH = 1 << 18
 """Samples transformed by one call: small enough for the cache, large enough to forget the planning."""
 
+HELD = 1 << 22
+"""Samples that the partitions of a long kernel have transformed by one call, so that what it takes stays small."""
+
 MULTIPLIED = 1 << 17
 """Values of one call that multiplies the spectra of partitions: a few such arrays stay in the cache."""
 
@@ -206,7 +209,7 @@ class OverlapSave:
         if batch * channels * rows == 1:
             yield 0, self._back(y.expand(-1, -1, 2, -1))[:, :, :1]
             return
-        for some in _steps(rows, max(2, BATCH // (self.size * batch * channels))):
+        for some in _steps(rows, max(2, HELD // (self.size * batch * channels))):
             yield some.start, self._back(y[:, :, some])
 
     def _spectra(self, like: Tensor, *, moderate: bool = False) -> Tensor:
@@ -281,7 +284,7 @@ class _Spectra:
         if needs_grad(windows):
             recorded: Tensor = torch.fft.rfft(windows.contiguous())
             return recorded
-        steps = _steps(windows.shape[2], max(2, BATCH // (windows.shape[-1] * windows.shape[:2].numel())))
+        steps = _steps(windows.shape[2], max(2, HELD // (windows.shape[-1] * windows.shape[:2].numel())))
         first = next(steps)
         found: Tensor = torch.fft.rfft(windows[:, :, first].contiguous())
         if first.stop == windows.shape[2]:
@@ -317,7 +320,7 @@ def _spectra_of(cells: Tensor, size: int) -> Tensor:
     """The conjugate spectra of the partitions ``(Q, ..., taps)`` of a kernel, a few of them at a time."""
     spectra = [
         torch.fft.rfft(cells[some], n=size).conj().resolve_conj()
-        for some in _steps(len(cells), max(2, BATCH // (size * cells[0].shape[:-1].numel())))
+        for some in _steps(len(cells), max(2, HELD // (size * cells[0].shape[:-1].numel())))
     ]
     return torch.cat(spectra) if len(spectra) > 1 else spectra[0].contiguous()
 
