@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from convtool.errors import ConvtoolError
+from convtool.runs import fork_server
 from convtool.runs.fork_server import ForkServer
 from convtool.runs.local import LocalExecutor
 
@@ -118,3 +120,15 @@ def test_nothing_stays_in_the_temporary_folder(number: signal.Signals | None, tm
     assert process.returncode == {None: 0, signal.SIGKILL: -9}.get(number, 128 + (number or 0))
     assert told.strip() == (b"2 written, 0 skipped, 0 failed" if number is None else b"")
     assert os.listdir(tmp_path / "tmp") == []
+
+
+def test_a_fork_that_the_system_refuses_is_an_error_here(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fork", refuse)
+        assert fork_server._fork(server._socket, os.open(os.devnull, os.O_RDONLY)) == -errno.EAGAIN
+    monkeypatch.setattr(server, "_ask", lambda *_: -errno.EAGAIN)
+    with pytest.raises(BlockingIOError, match="Resource temporarily unavailable"):
+        server.fork(echo)
