@@ -155,6 +155,8 @@ _signals: list[int] = []
 """The signal that stops this run, once it has come."""
 
 
+_PATIENCE = 10.0
+"""Seconds that the work is given to end."""
 _SOON = 0.02
 """Seconds until a signal that came within an import is looked at again."""
 
@@ -176,6 +178,9 @@ def _raise(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGALRM, lambda _, later: _raise(number, later))
         signal.setitimer(signal.ITIMER_REAL, _SOON)
         return
+    # What is raised in the midst of `threading` may leave a lock taken that others wait for.
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + number))
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 

@@ -448,6 +448,29 @@ def test_a_signal_within_an_import_comes_behind_it(
     signal.signal(signal.SIGINT, kept)
 
 
+def test_work_that_does_not_end_is_left(convtool: Convtool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Left(Exception):
+        pass
+
+    def leave(code: int) -> None:
+        raise Left(code)
+
+    def hang(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            time.sleep(30)
+
+    kept = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(main, "_PATIENCE", 0.01)
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr("convtool.cli.convolve.run_job", hang)
+    started = time.monotonic()
+    assert convtool("convolve", "4,1", "-k", "1").code == 143
+    assert time.monotonic() - started < 20
+    signal.signal(signal.SIGINT, kept)
+
+
 def test_interrupted_while_the_program_itself_is_imported(tmp_path: Path) -> None:
     script = (
         "import os, sys\nclass Finder:\n    def find_spec(self, name, *_):\n"
