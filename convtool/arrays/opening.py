@@ -25,6 +25,7 @@ from convtool.files.recognition import (
     ZIP,
     recognise,
 )
+from convtool.files.source import reason_of
 
 EXTENSIONS = (
     *(".safetensors", ".pt", ".pth", ".pt2", ".keras", ".h5", ".hdf5", ".npz", ".npy", ".mat", ".onnx"),
@@ -65,7 +66,7 @@ def open_weights(path: str) -> WeightFile:
     try:
         return reader(path, _open_shard) if found == _SHARDED else reader(path)
     except OSError as error:
-        raise InputError(f"can't be read: {error.strerror or error}") from error
+        raise InputError(reason_of(error)) from error
 
 
 def weight_files(folder: str) -> list[str]:
@@ -101,8 +102,10 @@ def _head(path: str) -> bytes:
             raise InputError("it is no regular file; weights are read here and there in it")
         with open(path, "rb") as file:
             return file.read(HEAD)
-    except (OSError, ValueError) as error:  # the latter for names that no file can have
-        raise InputError(f"can't be read: {getattr(error, 'strerror', error)}") from error
+    except OSError as error:
+        raise InputError(reason_of(error)) from error
+    except ValueError as error:  # a name that no file can have
+        raise InputError(f"can't be read: {error}") from error
 
 
 def reader_of(path: str) -> tuple[str, str]:

@@ -51,10 +51,19 @@ class Options(SignalOptions):
     kernel_norm: KernelNorm = choice(
         KernelNorm, "Divide the kernel by this norm, the largest over its channels.", default="none"
     )
-    trim_kernel: float | None = real("Drop the kernel's end that stays DB below its peak.", metavar="DB")
-    gain: float = real("Gain of the convolved part.", default=0.0, show_default=False, metavar="DB")
+    trim_kernel: float | None = real(
+        "Drop the kernel's end that stays DB below its peak.", like="decibels, such as 60", metavar="DB"
+    )
+    gain: float = real(
+        "Gain of the convolved part.", like="decibels, such as -6", default=0.0, show_default=False, metavar="DB"
+    )
     mix: float = real(
-        "Share of the convolved part; the rest is the dry signal.", least=0, most=1, default=1.0, metavar="0..1"
+        "Share of the convolved part; the rest is the dry signal.",
+        least=0,
+        most=1,
+        like="a share, such as 0.3,",
+        default=1.0,
+        metavar="0..1",
     )
     align_peak: bool = flag("Delay the dry part to the kernel's peak.")
     nan: Nan = choice(Nan, "What a NaN or infinity in the input does.", default="propagate")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
+import click
+
 from convtool.cli import messages
 from convtool.cli.options import argument, choice, command, flag, given, integer, parsed, text
 from convtool.cli.running import run_job
@@ -14,6 +16,8 @@ from convtool.errors import InputError, UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convtool.jobs.models.lstm import LstmJob
     from convtool.models.recurrent import RecurrentModel
 
@@ -99,6 +103,7 @@ def lstm(options: Options) -> int:
     from convtool.models.recurrent import read_model
 
     _check_trial(options)
+    _refuse_signal(options.model, options.inputs)
     with messages.about(show(options.model)):
         model = read_model(options.model)
         if model.assumed and not options.assume_defaults:
@@ -134,6 +139,18 @@ def lstm(options: Options) -> int:
         also_read=[path for path in (options.model, options.state_in) if path],
         also_written=[options.state_out] if options.state_out else [],
     )
+
+
+def _refuse_signal(model: str, inputs: Sequence[str]) -> None:
+    """A signal where the model should stand: the words are in the wrong order, or the model is left out."""
+    from convtool.signals.inputs import is_signal
+
+    if is_signal(model):
+        order = " ".join(map(show, (*(inputs[:1] or ("MODEL",)), model)))
+        command = click.get_current_context().command_path
+        raise UsageError(
+            f"{show(model)} is a signal, where the model should stand; that comes first: {command} {order}"
+        )
 
 
 def _check_trial(options: Options) -> None:

@@ -16,6 +16,7 @@ import click
 from convtool import __version__
 from convtool.cli import messages
 from convtool.errors import ConvtoolError, Terminated
+from convtool.files.names import show
 
 COMMANDS = {
     "convolve": "Convolve signals with a kernel: FIR filters, reverbs, cabinets.",
@@ -49,6 +50,17 @@ class LazyGroup(click.Group):
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(importlib.import_module(f"convtool.cli.{name}"), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names, which must be one."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0].replace("_", "-"), COMMANDS, 1) or COMMANDS
+            ctx.fail(f"there is no command '{show(args[0])}'; there is {', '.join(near)}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

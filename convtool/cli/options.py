@@ -12,18 +12,24 @@ A field gives the option its name, `--stride`, unless the helper that declares i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import Field, field, fields
 from functools import wraps
 from inspect import get_annotations
+from itertools import pairwise, takewhile
 from typing import Any, Literal, TypeVar, get_args, overload
 
 import click
 
 from convtool.cli import messages
 from convtool.errors import UsageError
+from convtool.files.names import show
 
 T = TypeVar("T")
+
+_JOINED = re.compile(r"(-[A-Za-z])=(.*)", re.DOTALL)
+"""A short option and its value, joined as a long option's may be."""
 
 
 def argument(metavar: str) -> str:
@@ -70,18 +76,22 @@ def integer(help: str, *, least: int, most: int | None = None, default: int, met
 def integer(help: str, *, least: int | None = None, most: int | None = None, metavar: str) -> int | None: ...
 def integer(help: str, *, least: int | None = None, most: int | None = None, **settings: Any) -> Any:
     """A whole number from `least` to `most`."""
-    kind = click.INT if least is None else click.IntRange(least, most)
-    return _declared(click.Option, type=kind, help=help, **settings)
+    return _declared(click.Option, type=_Whole(least, most, "a whole number"), help=help, **settings)
 
 
 @overload
-def real(help: str, *, least: float | None = None, most: float | None = None, default: float, **more: Any) -> float: ...
+def real(
+    help: str, *, least: float | None = None, most: float | None = None, like: str = "", default: float, **more: Any
+) -> float: ...
 @overload
-def real(help: str, *, least: float | None = None, most: float | None = None, metavar: str) -> float | None: ...
-def real(help: str, *, least: float | None = None, most: float | None = None, **settings: Any) -> Any:
-    """A number from `least` to `most`."""
-    kind = click.FLOAT if least is None else click.FloatRange(least, most)
-    return _declared(click.Option, type=kind, help=help, **settings)
+def real(
+    help: str, *, least: float | None = None, most: float | None = None, like: str = "", metavar: str
+) -> float | None: ...
+def real(
+    help: str, *, least: float | None = None, most: float | None = None, like: str = "a number", **settings: Any
+) -> Any:
+    """A number from `least` to `most`; `like` says in messages what it is, and how it is written."""
+    return _declared(click.Option, type=_Real(least, most, like), help=help, **settings)
 
 
 @overload
@@ -102,6 +112,38 @@ def _declared(kind: type[click.Parameter], names: str = "", **settings: Any) -> 
     return field(metadata={"kind": kind, "names": names, "settings": settings})  # type: ignore[no-any-return]
 
 
+class _InWords:
+    """A kind of number that says what is expected where it is given something else."""
+
+    def __init__(self, least: float | None, most: float | None, like: str) -> None:
+        super().__init__(least, most)  # type: ignore[call-arg]  # it stands before a range of Click's
+        self._limited = (least, most) != (None, None)
+        limits = {(False, True): f" up to {most}", (True, False): f" of {least} or more"}
+        both = f" from {least} to {most}"
+        self._expected = like + limits.get((least is not None, most is not None), both if most is not None else "")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number that the word `value` is."""
+        try:
+            return super().convert(value, param, ctx)  # type: ignore[misc]
+        except click.BadParameter as error:
+            raise click.BadParameter(
+                f"'{show(str(value))}' does not fit; expected {self._expected}", ctx, param
+            ) from error
+
+    def _describe_range(self) -> str:
+        """The limits, as the help shows them."""
+        return super()._describe_range() if self._limited else ""  # type: ignore[misc]
+
+
+class _Whole(_InWords, click.IntRange):
+    """A whole number."""
+
+
+class _Real(_InWords, click.FloatRange):
+    """A real number."""
+
+
 class _Parsed(click.ParamType):  # type: ignore[type-arg]  # generic from Click 8.4 on
     name = "text"
 
@@ -116,6 +158,58 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]  # generic from Click 
             self.fail(str(error), param, ctx)
 
 
+class _Command(click.Command):
+    """A command that takes no option for another, and says how numbers that begin with a minus are given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words of the command line."""
+        words = list(self._apart(args))
+        try:
+            if not ctx.resilient_parsing:
+                self._refuse_repeated(self.make_parser(ctx).parse_args([*words])[2], ctx)
+            return super().parse_args(ctx, words)
+        except click.NoSuchOption as error:
+            word = self._negative(words)
+            if word is None:
+                raise
+            raise click.UsageError(
+                f"'{show(word)}' begins with a minus, as options do; numbers like that follow --, behind all options: "
+                f"{ctx.command_path} ... -- {show(word)}",
+                ctx,
+            ) from error
+
+    def _apart(self, words: Iterable[str]) -> Iterator[str]:
+        """The words, ``-k=1,2`` as two."""
+        takers, options = self._options(takers=True), True
+        for word in words:
+            options = options and word != "--"
+            joined = _JOINED.fullmatch(word) if options else None
+            yield from joined.groups() if joined and joined[1] in takers else (word,)
+
+    def _options(self, *, takers: bool = False) -> set[str]:
+        """The options as they are spelled, or those alone that take a value."""
+        found = (each for each in self.params if isinstance(each, click.Option) and not (takers and each.is_flag))
+        return {name for each in found for name in each.opts}
+
+    def _negative(self, words: list[str]) -> str | None:
+        """The first word that is a number, or several, but stands where an option would."""
+        from convtool.signals.inputs import looks_like_numbers
+
+        options, takers = self._options(), self._options(takers=True)
+        ahead = takewhile("--".__ne__, words)
+        for before, word in pairwise(["", *ahead]):
+            if word.startswith("-") and before not in takers and word not in options and looks_like_numbers(word):
+                return word
+        return None
+
+    @staticmethod
+    def _refuse_repeated(found: list[click.Parameter], ctx: click.Context) -> None:
+        """An option of one value is given once."""
+        for each in found:
+            if isinstance(each, click.Option) and not (each.multiple or each.is_flag) and found.count(each) > 1:
+                raise click.UsageError(f"{each.opts[-1]} is given {found.count(each)} times; it takes one value", ctx)
+
+
 def command(name: str, options: type[T]) -> Callable[[Callable[[T], int]], click.Command]:
     """Make a function that takes `options` the command `name`; its result is the exit code."""
 
@@ -128,7 +222,7 @@ def command(name: str, options: type[T]) -> Callable[[Callable[[T], int]], click
                 messages.traceback_of(error)
                 raise click.UsageError(str(error), click.get_current_context()) from error
 
-        return click.command(name, params=[*_parameters(options), *messages.options()])(run)
+        return click.command(name, cls=_Command, params=[*_parameters(options), *messages.options()])(run)
 
     return decorate
 

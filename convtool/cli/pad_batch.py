@@ -87,6 +87,7 @@ def pad_batch(options: Options) -> int:
       convtool pad-batch takes/ -o shards/ --strategy bucket --batch-size 64 --mask
       convtool pad-batch takes/ --strategy bucket --max-samples 5000000 --dry-run
     """
+    from convtool.jobs.padding.outcomes import skipped
     from convtool.jobs.padding.target import stands, without_own
 
     _check(options)
@@ -97,7 +98,7 @@ def pad_batch(options: Options) -> int:
         also_written = {"--report": options.report, "--plot": options.plot}
         if stands(options.output, inputs, also_written, overwrite=options.overwrite, skip=options.skip_existing):
             messages.note(f"{show(options.output)} exists; left as it is")
-            return 0
+            return conclude(skipped(inputs, options.output), options, replace=True)
     tell_passed(passed)
     messages.quiet_libraries()
     with ExitStack() as stack:
@@ -196,7 +197,7 @@ def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, optio
             from convtool.cli.show.batches import show_plan
 
             show_plan(plan)
-        if options.plot and plan is not None:
+        if options.plot and plan is not None and not options.dry_run:
             _draw(options.plot, plan, overwrite=options.overwrite)
     outcomes = outcomes_of(inputs, plan, failures, store, written)
     for outcome in outcomes:

@@ -122,7 +122,7 @@ def rescale(options: Options) -> int:
         from convtool.jobs.rescale.job import RescaleJob
 
         return RescaleJob(
-            fitted(),
+            params if options.dry_run else fitted(),
             per_channel=options.per_channel,
             invert=options.invert,
             eps=options.eps,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import rich.progress
 
+    from convtool.jobs.signal_job import SignalJob
     from convtool.runs.outcome import Outcome
     from convtool.runs.plan import Task
     from convtool.runs.run import Job
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def run_job(
     options: SignalOptions,
-    make_job: Callable[[JobSettings], Job],
+    make_job: Callable[[JobSettings], SignalJob],
     *,
     plot: str | None = None,
     single: str | None = None,
@@ -40,6 +41,7 @@ def run_job(
     """
     from convtool.runs.local import cores
     from convtool.runs.plan import plan
+    from convtool.signals.opening import check_subtypes
 
     if plot:
         from convtool.plots import picture_format
@@ -61,27 +63,30 @@ def run_job(
     )
     if options.as_json and options.output in (None, "-") and not options.dry_run:
         raise UsageError("--json prints on standard output, where the result goes; give -o")
+    check_subtypes((task.output for task in tasks if not task.input.fault), options.writing())
+    if options.device not in ("auto", "cpu"):
+        from convtool.jobs.backend import choose_device
+
+        choose_device(options.device, None)
     tell_passed(passed)
-    if options.dry_run:
-        return conclude(dry_run(tasks, options), options, replace=options.overwrite or options.skip_existing)
     jobs = min(options.jobs or cores(), sum(not task.skip for task in tasks)) or 1
     job = make_job(options.job_settings(options.threads or max(1, cores() // jobs)))
+    if options.dry_run:
+        outcomes = dry_run(tasks, options, job.rehearse)
+        return conclude(outcomes, options, replace=options.overwrite or options.skip_existing)
     return conclude(_run(job, tasks, jobs, options), options, replace=options.overwrite or options.skip_existing)
 
 
-def dry_run(tasks: Sequence[Task], options: RunOptions) -> list[Outcome]:
-    """Print what would be read and written."""
+def dry_run(tasks: Sequence[Task], options: RunOptions, rehearse: Job) -> list[Outcome]:
+    """Print what would be read and written, and what `rehearse` finds wrong with an input that would be."""
     from convtool.runs.outcome import Outcome
-    from convtool.runs.run import failure
+    from convtool.runs.run import perform
 
-    outcomes = [
-        failure(task, task.input.fault) if task.input.fault else Outcome.of(task, "skipped" if task.skip else "planned")
-        for task in tasks
-    ]
+    outcomes = [Outcome.of(task, "skipped") if task.skip else perform(rehearse, task) for task in tasks]
     for outcome in outcomes:
-        if outcome.error:
-            tell(outcome, one=False)
-        elif not options.as_json:
+        outcome.seconds = None
+        tell(outcome, one=True)
+        if not (outcome.error or options.as_json):
             exists = " (exists)" * (outcome.status == "skipped")
             click.echo(f"{outcome.name} -> {show(outcome.output or 'standard output')}{exists}")
     return outcomes

@@ -183,7 +183,7 @@ class OutputOptions:
     def writing(self) -> WriteOptions:
         """How the outputs are written."""
         written = write_options(self.format, self.subtype, self.precision, overwrite=self.overwrite)
-        return replace(written, metadata=not self.no_metadata)
+        return replace(written, metadata=not self.no_metadata, whole=self.fail_on_clip)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,9 @@ def unpad_batch(options: Options) -> int:
       convtool unpad-batch shards/ -o waves/ --format wav --subtype FLOAT
     """
     from convtool.jobs.padding.reading import read_batches
+    from convtool.jobs.padding.unpad import Rehearsal
     from convtool.runs.plan import plan
+    from convtool.signals.opening import check_subtypes
 
     write = write_options(options.format, options.subtype, overwrite=options.overwrite)
     with messages.about(show(options.batch)):
@@ -67,7 +69,11 @@ def unpad_batch(options: Options) -> int:
         also_read=[stored.path for stored in batches],
         also_written=[options.report] if options.report else [],
     )
-    outcomes = dry_run(tasks, options) if options.dry_run else _unpad(batches, tasks, write, options)
+    check_subtypes((task.output for task in tasks), write)
+    if options.dry_run:
+        outcomes = dry_run(tasks, options, Rehearsal([row for stored in batches for row in stored.rows], write))
+    else:
+        outcomes = _unpad(batches, tasks, write, options)
     return conclude(outcomes, options, replace=options.overwrite or options.skip_existing)
 
 

@@ -23,7 +23,8 @@ class AtomicFile:
 
     Where the file system can, the data is written into a file that has no name yet (Linux
     ``O_TMPFILE``), so that even a killed process leaves nothing behind; elsewhere under a temporary
-    name in the same folder. `commit` puts it in place in one step, `discard` leaves what was there.
+    name in the same folder. `commit` puts it in place in one step, `discard` leaves what was there. Folders on the way
+    to it are made by `commit`: until then the data is in the last one that exists.
     A device or a named pipe is no file to replace: it is written into.
 
     Args:
@@ -35,17 +36,17 @@ class AtomicFile:
         self.path = path
         self._replace = replace
         self._folder = os.path.dirname(path) or "."
+        self._beside = _existing(self._folder)
         self._temporary: str | None = None
         self._direct = is_special(path)
         try:
-            os.makedirs(self._folder, exist_ok=True)
             self.file: BinaryIO = open(path, "wb", buffering=0) if self._direct else self._open()
         except OSError as error:
             raise OutputError(f"{show(path)}: can't be written to: {error.strerror}") from error
 
     def _open(self) -> BinaryIO:
         try:
-            descriptor = os.open(self._folder, os.O_TMPFILE | os.O_RDWR, 0o666)
+            descriptor = os.open(self._beside, os.O_TMPFILE | os.O_RDWR, 0o666)
             if os.path.exists(f"{_DESCRIPTORS}/{descriptor}"):
                 return open(descriptor, "w+b", buffering=0)
             os.close(descriptor)
@@ -59,7 +60,7 @@ class AtomicFile:
         The name is noted before anything bears it, so that `discard` finds it whenever a signal comes.
         """
         while True:
-            self._temporary = os.path.join(self._folder, f".convtool-{secrets.token_hex(8)}.part")
+            self._temporary = os.path.join(self._beside, f".convtool-{secrets.token_hex(8)}.part")
             try:
                 return make(self._temporary)
             except FileExistsError:
@@ -86,6 +87,8 @@ class AtomicFile:
         self.file.close()
 
     def _put_in_place(self) -> None:
+        os.makedirs(self._folder, exist_ok=True)
+        self._beside = self._folder
         if self._temporary is None:
             try:
                 self._link(self.path)
@@ -114,6 +117,13 @@ class AtomicFile:
             with suppress(FileNotFoundError):  # a signal came when it had just been put in place
                 os.unlink(self._temporary)
             self._temporary = None
+
+
+def _existing(folder: str) -> str:
+    """`folder`, or what stands on the way to it already; on one file system with it, as it is to be."""
+    while folder != "." and not os.path.lexists(folder):
+        folder = os.path.dirname(folder) or "."
+    return folder
 
 
 def _create(path: str) -> int:

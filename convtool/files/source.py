@@ -40,7 +40,7 @@ class Source:
         try:
             file = open(os.fsencode(path), "rb", buffering=0)
         except OSError as error:
-            raise InputError(_reason(error)) from error
+            raise InputError(reason_of(error)) from error
         except ValueError as error:
             raise InputError("no path holds a NUL byte; lists separated by NUL are read with -0") from error
         return cls(file, seekable=_is_regular(file), path=path)
@@ -56,7 +56,7 @@ class Source:
         try:
             file = os.fdopen(0, "rb", buffering=0, closefd=False)
         except OSError as error:  # closed by the caller
-            raise InputError(_reason(error)) from error
+            raise InputError(reason_of(error)) from error
         return cls(file, seekable=_is_regular(file) and os.lseek(0, 0, os.SEEK_CUR) == 0)
 
     def _take_head(self) -> bytes:
@@ -94,7 +94,7 @@ class Source:
         try:
             return self._file.read(count) or b""
         except OSError as error:
-            raise InputError(_reason(error)) from error
+            raise InputError(reason_of(error)) from error
 
     def read(self, count: int = CHUNK) -> bytes:
         """The next bytes, at most `count`, as soon as there are any; none at the end."""
@@ -150,7 +150,8 @@ def _is_regular(file: BinaryIO) -> bool:
     return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
+    """Why a file can't be read, in the same words wherever it is named."""
     reasons = {
         FileNotFoundError: "no such file",
         IsADirectoryError: "is a folder; expected a file",

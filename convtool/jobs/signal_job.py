@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from abc import ABC, abstractmethod
 from collections import deque
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from convtool.errors import CheckFailed, InputError
-from convtool.files.atomic import write_file
+from convtool.files.atomic import is_special, write_file
 from convtool.files.names import counted
 from convtool.files.source import Source
 from convtool.jobs.backend import choose_device, load_torch
@@ -22,12 +23,17 @@ from convtool.jobs.record import Record
 from convtool.jobs.stream import Ingest, Stream, read_ahead
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
+from convtool.runs.run import failure
 from convtool.signals.inputs import Input
 from convtool.signals.opening import Output, ReadOptions, WriteOptions, open_reader
 from convtool.signals.signal import BLOCK_SAMPLES, Block, Signal, at_stride
 
 if TYPE_CHECKING:
     from convtool.ops.blocks import Blockwise
+
+
+_ARGUMENT = re.compile(r'(padding[_ ])?mode ("\w+"(?:(?:, | or )"\w+")*)')
+"""Modes, as operations name them."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,24 @@ class SignalJob(ABC):
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The work on `signal`, which is read from `item`. Called with torch loaded."""
 
+    def describe(self, signal: Signal) -> Signal:
+        """What the result will be, as far as the input's header tells; refuses what can't be worked on.
+
+        Here it has the input's channels and rate.
+        """
+        return signal
+
+    def rehearse(self, task: Task) -> Outcome:
+        """Make the checks on one input that need no samples, and say what would be written."""
+        outcome = Outcome.of(task, "planned")
+        if task.input.kind == "stdin" or is_special(task.input.value):
+            return outcome
+        with open_reader(task.input, self.read) as reader, plain_errors():
+            output = Output(task.output, self.describe(reader.signal), self.write, trial=True)
+            output.discard()
+            notes = [*reader.notes]
+        return replace(outcome, channels=output.signal.channels, sample_rate=output.signal.sample_rate, notes=notes)
+
     def __call__(self, task: Task) -> Outcome:
         """Read, work and write one input."""
         with (
@@ -97,7 +121,10 @@ class SignalJob(ABC):
             try:
                 with plain_errors():
                     stream.run(self.threads)
-                self._check_clipping(output)
+                count, words = self.clipping(output, work)
+                if count and self.fail_on_clip:
+                    error = f"{words}, and --fail-on-clip was given; nothing was written"
+                    return replace(failure(task, error, CheckFailed.exit_code), clipped=count)
                 output.commit()
             finally:
                 output.discard()
@@ -127,9 +154,9 @@ class SignalJob(ABC):
                     kept.popleft()
         return np.concatenate(kept, axis=-1)[..., -count:]
 
-    def _check_clipping(self, output: Output) -> None:
-        if output.writer.clipped and self.fail_on_clip:
-            raise CheckFailed(f"{output.writer.clipping()}, and --fail-on-clip was given; nothing was written")
+    def clipping(self, output: Output, work: Work) -> tuple[int, str]:
+        """How many samples are not as they were to be, and what there is to say of them."""
+        return output.writer.clipped, output.writer.clipping() if output.writer.clipped else ""
 
     def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
         notes = [*notes, *output.writer.notes, *_rounded_rate(output, work)]
@@ -176,11 +203,15 @@ def _draw(
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """What an operation refuses is about the input here: say it as such."""
+    """What an operation refuses is about the input here: say it as such, its arguments as the options they are."""
     try:
         yield
-    except (ValueError, TypeError) as error:
-        raise InputError(str(error)) from error
+    except (ValueError, TypeError, InputError) as error:
+        raise InputError(_ARGUMENT.sub(_as_option, str(error))) from error
+
+
+def _as_option(argument: re.Match[str]) -> str:
+    return f"--{'padding-' if argument[1] else ''}mode {argument[2]}".replace('"', "")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ def plan(
     `also_written` are further files of the command, which outputs
     must not touch. Raises UsageError for every collision.
     """
+    refuse_both(overwrite=overwrite, skip_existing=skip_existing)
     if output in (None, "-"):
         if len(inputs) > 1:
             raise UsageError(
@@ -65,6 +67,12 @@ def plan(
     return [Task(task.index, task.input, task.output, task.index in skipped) for task in tasks]
 
 
+def refuse_both(*, overwrite: bool, skip_existing: bool) -> None:
+    """Refuse what contradicts itself."""
+    if overwrite and skip_existing:
+        raise UsageError("--overwrite replaces outputs that exist, and --skip-existing leaves them; give either")
+
+
 def refuse_collisions(written: Sequence[tuple[str, str]], read: Sequence[str]) -> None:
     """Refuse outputs that are inputs, and two that are one; with each path of `written` comes what writes it."""
     _refuse_doubles(written)
@@ -84,7 +92,7 @@ def _places(inputs: int, output: str, format: str | None, nameless: str | None) 
     """What gives the output of an input, by its index among as many `inputs`."""
     if "{" in output:
         template = _Template(output)
-        return lambda index, item: _known(template.fill(_fields(item, index)), format)
+        return lambda index, item: _known(template.fill(_fields(item, index)), format, template.doubt)
     if output.endswith(("/", os.sep)) or os.path.isdir(output):
         return lambda _, item: _below(output, item, format, nameless)
     if inputs > 1:
@@ -99,9 +107,10 @@ def _below(folder: str, item: Input, format: str | None, nameless: str | None) -
     return os.path.join(folder, _relative(item, format, nameless))
 
 
-def _known(path: str, format: str | None) -> str:
+def _known(path: str, format: str | None, doubt: str = "") -> str:
     if format is None and family(extension(path)) is None:
-        raise UsageError(f"{show(path)}: the extension names no format; give --format, or one of .{', .'.join(NAMES)}")
+        way_out = doubt or f"give --format, or one of .{', .'.join(NAMES)}"
+        raise UsageError(f"{show(path)}: the extension names no format; {way_out}")
     return path
 
 
@@ -128,11 +137,16 @@ def _fields(item: Input, index: int) -> Mapping[str, Any]:
     return {"stem": stem, "ext": ext[1:], "name": name, "parent": os.sep.join(parts) or ".", "index": index}
 
 
+_WHOLE_PARENT = re.compile(r"(?:^|/)\{parent[^{}]*\}/")
+"""``{parent}`` as a folder of its own in a template."""
+
+
 class _Template:
     """An output template; only the fields above, with an optional format such as ``{index:04d}``."""
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self.doubt = "{ext} has no dot: write .{ext}" if "{ext}" in text.replace(".{ext}", "") else ""
         try:
             self._parts = list(string.Formatter().parse(text))
         except ValueError as error:
@@ -147,6 +161,11 @@ class _Template:
             if field not in fields or conversion:
                 known = ", ".join(f"{{{name}}}" for name in fields)
                 raise UsageError(f"-o {show(self._text)}: there is no {{{show(field)}}}; a template may hold {known}")
+            if field == "parent" and fields[field] == "." and not _WHOLE_PARENT.search(self._text):
+                raise UsageError(
+                    f"-o {show(self._text)}: {{parent}} is empty, as {fields['name']} was named without a folder; "
+                    "let it stand between slashes, where it falls away: 'out/{parent}/{name}'"
+                )
             try:
                 out.append(format(fields[field], spec or ""))
             except (ValueError, OverflowError, MemoryError) as error:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import takewhile
 
-from convtool.errors import UsageError
+from convtool.errors import InputError, UsageError
 from convtool.files.formats import AUDIO, NAMES, extension, family
 from convtool.files.names import show
+from convtool.files.recognition import HEAD, TEXT, recognise
 
 _NUMBERS = re.compile(r"\s*[+-]?[\d.][^/\\]*|\s*[+-]?(nan|inf)\b[^/\\]*", re.ASCII | re.IGNORECASE)
 _NUMBER_CHARACTERS = re.compile(r"[\s\d.,;+\-eEnNaAiIfF_x]*", re.ASCII)
@@ -51,6 +52,8 @@ class Input:
                 return cls.of_array(path, array)
             if looks_like_numbers(word):
                 return cls("numbers", word, "numbers")
+            if fault := _odd_cell(word):
+                return cls("nothing", word, "", fault=fault)
         return cls("file", word, os.path.basename(word))
 
     @classmethod
@@ -139,6 +142,27 @@ def looks_like_numbers(word: str) -> bool:
     return bool(_NUMBERS.fullmatch(word)) and bool(_NUMBER_CHARACTERS.fullmatch(word))
 
 
+def is_signal(word: str) -> bool:
+    """Whether `word` is numbers, standard input, or a file of a kind that holds signals and nothing else."""
+    if not os.path.isfile(word):
+        return word == "-" or looks_like_numbers(word) or extension(word) in AUDIO
+    try:
+        with open(os.fsencode(word), "rb") as file:
+            kind = recognise(file.read(HEAD))
+    except OSError:
+        return False
+    return kind.role in ("audio", "picture") or (kind is TEXT and family(extension(word)) == "CSV")
+
+
+def _odd_cell(word: str) -> str:
+    """Why a list of which only some cells have the look of numbers is none; nothing for any other word."""
+    cells = word.split(",")
+    odd = [number for number, cell in enumerate(cells, 1) if not looks_like_numbers(cell)]
+    if len(cells) == 1 or len(odd) == len(cells) or os.sep in word:
+        return ""
+    return f"no such file, and no list of numbers: cell {odd[0]}, '{show(cells[odd[0] - 1])}', is none"
+
+
 def _walk(folder: str, passed: list[str], selection: Selection) -> Iterator[Input]:
     """The signal files below `folder`, by extension or by their first bytes, in bytewise order of path.
 
@@ -190,7 +214,6 @@ def _role(path: str, selection: Selection) -> str:
 
 
 def _role_of_content(path: str, selection: Selection) -> str:
-    from convtool.errors import InputError
     from convtool.files.recognition import UNKNOWN
     from convtool.files.source import Source
 
@@ -217,7 +240,9 @@ def read_list(path: str, *, null: bool) -> list[str]:
         with open(os.fsencode(path), "rb") if path != "-" else nullcontext(sys.stdin.buffer) as file:
             data = file.read()
     except OSError as error:
-        raise UsageError(f"--input-list {show(path)}: {error.strerror}") from error
+        from convtool.files.source import reason_of
+
+        raise InputError(f"--input-list {show(path)}: {reason_of(error)}") from error
     separator = b"\0" if null else b"\n"
     lines = [os.fsdecode(line if null else line.rstrip(b"\r")) for line in data.split(separator) if line.strip(b"\r")]
     return lines if null else _without_keys(lines, path)

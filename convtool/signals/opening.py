@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
@@ -52,6 +53,8 @@ class WriteOptions:
     """Whether a file that stands there by the time the output is complete is replaced."""
     metadata: bool = True
     """Whether what an input says of itself goes on into its output."""
+    whole: bool = False
+    """Whether nothing may come out on standard output either before the output is complete."""
 
 
 def open_reader(item: Input, options: ReadOptions) -> Reader:
@@ -156,10 +159,11 @@ class Output:
     """Where a job's result goes: a file that appears whole or not at all, or standard output.
 
     `path` None is standard output. There, and into pipes and devices, text and WAV stream; the other formats,
-    whose headers are completed at the end, are put together in a temporary file first.
+    whose headers are completed at the end, are put together in a temporary file first. A `trial` goes nowhere: it is
+    to find out whether a signal fits.
     """
 
-    def __init__(self, path: str | None, signal: Signal, options: WriteOptions) -> None:
+    def __init__(self, path: str | None, signal: Signal, options: WriteOptions, *, trial: bool = False) -> None:
         self.path = path
         if not options.metadata:
             signal = replace(signal, metadata=Metadata(), channel_mask=0)
@@ -171,13 +175,17 @@ class Output:
         self._file: AtomicFile | None = None
         self._spool: BinaryIO | None = None
         self.format, self.subtype = kind, _subtype(kind, named, signal, options)
-        if path is None:
-            self._target: BinaryIO = os.fdopen(1, "wb", buffering=0, closefd=False)
+        if trial:
+            self._target: BinaryIO = tempfile.TemporaryFile(buffering=0)
+            self._spool = self._target
+        elif path is None:
+            self._target = os.fdopen(1, "wb", buffering=0, closefd=False)
         else:
             self._file = AtomicFile(path, replace=options.overwrite)
             self._target = self._file.file
         file = self._target
-        if kind not in ("CSV", "WAV") and (path is None or is_special(path)):
+        streams = trial or (kind in ("CSV", "WAV") and not options.whole)
+        if not streams and (path is None or is_special(path)):
             file = self._spool = tempfile.TemporaryFile(buffering=0)
         try:
             self.writer = self._writer(file, signal, named)
@@ -261,6 +269,24 @@ def _subtype(kind: str, named: str, signal: Signal, options: WriteOptions) -> st
         raise OutputError(f"{kind} can be read but not written; choose another with --format")
     wanted = options.subtype or ("OPUS" if named == "opus" else None)
     return audio.choose_subtype(kind, wanted, signal)
+
+
+def check_subtypes(outputs: Iterable[str | None], options: WriteOptions) -> None:
+    """Refuse a subtype that the format of one of the outputs can't have; None is standard output.
+
+    Raises:
+        UsageError: it can't; or none of the outputs is of a format with subtypes.
+    """
+    if options.subtype is None:
+        return
+    kinds = {options.format or (extension(path) if path else "csv") for path in outputs}
+    encoded = sorted(name for name in kinds if family(name) not in ("CSV", "NPY"))
+    if kinds and not encoded:
+        raise UsageError(
+            f"--subtype {options.subtype} is for audio and pictures; .{', .'.join(sorted(kinds))} has none"
+        )
+    for name in encoded:
+        _subtype(str(family(name)), name, Signal("", 1, "float32"), options)
 
 
 def check_format(name: str | None) -> None:

@@ -118,8 +118,8 @@ def test_files_that_are_none(name: str, content: bytes, message: str, tmp_path: 
 def test_paths_without_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name, message in (
-        ("missing", "can't be read: No such file"),
-        (".", "can't be read: Is a directory"),
+        ("missing", "no such file"),
+        (".", "is a folder; expected a file"),
         ("pipe", "it is no regular file"),
         ("a\0b", "can't be read: embedded null"),
     ):

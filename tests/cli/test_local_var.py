@@ -158,7 +158,8 @@ def test_numbers(arguments: str, expected: str, convtool: Convtool) -> None:
     ],
 )
 def test_text_on_standard_input(text: str, arguments: str, expected: str, convtool: Convtool) -> None:
-    run = convtool("local-var", "-w", "2", *arguments.split(), stdin=text.encode())
+    window = [] if "-w" in arguments else ["-w", "2"]
+    run = convtool("local-var", *window, *arguments.split(), stdin=text.encode())
     assert (run.code, run.err, run.out) == (0, "", expected)
 
 
@@ -413,11 +414,11 @@ def test_a_time_is_resolved_for_each_input(convtool: Convtool) -> None:
         ("-w 2 --stride 2x2 --dims 1", "--stride 2x2 has 2 axes, but --dims is 1"),
         ("-w 50ms --dims 2", "--window 50ms is a time, but a grid has rows and columns; give them, such as 3x5"),
         ("-w 2x2 --stride 1s", "--stride 1s is a time, but a grid"),
-        ("-w 2 --dims 3", "3 is not in the range 1<=x<=2"),
+        ("-w 2 --dims 3", "'3' does not fit; expected a whole number from 1 to 2"),
         ("-w 2x2 --layout NTC", "--layout NTC says where time is; a grid has rows and columns"),
         ("-w 1 --ddof 1", "--ddof 1 needs a window of at least 2 samples; --window has 1"),
         ("-w 1x1 --ddof 1", "--ddof 1 needs a window of at least 2 samples; --window has 1"),
-        ("-w 5 --ddof 2", "2 is not in the range 0<=x<=1"),
+        ("-w 5 --ddof 2", "'2' does not fit; expected a whole number from 0 to 1"),
         ("-w 2 --stat var,variance", "there is no 'variance'; there are var, std, mean, rms, sum, min, max, range, "),
         ("-w 2 --stat p101", "there is no 'p101'; there are var, "),
         ("-w 2 --stat=", "there is no ''"),
@@ -425,7 +426,7 @@ def test_a_time_is_resolved_for_each_input(convtool: Convtool) -> None:
         ("-w 2 --min-count 1", "--min-count 1 needs --nan skip or --padding-mode none; --nan is propagate"),
         ("-w 2 --min-count 1 --nan zero", "--min-count 1 needs --nan skip or --padding-mode none; --nan is zero"),
         ("-w 2 --min-count 3 --nan skip", "--min-count 3 is more than the 2 samples of a window"),
-        ("-w 2 --min-count 0 --nan skip", "0 is not in the range x>=1"),
+        ("-w 2 --min-count 0 --nan skip", "'0' does not fit; expected a whole number of 1 or more"),
         ("-w 2 --padding-mode zeros", "--padding-mode zeros needs --mode same"),
         ("-w 2 --align right", "--align right needs --mode same"),
         ("-w 2 --padding-mode none", "--padding-mode none needs --mode same"),

@@ -496,7 +496,7 @@ def test_files_that_are_not_there(amp: str, tmp_path: Path, convtool: Convtool) 
     run = convtool("lstm", tmp_path / "no\x1b.json", "1,0.5")
     assert run.code == 1
     assert run.err.count("\n") == 1
-    assert "No such file" in run.err
+    assert "no such file" in run.err
     assert "\x1b" not in run.err
     run = convtool("lstm", amp, "1,0.5", "--state-in", tmp_path / "no.npz")
     assert run.code == 1

@@ -84,7 +84,7 @@ def test_the_help_has_inputs_first_then_own_options_then_shared_ones() -> None:
     [
         ("m --size x", "Invalid value for '--size': x is no count of halves"),
         ("m --side up", "'up' is not one of 'left', 'right'"),
-        ("m --share 2", "2.0 is not in the range 0<=x<=1"),
+        ("m --share 2", "'2' does not fit; expected a number from 0 to 1"),
     ],
 )
 def test_what_does_not_fit_is_refused(words: str, error: str) -> None:

@@ -191,7 +191,8 @@ def test_clip_counts(convtool: Convtool) -> None:
     assert json.loads(Path("r.jsonl").read_text())["clipped"] == 2
     run = convtool("rescale", "0,9,2", *options, "--fail-on-clip")
     assert (run.code, run.out) == (3, "")
-    assert run.err == "Error: '0,9,2': sample 1 would be clipped, and --fail-on-clip was given; nothing was written\n"
+    assert run.err == "Error: '0,9,2': 1 sample clipped to -1:2, and --fail-on-clip was given; nothing was written\n"
+    assert json.loads(Path("r.jsonl").read_text())["clipped"] == 1
     assert convtool("rescale", "0,-1,2", *options, "--fail-on-clip").code == 0
 
 
@@ -358,7 +359,7 @@ def test_usage_errors(arguments: str, message: str, convtool: Convtool) -> None:
 @pytest.mark.parametrize(
     ("source", "arguments", "message"),
     [
-        ("0,1", "--params no.json", "no.json: can't be read: No such file or directory"),
+        ("0,1", "--params no.json", "no.json: no such file"),
         ("0,1", "--params x.npy", "x.npy: is no JSON ("),
         ("nan,1", "--params p.json --per-channel --nan error", "'nan,1': sample 0 is NaN"),
         ("none.npy", "--range 0:1", "none.npy: no such file"),

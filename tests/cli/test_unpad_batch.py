@@ -153,13 +153,7 @@ def test_rows_that_can_not_be_written(convtool: Convtool, tmp_path: Path, takes:
     convtool("pad-batch", takes, "-o", tmp_path / "b.npz")
     run = convtool("unpad-batch", tmp_path / "b.npz", "-o", tmp_path / "back", "--format", "mp3", "--subtype", "PCM_16")
     assert run.code == 2
-    assert run.err.endswith("0 written, 0 skipped, 4 failed\n")
-    first = convtool(
-        *["unpad-batch", tmp_path / "b.npz", "-o", tmp_path / "back", "--format", "mp3", "--subtype", "PCM_16"],
-        "--fail-fast",
-    )
-    assert first.code == 2
-    assert first.err.count("Error") == 1
+    assert run.err.count("Error: MP3 can't hold subtype PCM_16") == 1
     unknown = convtool("unpad-batch", tmp_path / "b.npz", "-o", tmp_path / "back", "--format", "xyz")
     assert unknown.code == 2
 

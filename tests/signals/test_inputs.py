@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from convtool.errors import UsageError
+from convtool.errors import InputError, UsageError
 from convtool.signals.inputs import Input, Selection, expand, looks_like_numbers, read_list
 
 
@@ -50,7 +50,8 @@ def files(*words: str) -> list[str]:
         ("1_000", "numbers"),
         ("0x10", "numbers"),
         ("4,1,x", "numbers"),
-        ("1,2,a.wav", "file"),
+        ("1,2,a.wav", "nothing"),
+        ("a.wav,b", "file"),
         ("2nd.csv", "file"),
         ("1.wav", "file"),
         ("1/2", "file"),
@@ -374,5 +375,5 @@ def test_a_file_whose_name_ends_in_a_bar_is_a_file() -> None:
 
 
 def test_a_list_that_is_not_there() -> None:
-    with pytest.raises(UsageError, match=r"^--input-list a\\x1b: No such file or directory$"):
+    with pytest.raises(InputError, match=r"^--input-list a\\x1b: no such file$"):
         read_list("a\x1b", null=False)

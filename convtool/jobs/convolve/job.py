@@ -15,7 +15,7 @@ from convtool.jobs.convolve.shaping import Shaping, shape
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import Ingest
 from convtool.signals.inputs import Input
-from convtool.signals.signal import Block, Signal
+from convtool.signals.signal import Block, Signal, at_stride
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,6 +55,17 @@ class ConvolveJob(SignalJob):
         picture = partial(_picture, taps, signal.sample_rate, (item.name, show(self.kernel), "output"))
         moves = self.mode not in ("same", "causal") and taps.shape[-1] > 1
         return Work(operation, ingest, result, operation.describe, picture, self.stride, moves or self.stride > 1)
+
+    def describe(self, signal: Signal) -> Signal:
+        """The result's channels and rate; refuses a kernel that does not fit."""
+        taps, _ = shape(kernels.load(self.kernel, self.read.raw), signal, self.shaping)
+        span = (taps.shape[-1] - 1) * self.dilation + 1
+        if self.mode == "valid" and signal.frames is not None and signal.frames < span:
+            raise InputError(
+                f"--mode valid needs a signal at least as long as the kernel, which spans {span} samples; the signal "
+                f"has {signal.frames}; use --mode same or full"
+            )
+        return at_stride(_result(signal, taps, self._working_dtype(signal, taps)), self.stride)
 
     def _working_dtype(self, signal: Signal, *others: np.ndarray[Any, Any] | None) -> str:
         """float64, float32, or int64 where everything is an integer."""

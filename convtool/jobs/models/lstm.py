@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from convtool.errors import InputError
+from convtool.files.names import counted
 from convtool.jobs.models.network import Place, build_network, initial_states
 from convtool.jobs.models.state import read_states, write_states
 from convtool.jobs.signal_job import SignalJob, Work
@@ -99,6 +100,14 @@ class LstmJob(SignalJob):
         )
         told, notes = self._told(network, rate), [*self._of_model(), *self._doubts(signal)]
         return Played(operation=operation, ingest=ingest, result=result, method=lambda: told, core=core, notes=notes)
+
+    def describe(self, signal: Signal) -> Signal:
+        """The result's channels; refuses a rate or channels that are not the model's."""
+        self._other_rate(signal)
+        inputs = self.model.inputs - len(self.condition)
+        if inputs not in (1, signal.channels):
+            raise InputError(f"the model has {counted(inputs, 'input')} for the signal, which has {signal.channels}")
+        return replace(signal, channels=signal.channels // inputs * self.model.outputs)
 
     def _network(self, place: Place) -> tuple[Network, SharedRows | None]:
         def build() -> Network:

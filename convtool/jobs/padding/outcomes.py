@@ -12,6 +12,11 @@ from convtool.runs.run import failure
 from convtool.signals.inputs import Input
 
 
+def skipped(inputs: Sequence[Input], output: str) -> list[Outcome]:
+    """What became of inputs whose batch was there already."""
+    return [Outcome.of(Task(index, item, output), "skipped") for index, item in enumerate(inputs)]
+
+
 def outcomes_of(
     inputs: Sequence[Input],
     plan: Plan | None,

@@ -80,6 +80,16 @@ def read_batches(path: str) -> list[StoredBatch]:
         return [_stored(path, batch, manifest, manifest["rows"], _names(manifest["rows"]))]
 
 
+def shortage(path: str) -> str:
+    """What is wrong with the batches at `path`, as far as headers tell; nothing of complete ones."""
+    try:
+        batches = read_batches(path)
+    except InputError as error:
+        return str(error)
+    lengths = [f"{os.path.splitext(each.path)[0]}.lengths.npy" for each in batches] if os.path.isdir(path) else []
+    return next((f"there is no {os.path.basename(each)}" for each in lengths if not os.path.isfile(each)), "")
+
+
 def _read_folder(path: str) -> list[StoredBatch]:
     try:
         if is_special(os.path.join(path, MANIFEST)):

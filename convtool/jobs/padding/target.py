@@ -9,8 +9,9 @@ from convtool.errors import UsageError
 from convtool.files.atomic import is_special
 from convtool.files.formats import extension
 from convtool.files.names import show
+from convtool.jobs.padding.reading import shortage
 from convtool.jobs.padding.store import MANIFEST, is_shard
-from convtool.runs.plan import refuse_collisions, refuse_existing
+from convtool.runs.plan import refuse_both, refuse_collisions, refuse_existing
 from convtool.signals.inputs import Input
 
 FILES = ("npz", "safetensors", "pt", "pth")
@@ -47,16 +48,20 @@ def without_own(inputs: Sequence[Input], output: str) -> tuple[list[Input], list
 def stands(
     output: str, inputs: Sequence[Input], also_written: Mapping[str, str | None], *, overwrite: bool, skip: bool
 ) -> bool:
-    """Whether there is a batch, which `skip` leaves; refuses collisions, and files that exist but for `overwrite`.
+    """Whether there is a batch, which `skip` leaves where it is complete.
 
-    `also_written` are further files of the command, by the options that name them.
+    Refuses collisions, and files that exist but for `overwrite`. `also_written` are further files of the
+    command, by the options that name them.
     """
+    refuse_both(overwrite=overwrite, skip_existing=skip)
     place = os.path.join(output, MANIFEST) if is_folder(output) else output
     if is_folder(output) and is_special(place):
         raise UsageError(f"{show(place)} is a pipe or a device; give another -o")
     others = [(path, option) for option, path in also_written.items() if path]
     refuse_collisions([(place, "-o"), *others], [item.value for item in inputs if item.kind == "file"])
     if skip and os.path.lexists(place):
+        if lack := shortage(output):
+            raise UsageError(f"{show(output)} exists, but is incomplete: {lack}; give --overwrite or another -o")
         return True
     if not overwrite:
         refuse_existing([place], skippable=True)

@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import numpy as np
@@ -123,6 +123,27 @@ class _Numbers:
 
 
 @dataclass(frozen=True)
+class Rehearsal:
+    """A look at whether rows can be written, each by its task's index."""
+
+    rows: Sequence[StoredRow]
+    write: WriteOptions
+
+    def __call__(self, task: Task) -> Outcome:
+        row = self.rows[task.index]
+        Output(task.output, row.signal, self.write, trial=True).discard()
+        return _told(task, "planned", row)
+
+
+def _told(task: Task, status: str, row: StoredRow) -> Outcome:
+    """What there is to say of a row."""
+    signal = row.signal
+    return replace(
+        Outcome.of(task, status), channels=signal.channels, samples=row.length, sample_rate=signal.sample_rate
+    )
+
+
+@dataclass(frozen=True)
 class _Writing:
     """One row into a file of its kind."""
 
@@ -144,10 +165,7 @@ class _Writing:
                 output.commit()
             finally:
                 output.discard()
-        outcome = Outcome.of(task, "written")
-        outcome.channels, outcome.samples, outcome.sample_rate = channels, row.length, row.signal.sample_rate
-        outcome.clipped = output.writer.clipped
-        return outcome
+        return replace(_told(task, "written", row), clipped=output.writer.clipped)
 
     def _block(self, kept: Kept, at: int, count: int) -> Samples:
         """`count` samples ``(channels, count)`` from sample `at` on."""

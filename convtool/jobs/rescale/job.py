@@ -66,14 +66,18 @@ class RescaleJob(SignalJob):
             if self.save is not None:
                 check_finite(params)
         scale = partial(scaling.invert, eps=self.eps) if self.invert else scaling.apply
-        refuse = self.fail_on_clip and self._clips
-        operation = ScaledBlocks(scale, watched, refuse=refuse, constant=not self._clips)
+        operation = ScaledBlocks(scale, watched, constant=not self._clips)
         working = working_dtype(self.dtype, signal)
         if ingest.dtype == "int64" and not self.invert:
             working = str(scaling.result(torch.int64)).removeprefix("torch.")
         result = replace(signal, dtype=working, full_scale=None, frames=None)
         method = partial(self._described, params)
         return Scaled(operation=operation, ingest=ingest, result=result, method=method, params=params)
+
+    def describe(self, signal: Signal) -> Signal:
+        """The signal as it is; refuses ranges that are not for its channels."""
+        self._chosen(signal)
+        return super().describe(signal)
 
     def _chosen(self, signal: Signal) -> Params:
         """The parameters with the range of each channel of `signal`, in its order.
@@ -117,6 +121,15 @@ class RescaleJob(SignalJob):
         if self.invert or not params.channels:
             return None
         return [(channel.minimum, channel.maximum) for channel in params.channels]
+
+    def clipping(self, output: Output, work: Work) -> tuple[int, str]:
+        """What lay outside the range is clipped too, where that is the method."""
+        assert isinstance(work, Scaled)
+        count, words = super().clipping(output, work)
+        if not (self._clips and work.operation.outside):
+            return count, words
+        outside = f"{counted(work.operation.outside, 'sample')} clipped to {work.params.range}"
+        return work.operation.outside + count, "; ".join(filter(None, (outside, words)))
 
     def keep(self, work: Work) -> None:
         """Write the range that was found."""

@@ -14,6 +14,7 @@ from convtool.arrays.description import some
 from convtool.errors import InputError
 from convtool.files.atomic import write_file
 from convtool.files.names import show
+from convtool.files.source import reason_of
 
 Method = Literal["minmax", "clip", "sigmoid", "tanh"]
 
@@ -169,7 +170,7 @@ def read_params(path: str) -> Params:
             with open(os.fsencode(path), "rb") as file:
                 data = file.read(_LARGEST + 1)
         except OSError as error:
-            raise InputError(f"can't be read: {error.strerror}") from error
+            raise InputError(reason_of(error)) from error
         return _parse(data)
     except InputError as error:
         raise InputError(f"{show(path)}: {error}") from error

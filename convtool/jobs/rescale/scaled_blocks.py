@@ -7,7 +7,7 @@ from functools import partial
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
-from convtool.errors import CheckFailed, InputError
+from convtool.errors import InputError
 from convtool.ops.blocks import Blockwise, Work
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ class ScaledBlocks(Blockwise):
     Args:
         scale: what becomes of a block; it works number by number.
         ranges: samples outside are counted: one range, or one for each channel. None counts nothing.
-        refuse: the first sample outside ends the work.
-        constant: so does the first outside a range of a single number, which has no place for others.
+        constant: the first outside a range of a single number, which has no place for others, ends the work.
     """
 
     def __init__(
@@ -29,17 +28,14 @@ class ScaledBlocks(Blockwise):
         scale: Callable[[Tensor], Tensor],
         ranges: Sequence[tuple[float, float]] | None,
         *,
-        refuse: bool,
         constant: bool,
     ) -> None:
-        self._scale, self._ranges, self._refuse, self._constant = scale, ranges, refuse, constant
-        self._samples = 0
+        self._scale, self._ranges, self._constant = scale, ranges, constant
         self.outside = 0
 
     def stage(self, block: Tensor) -> Work:
         if self._ranges is not None:
             self._watch(block, self._ranges)
-        self._samples += block.shape[-1]
         self._nothing = block[..., :0]
         return partial(self._scale, block)
 
@@ -54,11 +50,6 @@ class ScaledBlocks(Blockwise):
             least, most = block.new_tensor(ends).T.unsqueeze(-1)
         outside = (block < least) | (block > most)
         count = int(outside.count_nonzero())
-        if count and self._refuse:
-            first = int(outside.flatten(0, -2).any(0).nonzero()[0])
-            raise CheckFailed(
-                f"sample {self._samples + first} would be clipped, and --fail-on-clip was given; nothing was written"
-            )
         single = block.new_tensor([low == high for low, high in ranges]).bool().unsqueeze(-1)
         if count and self._constant and (outside & single).any():
             raise InputError(

@@ -14,7 +14,7 @@ from convtool.files.formats import PICTURES
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.signals.inputs import Input
 from convtool.signals.length import Length
-from convtool.signals.signal import Block, Signal
+from convtool.signals.signal import Block, Signal, at_stride
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,7 @@ class LocalVarJob(SignalJob):
 
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The statistics of `signal`, its windows in samples."""
-        window, stride = (tuple(each.samples(signal.sample_rate) for each in all) for all in (self.window, self.stride))
+        window, stride = self._sizes(signal)
         self._refuse_vast(window, signal)
         working = self._working_dtype(signal, window)
         ingest = self.ingest(signal, working)
@@ -79,6 +79,26 @@ class LocalVarJob(SignalJob):
         moves = max(stride) > 1 or (self.mode == "valid" and max(window) > 1)
         doubts = (_colours_last(signal).removeprefix("; "),) if self._grid and _colours_last(signal) else ()
         return Work(operation, ingest, replace(result, dtype=given), lambda: told, picture, every, moves, doubts)
+
+    def _sizes(self, signal: Signal) -> tuple[Sizes, Sizes]:
+        """Window and stride in samples."""
+        window, stride = (tuple(each.samples(signal.sample_rate) for each in all) for all in (self.window, self.stride))
+        return window, stride
+
+    def describe(self, signal: Signal) -> Signal:
+        """The result's channels and rate; refuses windows that do not fit."""
+        window, stride = self._sizes(signal)
+        self._refuse_vast(window, signal)
+        if self.mode == "valid" and signal.frames is not None and signal.frames < window[0]:
+            raise InputError(
+                f"a window of {window[0]} is longer than the input, which has {signal.frames}; use a window of at most "
+                f"{signal.frames}, or --mode same"
+            )
+        return (
+            self._grid_result(signal, window, stride)
+            if self._grid
+            else at_stride(self._signal_result(signal), stride[0])
+        )
 
     def _working_dtype(self, signal: Signal, window: Sizes) -> str:
         """Integers are worked as such, and float32 is not where it can't count the samples of a window."""

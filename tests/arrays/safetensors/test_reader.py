@@ -283,7 +283,7 @@ def test_a_file_that_changes_or_shrinks(path: str, monkeypatch: pytest.MonkeyPat
     with pytest.raises(InputError, match=r"^the file has changed since it was listed$"):
         file.values(file.tensors[0])
     os.remove(path)
-    with pytest.raises(InputError, match=r"^can't be read: No such file or directory$"):
+    with pytest.raises(InputError, match=r"^no such file$"):
         file.values(file.tensors[0])
 
 
@@ -328,7 +328,7 @@ OUTSIDE = "it lies outside of the index's folder; not read"
     ("shard", "reason"),
     [
         ("2.safetensors", "it has no such tensor"),
-        ("3.safetensors", "can't be read: No such file or directory"),
+        ("3.safetensors", "no such file"),
         ("damaged.safetensors", "the file has 4 bytes; a safetensors header takes more than 8"),
         ("pipe.safetensors", "it is no regular file"),
         ("folder", "it is no regular file"),

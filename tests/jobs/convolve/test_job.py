@@ -19,7 +19,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from convtool.errors import CheckFailed, InputError, UsageError
+from convtool.errors import InputError, UsageError
 from convtool.jobs import backend, record, signal_job, stream
 from convtool.jobs.convolve import kernel
 from convtool.jobs.convolve.job import ConvolveJob
@@ -575,8 +575,9 @@ def test_a_job_that_fails_leaves_nothing(tmp_path: Path) -> None:
     two, mixing = str(tmp_path / "two.npy"), str(tmp_path / "mixing.npy")
     np.save(two, np.ones((2, 4)))
     np.save(mixing, np.ones((1, 2, 4)))
-    with pytest.raises(CheckFailed, match=r"\+8.63 dB over full scale, and --fail-on-clip was given; nothing was"):
-        job_on(path, fail_on_clip=True)
+    refused = job_on(path, fail_on_clip=True)
+    assert (refused.status, refused.exit_code, refused.clipped) == ("failed", 3, 300)
+    assert "+8.63 dB over full scale, and --fail-on-clip was given; nothing was written" in str(refused.error)
     with pytest.raises(InputError, match="has 3 channels, but the kernel has 2 channels; a kernel of 1 or 3 fits"):
         job_on(path, two)
     with pytest.raises(InputError, match=r"kernel mixes 2 channels; .* one of 3 x outputs with --matrix"):
