@@ -65,6 +65,13 @@ class Options(SignalOptions):
         default=1.0,
         metavar="0..1",
     )
+    normalize: float | None = real(
+        "Bring the peak of each output to DB, after --gain and --mix; without DB to 0, full scale: 1 in text and NPY.",
+        most=0,
+        like="decibels, such as -1,",
+        bare="0",
+        metavar="[DB]",
+    )
     align_peak: bool = flag("Delay the dry part to the kernel's peak.")
     nan: Nan = choice(Nan, "What a NaN or infinity in the input does.", default="propagate")
     plot: str | None = text("Draw input, kernel and output: waveforms and spectra.", metavar="FILE")
@@ -111,6 +118,7 @@ def convolve(options: Options) -> int:
             dilation=options.dilation,
             padding_mode=options.padding_mode,
             method=options.method,
+            normalize=options.normalize,
             nan=options.nan,
             plot=options.plot,
             **settings,

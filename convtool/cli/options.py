@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import Field, field, fields
-from functools import wraps
+from functools import partial, wraps
 from inspect import get_annotations
 from itertools import pairwise, takewhile
 from typing import Any, Literal, TypeVar, get_args, overload
@@ -27,6 +27,8 @@ from convtool.errors import UsageError
 from convtool.files.names import show
 
 T = TypeVar("T")
+
+_DECIBELS = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:dB)?", re.ASCII | re.IGNORECASE)
 
 _JOINED = re.compile(r"(-[A-Za-z])=(.*)", re.DOTALL)
 """A short option and its value, joined as a long option's may be."""
@@ -85,13 +87,23 @@ def real(
 ) -> float: ...
 @overload
 def real(
-    help: str, *, least: float | None = None, most: float | None = None, like: str = "", metavar: str
+    help: str, *, least: float | None = None, most: float | None = None, like: str = "", bare: str = "", metavar: str
 ) -> float | None: ...
 def real(
-    help: str, *, least: float | None = None, most: float | None = None, like: str = "a number", **settings: Any
+    help: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    like: str = "a number",
+    bare: str = "",
+    **settings: Any,
 ) -> Any:
-    """A number from `least` to `most`; `like` says in messages what it is, and how it is written."""
-    return _declared(click.Option, type=_Real(least, most, like), help=help, **settings)
+    """A number from `least` to `most`; `like` says in messages what it is, and how it is written.
+
+    With `bare`, the number may be left out, and is then this one.
+    """
+    kind = partial(_Bare, bare=bare) if bare else click.Option
+    return _declared(kind, type=_Real(least, most, like), help=help, **settings)
 
 
 @overload
@@ -105,7 +117,7 @@ def parsed(parse: Callable[[str], Any], help: str, names: str = "", **settings: 
     return _declared(click.Option, names, type=_Parsed(parse), help=help, **settings)
 
 
-def _declared(kind: type[click.Parameter], names: str = "", **settings: Any) -> T:  # type: ignore[type-var]
+def _declared(kind: Callable[..., click.Parameter], names: str = "", **settings: Any) -> T:  # type: ignore[type-var]
     """A field, told to the type checker as the value that it will have."""
     if settings.get("default") not in (None, ""):
         settings.setdefault("show_default", True)
@@ -134,6 +146,14 @@ class _InWords:
     def _describe_range(self) -> str:
         """The limits, as the help shows them."""
         return super()._describe_range() if self._limited else ""  # type: ignore[misc]
+
+
+class _Bare(click.Option):
+    """An option whose value may be left out."""
+
+    def __init__(self, *args: Any, bare: str, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.bare = bare
 
 
 class _Whole(_InWords, click.IntRange):
@@ -179,12 +199,17 @@ class _Command(click.Command):
             ) from error
 
     def _apart(self, words: Iterable[str]) -> Iterator[str]:
-        """The words, ``-k=1,2`` as two."""
-        takers, options = self._options(takers=True), True
-        for word in words:
-            options = options and word != "--"
-            joined = _JOINED.fullmatch(word) if options else None
-            yield from joined.groups() if joined and joined[1] in takers else (word,)
+        """The words, ``-k=1,2`` as two, and a value that may be left out and follows joined to its option."""
+        takers, left = self._options(takers=True), [*words]
+        bare = {name: each.bare for each in self.params if isinstance(each, _Bare) for name in each.opts}
+        while left and left[0] != "--":
+            word = left.pop(0)
+            joined = _JOINED.fullmatch(word)
+            if word in bare:
+                yield f"{word}={left.pop(0) if left and _DECIBELS.fullmatch(left[0]) else bare[word]}"
+            else:
+                yield from joined.groups() if joined and joined[1] in takers else (word,)
+        yield from left
 
     def _options(self, *, takers: bool = False) -> set[str]:
         """The options as they are spelled, or those alone that take a value."""

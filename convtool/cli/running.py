@@ -131,7 +131,7 @@ def reported_if_stopped(options: RunOptions, *, replace: bool) -> Iterator[dict[
         raise
 
 
-def _run(job: Job, tasks: Sequence[Task], jobs: int, options: SignalOptions) -> list[Outcome]:
+def _run(job: SignalJob, tasks: Sequence[Task], jobs: int, options: SignalOptions) -> list[Outcome]:
     from convtool.runs.run import run_all
 
     with (
@@ -145,8 +145,55 @@ def _run(job: Job, tasks: Sequence[Task], jobs: int, options: SignalOptions) -> 
             tell(outcome, one=len(tasks) == 1)
 
         outcomes = run_all(job, tasks, executor, workers=jobs, fail_fast=options.fail_fast, done=done, ended=ended)
+    tell_levels(outcomes)
+    tell_clipping(outcomes, job.against_clipping)
     tell_counts(outcomes, len(tasks))
     return outcomes
+
+
+def tell_levels(outcomes: Sequence[Outcome]) -> None:
+    """Say by how much results were normalised."""
+    gains = {outcome.name: outcome.gain for outcome in outcomes if outcome.gain is not None}
+    if len(gains) == 1:
+        for name, gain in gains.items():
+            messages.note(f"{name}: normalised by {gain:+.2f} dB")
+    elif gains:
+        least, most = min(gains.values()), max(gains.values())
+        messages.note(f"{len(gains)} files normalised, by {least:+.2f} to {most:+.2f} dB (-v tells each)")
+        for name, gain in gains.items():
+            messages.detail(f"{name}: normalised by {gain:+.2f} dB")
+
+
+def tell_clipping(outcomes: Sequence[Outcome], ways_out: Callable[[float], list[str]]) -> None:
+    """Say in one line how many results were clipped, which the most, and what keeps all of them as they are.
+
+    `ways_out` gives what a command can do about a peak of so many decibels over full scale.
+    """
+    clipped = [outcome for outcome in outcomes if outcome.clipping]
+    if not clipped:
+        return
+    worst = max(clipped, key=lambda outcome: (outcome.peak or 0.0, outcome.clipped))
+    line = f"{worst.name}: {worst.clipping}"
+    if len(outcomes) > 1:
+        line = f"{len(clipped)} of {len(outcomes)} files clip{'s' * (len(clipped) == 1)}, the worst is {line}"
+        for outcome in clipped:
+            messages.detail(f"{outcome.name}: {outcome.clipping}")
+    formats = {outcome.format for outcome in clipped}
+    messages.warn("; ".join(filter(None, (line, _against(formats, ways_out(worst.peak or 0.0), len(outcomes) > 1)))))
+
+
+def _against(formats: set[str], ways: list[str], several: bool) -> str:
+    """What to do about clipping, as far as the formats of the outputs allow it."""
+    from convtool.files.formats import PICTURES
+
+    if formats & set(PICTURES.values()):
+        return "write .npy, and bring that to the range with rescale"
+    import soundfile
+
+    fits = all(soundfile.check_format(format, "FLOAT") for format in formats)
+    ways = [*ways, *(["--subtype FLOAT"] if fits else [])]
+    listed = " or ".join(filter(None, (", ".join(ways[:-1]), *ways[-1:])))
+    return f"{listed} keeps {'all of them' if several else 'them'}" if ways else ""
 
 
 def tell_counts(outcomes: Sequence[Outcome], inputs: int) -> None:

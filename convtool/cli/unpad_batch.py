@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from convtool.cli import messages
 from convtool.cli.options import argument, command, flag, text
-from convtool.cli.running import conclude, dry_run, progress, reported_if_stopped, tell, tell_counts
+from convtool.cli.running import conclude, dry_run, progress, reported_if_stopped, tell, tell_clipping, tell_counts
 from convtool.cli.shared_options import RunOptions, write_options
 from convtool.files.names import show
 
@@ -103,5 +103,6 @@ def _unpad(
                 outcomes.append(outcome)
                 if outcome.status == "failed" and options.fail_fast:
                     return outcomes
+    tell_clipping(outcomes, lambda _: [])
     tell_counts(outcomes, len(tasks))
     return outcomes

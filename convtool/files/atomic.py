@@ -36,7 +36,7 @@ class AtomicFile:
         self.path = path
         self._replace = replace
         self._folder = os.path.dirname(path) or "."
-        self._beside = _existing(self._folder)
+        self._beside = existing(self._folder)
         self._temporary: str | None = None
         self._direct = is_special(path)
         try:
@@ -119,7 +119,7 @@ class AtomicFile:
             self._temporary = None
 
 
-def _existing(folder: str) -> str:
+def existing(folder: str) -> str:
     """`folder`, or what stands on the way to it already; on one file system with it, as it is to be."""
     while folder != "." and not os.path.lexists(folder):
         folder = os.path.dirname(folder) or "."

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from convtool.files.atomic import is_special, write_file
 from convtool.files.names import counted
 from convtool.files.source import Source
 from convtool.jobs.backend import choose_device, load_torch
+from convtool.jobs.normalising import Normalised
 from convtool.jobs.record import Record
 from convtool.jobs.stream import Ingest, Stream, read_ahead
 from convtool.runs.outcome import Outcome
@@ -65,12 +66,15 @@ class SignalJob(ABC):
     device: str = "auto"
     threads: int = 1
     fail_on_clip: bool = False
+    normalize: float | None = None
+    """Decibels that the peak of the output is brought to."""
     plot: str | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
     write: WriteOptions = field(default_factory=WriteOptions)
 
-    against_clipping: ClassVar[str] = "write --subtype FLOAT"
-    """What to do about samples beyond full scale."""
+    def against_clipping(self, over: float) -> list[str]:
+        """What can be done about a peak that is `over` decibels beyond full scale, but for another subtype."""
+        return []
 
     @property
     def reads_twice(self) -> bool:
@@ -117,14 +121,17 @@ class SignalJob(ABC):
                 result = replace(result, metadata=result.metadata.without_positions())
             output = Output(task.output, result, self.write)
             record = after.add if self.plot is not None else None
-            stream = Stream(blocks, work.ingest.tensor, work.operation, output, record)
+            gain = None
             try:
                 with plain_errors():
-                    stream.run(self.threads)
+                    if self.normalize is None:
+                        samples = self._stream(blocks, work, output, record)
+                    else:
+                        samples, gain = self._normalised(blocks, work, output, record)
                 count, words = self.clipping(output, work)
                 if count and self.fail_on_clip:
                     error = f"{words}, and --fail-on-clip was given; nothing was written"
-                    return replace(failure(task, error, CheckFailed.exit_code), clipped=count)
+                    return replace(failure(task, error, CheckFailed.exit_code), clipped=count, peak=_rounded(output))
                 output.commit()
             finally:
                 output.discard()
@@ -132,9 +139,30 @@ class SignalJob(ABC):
             if self.plot is not None and work.picture is not None:
                 _draw(self.plot, work.picture, before, after, replace=self.write.overwrite)
             notes = [*reader.notes, *work.doubts, *_left_out(work.result, output)]
-            outcome = self._outcome(task, notes, output, stream.samples, work)
+            outcome = self._outcome(task, notes, output, samples, work)
+            outcome.gain = gain
             outcome.remarks = [*outcome.remarks, *reader.remarks]
             return outcome
+
+    def _stream(
+        self, blocks: Iterator[Block], work: Work, output: Output | Normalised, record: Callable[[Block], None] | None
+    ) -> int:
+        """Send the blocks through the operation; how many samples came of them."""
+        stream = Stream(blocks, work.ingest.tensor, work.operation, output, record)
+        stream.run(self.threads)
+        return stream.samples
+
+    def _normalised(
+        self, blocks: Iterator[Block], work: Work, output: Output, record: Callable[[Block], None] | None
+    ) -> tuple[int, float | None]:
+        """The same with the peak where it is to be; and by how many decibels that changed it."""
+        assert self.normalize is not None
+        kept = Normalised(output)
+        try:
+            samples = self._stream(blocks, work, kept, None)
+            return samples, kept.finish(self.normalize, record)
+        finally:
+            kept.discard()
 
     def keep(self, work: Work) -> None:  # noqa: B027 (few commands have such files)
         """Write what is to be kept of `work` in files beside the output, which is in place by now."""
@@ -160,8 +188,6 @@ class SignalJob(ABC):
 
     def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
         notes = [*notes, *output.writer.notes, *_rounded_rate(output, work)]
-        if output.writer.clipped:
-            notes = [*notes, f"{output.writer.clipping()}; {output.writer.against_clipping or self.against_clipping}"]
         written = "/".join(filter(None, (output.format, output.subtype)))
         place = f"{work.result.dtype} on {work.ingest.device}, {counted(self.threads, 'thread')}"
         return replace(
@@ -170,9 +196,17 @@ class SignalJob(ABC):
             samples=samples,
             sample_rate=output.signal.sample_rate,
             clipped=output.writer.clipped,
+            peak=_rounded(output),
+            clipping=output.writer.clipping() if output.writer.clipped else "",
+            format=output.format,
             notes=notes,
             remarks=[f"{work.method()}; blocks of {BLOCK_SAMPLES}; {place}; {written}"],
         )
+
+
+def _rounded(output: Output) -> float | None:
+    """The peak of an output, for a report."""
+    return None if output.peak is None else round(output.peak, 4)
 
 
 def _rounded_rate(output: Output, work: Work) -> Iterator[str]:

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from convtool.errors import InputError
-from convtool.signals.opening import Output
 from convtool.signals.pcm import count_bad
 from convtool.signals.signal import Block, Reader, Signal
 
@@ -83,6 +82,16 @@ class Ingest:
         )
 
 
+class Sink(Protocol):
+    """Where the blocks of a result go, one after the other."""
+
+    def encode(self, block: Block) -> Any:
+        """What `write` takes of a block; any thread may call it."""
+
+    def write(self, encoded: Any) -> None:
+        """Append the next block."""
+
+
 class Stream:
     """One signal on its way: blocks are read in order, worked side by side, written in order.
 
@@ -96,7 +105,7 @@ class Stream:
         blocks: Iterator[Block],
         ingest: Callable[[Block], Tensor],
         operation: Blockwise,
-        output: Output,
+        output: Sink,
         record: Callable[[Block], None] | None = None,
     ) -> None:
         self._blocks = blocks

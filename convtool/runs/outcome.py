@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from convtool.runs.plan import Task
@@ -22,6 +22,8 @@ class Outcome:
     sample_rate: int | None = None
     seconds: float | None = None
     clipped: int = 0
+    peak: float | None = None
+    """The largest sample of the output in decibels, before anything was clipped; null for silence."""
     name: str = field(default="", repr=False)
     """The input as messages show it."""
     exit_code: int = field(default=0, repr=False)
@@ -30,6 +32,12 @@ class Outcome:
     remarks: list[str] = field(default_factory=list, repr=False)
     """What was chosen, for those who ask with -v."""
     trace: str | None = field(default=None, repr=False)
+    clipping: str = field(default="", repr=False)
+    """What there is to say of samples that its format could not hold."""
+    format: str = field(default="", repr=False)
+    """Of the output."""
+    gain: float | None = field(default=None, repr=False)
+    """Decibels by which it was normalised."""
 
     @classmethod
     def of(cls, task: Task, status: str) -> Outcome:
@@ -38,8 +46,7 @@ class Outcome:
 
     def as_json(self) -> str:
         """The report line: the figures, without what is only for messages."""
-        others = ("name", "exit_code", "notes", "remarks", "trace")
-        record: dict[str, Any] = {key: value for key, value in vars(self).items() if key not in others}
+        record: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
         return (
             json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace").decode("utf-8")
         )

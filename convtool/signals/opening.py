@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
 from convtool.files.atomic import AtomicFile, is_special, write_all, write_error
@@ -16,7 +19,7 @@ from convtool.files.source import CHUNK, Source
 from convtool.signals.inputs import Input, looks_like_numbers
 from convtool.signals.metadata import Metadata
 from convtool.signals.raw import RawLayout, RawReader
-from convtool.signals.signal import Block, Reader, Signal, Writer
+from convtool.signals.signal import Block, Reader, Signal, Writer, decibels
 from convtool.signals.text.options import TextOptions
 
 
@@ -173,6 +176,7 @@ class Output:
         kind = family(named) or signal.format
         self._format_asked, self._precision = options.format is not None, options.precision
         self._file: AtomicFile | None = None
+        self._peak = 0.0
         self._spool: BinaryIO | None = None
         self.format, self.subtype = kind, _subtype(kind, named, signal, options)
         if trial:
@@ -216,18 +220,25 @@ class Output:
 
         return AudioWriter(file, signal, self.format, self.subtype or "")
 
-    def encode(self, block: Block) -> Any:
-        """A block in the numbers of the file; any thread may call it."""
-        return self.writer.encode(block)
+    def encode(self, block: Block) -> tuple[Any, float]:
+        """A block in the numbers of the file, and its peak; any thread may call it."""
+        return self.writer.encode(block), 0.0 if self.writer.measures else peak_of(block)
 
-    def write(self, encoded: Any) -> None:
+    def write(self, encoded: tuple[Any, float]) -> None:
         """Append the next block."""
+        numbers, peak = encoded
+        self._peak = max(self._peak, peak)
         try:
-            self.writer.write(encoded)
+            self.writer.write(numbers)
         except BrokenPipeError:
             raise
         except OSError as error:
             raise write_error(self.path or "standard output", error) from error
+
+    @property
+    def peak(self) -> float | None:
+        """The largest number, leaving its sign, in decibels beside full scale; None for silence."""
+        return decibels(max(self._peak, self.writer.peak))
 
     def commit(self) -> None:
         """Complete the file and give it its name."""
@@ -254,6 +265,14 @@ class Output:
             self._file.discard()
         if self._spool is not None:
             self._spool.close()
+
+
+def peak_of(block: Block) -> float:
+    """The largest of the finite numbers, leaving their signs; 0 where there is none."""
+    peak = float(max(block.max(initial=0), -block.min(initial=0)))
+    if math.isfinite(peak):
+        return peak
+    return float(np.abs(block[np.isfinite(block)]).max(initial=0))
 
 
 def _subtype(kind: str, named: str, signal: Signal, options: WriteOptions) -> str | None:

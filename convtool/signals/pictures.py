@@ -84,6 +84,8 @@ class _Rows(NamedTuple):
 class PictureWriter(Writer):
     """A grid, or a grid for each colour, as a picture: rounded to whole numbers and clipped to those that it holds."""
 
+    measures = True
+
     def __init__(self, file: BinaryIO, signal: Signal, format: str, depth: str) -> None:
         colours, most = signal.batch or 1, 3 if format == "JPEG" else 4
         if colours > most or len(signal.leading) > 1 or (format == "JPEG" and colours == 2):
@@ -99,7 +101,6 @@ class PictureWriter(Writer):
         self._turned = signal.format == "NPY" and signal.layout == "NCT"
         self._full = 255 if depth == "8" else 65535
         self._rows: list[_Rows] = []
-        self.against_clipping = f"write .npy, and bring that to the range with rescale --range 0:{self._full}"
 
     def encode(self, block: Block) -> _Rows:
         """Rows of pixels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -96,8 +97,8 @@ class Writer(ABC):
 
     clipped: int = 0
     peak: float = 0.0
-    against_clipping: str = ""
-    """What to do about samples that don't fit, where the format knows better than the command."""
+    measures: bool = False
+    """Whether `write` keeps `clipped` and `peak`; a writer of numbers as they are has nothing to clip."""
     notes: Sequence[str] = ()
     """What there is to say of the file once it is complete."""
     left_out: tuple[str, ...] = ()
@@ -113,8 +114,8 @@ class Writer(ABC):
 
     def clipping(self) -> str:
         """How many samples the file could not hold as they were, and how far they go."""
-        decibels = 20 * np.log10(self.peak)
-        return f"{counted(self.clipped, 'sample')} clipped, the peak is {decibels:+.2f} dB over full scale"
+        over = decibels(self.peak) or 0.0
+        return f"{counted(self.clipped, 'sample')} clipped, the peak is {over:+.2f} dB over full scale"
 
     @abstractmethod
     def close(self) -> None:
@@ -122,6 +123,11 @@ class Writer(ABC):
 
     def discard(self) -> None:  # noqa: B027 (few formats hold anything)
         """Give back what a writer holds that will not be closed; before the file under it is closed."""
+
+
+def decibels(peak: float) -> float | None:
+    """A peak in decibels beside full scale, 1; None for silence."""
+    return 20 * math.log10(peak) if peak else None
 
 
 def as_float(block: Block, signal: Signal) -> NDArray[Any]:

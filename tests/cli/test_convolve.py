@@ -384,7 +384,7 @@ def test_clipping_is_told_and_refused_where_asked(convtool: Convtool) -> None:
     assert run.code == 0
     assert run.err == (
         "Warning: x.wav: 2 samples clipped, the peak is +6.02 dB over full scale; "
-        "lower it with --gain or --kernel-norm, or write --subtype FLOAT\n"
+        "--gain -6.03, --normalize or --subtype FLOAT keeps them\n"
     )
     np.testing.assert_array_equal(read("y.wav"), [32767 / 32768, -1, 32767 / 32768])
     run = convtool("convolve", "x.wav", "-k", "4", "-o", "z.wav", "--fail-on-clip")
@@ -563,6 +563,7 @@ def test_a_folder(jobs: int, takes: dict[str, Block], convtool: Convtool) -> Non
         np.testing.assert_allclose(read(f"wet/{name}"), made, atol=1e-7)
     for record, (name, made) in zip(report("r.jsonl"), takes.items(), strict=True):
         assert record.pop("seconds") > 0
+        assert record.pop("peak") == pytest.approx(20 * np.log10(np.abs(made).max()), abs=1e-3)
         assert record == {
             "input": f"takes/{name}",
             "output": f"wet/{name}",

@@ -248,7 +248,7 @@ def test_audio_output_keeps_subtype_and_tells_what_it_clips(convtool: Convtool) 
     run = convtool("local-var", "x.wav", *options)
     assert (run.code, soundfile.info("y.wav").subtype) == (0, "PCM_16")
     assert run.err.startswith(
-        "Warning: x.wav: 3 samples clipped, the peak is +6.02 dB over full scale; write --subtype"
+        "Warning: x.wav: 3 samples clipped, the peak is +6.02 dB over full scale; --subtype FLOAT keeps them"
     )
     np.testing.assert_array_equal(read("y.wav")[:, 0], np.round(np.array([0.25, 0.140625, 0]) * 2**15) / 2**15)
     run = convtool("local-var", "x.wav", *options, "--overwrite", "--fail-on-clip")

@@ -344,7 +344,7 @@ def test_clipping_is_counted(tmp_path: Path, convtool: Convtool) -> None:
     run = convtool("lstm", model, tmp_path / "x.wav", "-o", tmp_path / "y.wav")
     assert run.code == 0
     assert "100 samples clipped" in run.err
-    assert "turn the input down, or write --subtype FLOAT" in run.err
+    assert "a quieter input or --subtype FLOAT keeps them" in run.err
     run = convtool("lstm", model, tmp_path / "x.wav", "-o", tmp_path / "z.wav", "--fail-on-clip")
     assert run.code == 3
 

@@ -327,7 +327,7 @@ def test_cores_are_those_that_this_process_may_use() -> None:
 
 def test_report_line() -> None:
     outcome = Outcome(
-        "a.wav", os.fsdecode(b"caf\xe9.wav"), "written", None, 2, 100, 44100, 0.5, 3, 1, ["n"], ["r"], "t"
+        "a.wav", os.fsdecode(b"caf\xe9.wav"), "written", None, 2, 100, 44100, 0.5, 3, -1.5, 1, ["n"], ["r"], "t"
     )
     record = json.loads(outcome.as_json())
     assert record == {
@@ -340,6 +340,7 @@ def test_report_line() -> None:
         "sample_rate": 44100,
         "seconds": 0.5,
         "clipped": 3,
+        "peak": -1.5,
     }
     assert Outcome("café.wav", None, "planned").as_json().startswith('{"input": "café.wav", "output": null')
 

@@ -285,7 +285,7 @@ def test_a_full_disk_is_told_with_the_name(tmp_path: Path, name: str | None, ste
     output = Output(path, SIGNAL, WriteOptions())
     output.writer._file = Full(OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(OutputError) as caught:
-        output.write("1") if step == "write" else output.commit()
+        output.write(("1", 1.0)) if step == "write" else output.commit()
     output.discard()
     assert str(caught.value) == f"{path or 'standard output'}: the disk is full; nothing was left under that name"
     assert list(tmp_path.iterdir()) == []
@@ -296,7 +296,7 @@ def test_a_closed_pipe_stays_what_it_is(step: str) -> None:
     output = Output(None, SIGNAL, WriteOptions())
     output.writer._file = Full(BrokenPipeError())
     with pytest.raises(BrokenPipeError):
-        output.write("1") if step == "write" else output.commit()
+        output.write(("1", 1.0)) if step == "write" else output.commit()
 
 
 def test_format_names() -> None:

@@ -185,7 +185,7 @@ def test_what_a_picture_can_not_hold_is_clipped_and_counted(convtool: Convtool) 
     clipped = int(((results < 0) | (results > 255)).sum())
     told = (
         f"Warning: a.png: {clipped} values clipped to 0:255, the results go from {results.min():g} to "
-        f"{results.max():g}; write .npy, and bring that to the range with rescale --range 0:255\n"
+        f"{results.max():g}; write .npy, and bring that to the range with rescale\n"
     )
     assert (run.code, run.err) == (0, told)
     assert np.array_equal(load("b.png"), results.clip(0, 255))

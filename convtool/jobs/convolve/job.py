@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,8 +37,6 @@ class ConvolveJob(SignalJob):
     padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros"
     method: Literal["auto", "direct", "fft"] = "auto"
 
-    against_clipping = "lower it with --gain or --kernel-norm, or write --subtype FLOAT"
-
     @property
     def reads_twice(self) -> bool:
         """Circular padding begins with the signal's end."""
@@ -50,11 +49,18 @@ class ConvolveJob(SignalJob):
         bias = None if self.bias is None else kernels.load(self.bias, self.read.raw).taps.reshape(-1)
         working = self._working_dtype(signal, taps, bias)
         result = _result(signal, taps, working)
-        ingest = self.ingest(signal, working if signal.dtype != "int64" else self.dtype or "int64")
+        whole = signal.dtype == "int64" and self.normalize is None
+        ingest = self.ingest(signal, self.dtype or "int64" if whole else working)
         operation = self._operation(taps, ringing, bias, ingest, item)
         picture = partial(_picture, taps, signal.sample_rate, (item.name, show(self.kernel), "output"))
         moves = self.mode not in ("same", "causal") and taps.shape[-1] > 1
         return Work(operation, ingest, result, operation.describe, picture, self.stride, moves or self.stride > 1)
+
+    def against_clipping(self, over: float) -> list[str]:
+        """A gain keeps a result in that has nothing dry in it; normalising keeps in any."""
+        gain = math.floor(100 * (self.shaping.gain_db - over)) / 100
+        ways = [f"--gain {gain:.2f}"] if self.shaping.mix == 1 and self.bias is None else []
+        return [*ways, "--normalize"]
 
     def describe(self, signal: Signal) -> Signal:
         """The result's channels and rate; refuses a kernel that does not fit."""
@@ -71,7 +77,9 @@ class ConvolveJob(SignalJob):
         """float64, float32, or int64 where everything is an integer."""
         if self.dtype is not None:
             return self.dtype
-        if signal.dtype == "int64" and any(other is not None and other.dtype != np.int64 for other in others):
+        if signal.dtype == "int64" and (
+            self.normalize is not None or any(other is not None and other.dtype != np.int64 for other in others)
+        ):
             return "float64"
         return signal.dtype
 

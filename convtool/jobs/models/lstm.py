@@ -65,8 +65,11 @@ class LstmJob(SignalJob):
     networks: Networks | None = field(default=None, repr=False)
     """Those that are shared with the inputs beside this one."""
 
-    against_clipping = "turn the input down, or write --subtype FLOAT"
     together: ClassVar[int] = 4
+
+    def against_clipping(self, over: float) -> list[str]:
+        """A model is no linear thing: less of the input is not the same with less gain."""
+        return ["a quieter input"]
 
     def shared(self) -> LstmJob:
         """The same job on several inputs at a time, in one process."""

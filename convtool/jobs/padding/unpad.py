@@ -165,7 +165,14 @@ class _Writing:
                 output.commit()
             finally:
                 output.discard()
-        return replace(_told(task, "written", row), clipped=output.writer.clipped)
+        words = output.writer.clipping() if output.writer.clipped else ""
+        return replace(
+            _told(task, "written", row),
+            clipped=output.writer.clipped,
+            peak=None if output.peak is None else round(output.peak, 4),
+            clipping=words,
+            format=output.format,
+        )
 
     def _block(self, kept: Kept, at: int, count: int) -> Samples:
         """`count` samples ``(channels, count)`` from sample `at` on."""

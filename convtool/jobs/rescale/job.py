@@ -44,8 +44,6 @@ class RescaleJob(SignalJob):
     save: str | None = None
     """Where to keep the range that is found in the input itself."""
 
-    against_clipping = "choose a range within -1:1, or write --subtype FLOAT"
-
     @property
     def reads_twice(self) -> bool:
         """minmax needs to know the smallest and the largest number first."""
@@ -73,6 +71,10 @@ class RescaleJob(SignalJob):
         result = replace(signal, dtype=working, full_scale=None, frames=None)
         method = partial(self._described, params)
         return Scaled(operation=operation, ingest=ingest, result=result, method=method, params=params)
+
+    def against_clipping(self, over: float) -> list[str]:
+        """The range is the person's."""
+        return ["a range within -1:1"]
 
     def describe(self, signal: Signal) -> Signal:
         """The signal as it is; refuses ranges that are not for its channels."""
@@ -148,6 +150,9 @@ class RescaleJob(SignalJob):
         if self._clips:
             note = f"{count} clipped to {params.range}"
             outcome.clipped += outside
+            if params.method == "clip":  # as was asked for
+                outcome.remarks = [note, *outcome.remarks]
+                return outcome
         outcome.notes = [note, *outcome.notes]
         return outcome
 

@@ -59,6 +59,8 @@ _ASCII_TAGS = {("AIFF", "copyright"), *(("MP3", name) for name in TAGS)}
 class AudioWriter(Writer):
     """Audio of any format written to an open file; nothing that is not a finite number reaches an encoder."""
 
+    measures = True
+
     def __init__(self, file: BinaryIO, signal: Signal, format: str, subtype: str) -> None:
         if signal.batch is not None:
             raise InputError(f"audio holds one signal, but the result is an array of {signal.batch}; write .npy")
