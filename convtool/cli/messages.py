@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import click
@@ -17,10 +18,29 @@ def asked_for(option: str) -> bool:
     return option in click.get_current_context().meta.get(__name__, ())
 
 
+_printers: list[Callable[[str], None]] = []
+_printing = threading.Lock()
+
+
 def say(text: str) -> None:
     """Print on standard error. A full disk there, or nobody who reads it, is no reason to do less work."""
-    with suppress(OSError):
-        click.echo(text, err=True)
+    with suppress(OSError), _printing:
+        if _printers:
+            _printers[-1](text)
+        else:
+            click.echo(text, err=True)
+
+
+@contextmanager
+def printed_by(printer: Callable[[str], None]) -> Iterator[None]:
+    """Let `printer` say what there is to say: it knows what else is on the screen."""
+    with _printing:
+        _printers.append(printer)
+    try:
+        yield
+    finally:
+        with _printing:
+            _printers.remove(printer)
 
 
 def error(text: str) -> None:

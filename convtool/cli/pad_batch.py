@@ -177,7 +177,8 @@ def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, optio
     from convtool.runs.local import cores
 
     replace = options.overwrite or options.skip_existing
-    rows, failures = job.measure(inputs, copies, fail_fast=options.fail_fast)
+    with progress(len(inputs), options) as planned:
+        rows, failures = job.measure(inputs, copies, fail_fast=options.fail_fast, done=planned.end)
     plan: Plan | None = None
     written: Written | None = None
     store: BatchStore | None = None
@@ -186,9 +187,9 @@ def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, optio
         if not options.dry_run:
             store = _store(job, options)
             written = Written()
-            with reported_if_stopped(options, replace=replace) as ended, progress(len(rows), options) as advance:
+            with reported_if_stopped(options, replace=replace) as ended, progress(len(rows), options) as shown:
                 try:
-                    job.run(rows, store, threads=options.jobs or cores(), done=advance, written=written)
+                    job.run(rows, store, threads=options.jobs or cores(), done=shown.end, written=written)
                 except (KeyboardInterrupt, Terminated):
                     ended.update(outcomes_so_far(inputs, failures, store, written))
                     raise

@@ -11,7 +11,7 @@ import click
 
 from convtool.cli import messages
 from convtool.cli.options import choice, command, flag, given, parsed, text, texts
-from convtool.cli.running import run_job
+from convtool.cli.running import progress, run_job
 from convtool.cli.shared_options import JobSettings, SignalOptions
 from convtool.errors import UsageError
 from convtool.files.names import counted, show
@@ -208,7 +208,8 @@ def _fit(options: Options, params: Params, sources: Sequence[Input]) -> Params:
     from convtool.jobs.rescale.range_fit import Fitting, fit_all
 
     fitting = Fitting(options.per_channel, options.nan, options.dtype, options.reading())
-    fitted, notes = fit_all(fitting, params, sources)
+    with progress(len(sources), options) as shown:
+        fitted, notes = fit_all(fitting, params, sources, done=shown.end)
     for note in notes:
         messages.warn(note)
     messages.detail(f"fitted to {counted(len(sources), 'input')}: {fitted.data}")

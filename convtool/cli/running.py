@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -17,8 +18,7 @@ from convtool.files.names import counted, show
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    import rich.progress
-
+    from convtool.jobs.progress import Meter
     from convtool.jobs.signal_job import SignalJob
     from convtool.runs.outcome import Outcome
     from convtool.runs.plan import Task
@@ -136,12 +136,13 @@ def _run(job: SignalJob, tasks: Sequence[Task], jobs: int, options: SignalOption
 
     with (
         reported_if_stopped(options, replace=options.overwrite or options.skip_existing) as ended,
-        _executor(tasks, jobs) as executor,
-        progress(len(tasks), options) as advance,
+        progress(len(tasks), options, streams=options.output in (None, "-"), listener=_listener(tasks)) as shown,
+        _executor(tasks, jobs, shown.path) as executor,
     ):
+        indices = iter(tasks)
 
         def done(outcome: Outcome) -> None:
-            advance()
+            shown.end(next(indices).index)
             tell(outcome, one=len(tasks) == 1)
 
         outcomes = run_all(job, tasks, executor, workers=jobs, fail_fast=options.fail_fast, done=done, ended=ended)
@@ -149,6 +150,13 @@ def _run(job: SignalJob, tasks: Sequence[Task], jobs: int, options: SignalOption
     tell_clipping(outcomes, job.against_clipping)
     tell_counts(outcomes, len(tasks))
     return outcomes
+
+
+def _listener(tasks: Sequence[Task]) -> Callable[[str], None] | None:
+    """What says before the work on a single input what was chosen for it, where that was asked for."""
+    if len(tasks) > 1 or not messages.asked_for("verbose"):
+        return None
+    return lambda remark: messages.say(f"{tasks[0].input.name}: {remark}")  # from any thread, which has no context
 
 
 def tell_levels(outcomes: Sequence[Outcome]) -> None:
@@ -221,7 +229,7 @@ def tell(outcome: Outcome, *, one: bool) -> None:
 
 
 @contextmanager
-def _executor(tasks: Sequence[Task], jobs: int) -> Iterator[Executor | None]:
+def _executor(tasks: Sequence[Task], jobs: int, meter: str | None) -> Iterator[Executor | None]:
     """Workers where there are several inputs; a single one is worked on here, at once."""
     if len(tasks) == 1 or all(task.skip for task in tasks):
         messages.quiet_libraries()
@@ -230,7 +238,7 @@ def _executor(tasks: Sequence[Task], jobs: int) -> Iterator[Executor | None]:
     from convtool.jobs.backend import prepare_worker
     from convtool.runs.local import LocalExecutor
 
-    executor = LocalExecutor(jobs, preload=["convtool.jobs.preload"], setup=prepare_worker)
+    executor = LocalExecutor(jobs, preload=["convtool.jobs.preload"], setup=partial(prepare_worker, meter))
     finished = False
     try:
         yield executor
@@ -244,21 +252,63 @@ def _executor(tasks: Sequence[Task], jobs: int) -> Iterator[Executor | None]:
 
 
 @contextmanager
-def progress(inputs: int, options: RunOptions) -> Iterator[Callable[[], None]]:
-    """A bar with rate and time left, where a person is looking."""
-    if inputs == 1 or options.no_progress or messages.asked_for("quiet") or not sys.stderr.isatty():
-        yield lambda: None
+def progress(
+    inputs: int, options: RunOptions, *, streams: bool = False, listener: Callable[[str], None] | None = None
+) -> Iterator[Progress]:
+    """A bar for the work on so many inputs, where a person is looking: in samples where there is one.
+
+    What `streams` to a terminal shows itself how far it is. `listener` gets what is chosen for the one input that this
+    process works on.
+    """
+    from convtool.cli.show.progress import bar, is_watched
+
+    shown = is_watched(options) and not (streams and os.isatty(1))
+    if not (shown or listener):
+        yield Progress(None)
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
-    from rich.text import Text
+    from convtool.jobs.progress import Meter, watched
 
-    class Rate(ProgressColumn):
-        def render(self, task: rich.progress.Task) -> Text:
-            speed = task.speed or 0.0  # there is none before the first result
-            return Text(f"{speed:.{0 if speed >= 10 else 1}f}/s")
+    meter = Meter(inputs)
+    try:
+        with watched(meter, listener):
+            progress = Progress(meter)
+            if not shown:
+                yield progress
+                return
+            with bar(progress.samples if inputs == 1 else progress.inputs, "samples" if inputs == 1 else "files"):
+                yield progress
+    finally:
+        meter.close()
 
-    columns = (BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=inputs)
-        yield lambda: bar.advance(task)
+
+class Progress:
+    """How far a run is."""
+
+    def __init__(self, meter: Meter | None) -> None:
+        self._meter = meter
+        self._ended: set[int] = set()
+
+    @property
+    def path(self) -> str | None:
+        """Where worker processes count."""
+        return None if self._meter is None else self._meter.path
+
+    def end(self, index: int | None = None) -> None:
+        """The input of that index is done with; without one, the next."""
+        self._ended.add(len(self._ended) if index is None else index)
+
+    def samples(self) -> tuple[float, float]:
+        """Samples gone through, of how many."""
+        assert self._meter is not None
+        done, total = self._meter.rows[0].tolist()
+        return done, max(total, done) if total else 0
+
+    def inputs(self) -> tuple[float, float]:
+        """Inputs gone through, of how many; those that are under way in parts."""
+        assert self._meter is not None
+        parts = {
+            index: min(1.0, done / total)
+            for index, (done, total) in enumerate(self._meter.rows.tolist())
+            if total and index not in self._ended
+        }
+        return len(self._ended) + sum(parts.values()), len(self._meter.rows)

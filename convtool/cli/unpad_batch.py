@@ -92,13 +92,13 @@ def _unpad(
         messages.warn(f"{', '.join(lossy)} {lose}; --format wav --subtype FLOAT keeps every bit")
     with (
         reported_if_stopped(options, replace=options.overwrite or options.skip_existing) as ended,
-        progress(len(tasks), options) as advance,
+        progress(len(tasks), options) as shown,
     ):
         for stored in batches:
             own = tasks[len(outcomes) : len(outcomes) + len(stored.rows)]
             for outcome in unpad(stored, own, write, threads=options.jobs or cores()):
                 ended[len(outcomes)] = outcome
-                advance()
+                shown.end()
                 tell(outcome, one=len(tasks) == 1)
                 outcomes.append(outcome)
                 if outcome.status == "failed" and options.fail_fast:

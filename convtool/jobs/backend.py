@@ -69,10 +69,17 @@ def choose_device(name: str, values: int | None) -> str:
     return name
 
 
-def prepare_worker() -> None:
-    """What a worker process does before its first job: quiet C libraries, and torch on one thread."""
+def prepare_worker(meter: str | None = None) -> None:
+    """What a worker process does before its first job: quiet C libraries, and torch on one thread.
+
+    `meter` is where it counts how far it is.
+    """
     os.close(silence_stderr())
     from convtool.signals.audio.opening import decode_here
 
     decode_here()
+    if meter is not None:
+        from convtool.jobs.progress import join
+
+        join(meter)
     load_torch()

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from convtool.errors import CheckFailed, InputError
 from convtool.files.atomic import is_special, write_file
 from convtool.files.names import counted
 from convtool.files.source import Source
+from convtool.jobs import progress
 from convtool.jobs.backend import choose_device, load_torch
 from convtool.jobs.normalising import Normalised
 from convtool.jobs.record import Record
@@ -110,6 +112,7 @@ class SignalJob(ABC):
             open_reader(item, self.read) as reader,
             read_ahead(reader, BLOCK_SAMPLES) as blocks,
         ):
+            progress.begin(task.index, reader.signal.frames, passes=1 + self.reads_twice)
             load_torch()
             with plain_errors():
                 work = self.prepare(item, reader.signal)
@@ -120,6 +123,8 @@ class SignalJob(ABC):
             if work.moves:
                 result = replace(result, metadata=result.metadata.without_positions())
             output = Output(task.output, result, self.write)
+            remark = partial(self._remark, work, output)
+            blocks = progress.announced(progress.passing(blocks), remark)
             record = after.add if self.plot is not None else None
             gain = None
             try:
@@ -176,7 +181,7 @@ class SignalJob(ABC):
         """The last `count` samples of an input, read for this alone (headers lie about where they are)."""
         kept: deque[Block] = deque()
         with open_reader(item, self.read.without_kept()) as reader:
-            for block in reader.blocks(BLOCK_SAMPLES):
+            for block in progress.passing(reader.blocks(BLOCK_SAMPLES)):
                 kept.append(block)
                 while sum(b.shape[-1] for b in kept) - kept[0].shape[-1] >= count:
                     kept.popleft()
@@ -186,10 +191,14 @@ class SignalJob(ABC):
         """How many samples are not as they were to be, and what there is to say of them."""
         return output.writer.clipped, output.writer.clipping() if output.writer.clipped else ""
 
-    def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
-        notes = [*notes, *output.writer.notes, *_rounded_rate(output, work)]
+    def _remark(self, work: Work, output: Output) -> str:
+        """What was chosen."""
         written = "/".join(filter(None, (output.format, output.subtype)))
         place = f"{work.result.dtype} on {work.ingest.device}, {counted(self.threads, 'thread')}"
+        return f"{work.method()}; blocks of {BLOCK_SAMPLES}; {place}; {written}"
+
+    def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
+        notes = [*notes, *output.writer.notes, *_rounded_rate(output, work)]
         return replace(
             Outcome.of(task, "written"),
             channels=output.signal.channels,
@@ -200,7 +209,7 @@ class SignalJob(ABC):
             clipping=output.writer.clipping() if output.writer.clipped else "",
             format=output.format,
             notes=notes,
-            remarks=[f"{work.method()}; blocks of {BLOCK_SAMPLES}; {place}; {written}"],
+            remarks=[] if progress.is_announced() else [self._remark(work, output)],
         )
 
 

@@ -66,7 +66,12 @@ class PadBatch:
     padding: Padding = field(default_factory=Padding)
 
     def measure(
-        self, inputs: Sequence[Input], copies: Mapping[int, Input], *, fail_fast: bool = False
+        self,
+        inputs: Sequence[Input],
+        copies: Mapping[int, Input],
+        *,
+        fail_fast: bool = False,
+        done: Callable[[], None] = lambda: None,
     ) -> tuple[list[Row], list[Failure]]:
         """The rows of all inputs that can be one, by their headers, and why the others can't.
 
@@ -74,6 +79,7 @@ class PadBatch:
             inputs: in row order.
             copies: where inputs are read that can be read only once, by their index.
             fail_fast: leave it at the first that can't.
+            done: called after each.
         """
         rows: list[Row] = []
         failures: list[Failure] = []
@@ -84,6 +90,7 @@ class PadBatch:
                 failures.append(Failure(index, item, explain(error)))
                 if fail_fast:
                     break
+            done()
         return rows, failures
 
     def plan(self, rows: Sequence[Row]) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from convtool.errors import ConvtoolError, InputError
 from convtool.files.names import show
 from convtool.files.streams import silence_stderr
+from convtool.jobs import progress
 from convtool.jobs.backend import load_torch
 from convtool.jobs.rescale.params import Channel, Params
 from convtool.jobs.signal_job import plain_errors
@@ -48,12 +49,17 @@ class Fitting:
             ranges=[(channel.minimum, channel.maximum) for channel in params.channels],
         )
 
-    def fit(self, scaling: Scaling, item: Input) -> tuple[Params, list[str]]:
-        """Fit `scaling` to `item`: what it knows then, and what the reader noted."""
+    def fit(self, scaling: Scaling, item: Input, *, index: int | None = None) -> tuple[Params, list[str]]:
+        """Fit `scaling` to `item`: what it knows then, and what the reader noted.
+
+        `index` is that of an input that is read for this alone.
+        """
         with open_reader(item, self.read.without_kept()) as reader:
             ingest = Ingest(reader.signal, self.dtype or reader.signal.dtype, "cpu", kept_nan(self.nan))
+            if index is not None:
+                progress.begin(index, reader.signal.frames)
             with plain_errors():
-                for block in reader.blocks(BLOCK_SAMPLES):
+                for block in progress.passing(reader.blocks(BLOCK_SAMPLES)):
                     scaling.fit(ingest.tensor(block))
             if not ingest.samples:
                 raise InputError("there are 0 samples in it")
@@ -64,8 +70,12 @@ class Fitting:
             return Params(scaling.method, scaling.low, scaling.high, channels, dtype, 1), reader.notes
 
 
-def fit_all(fitting: Fitting, params: Params, sources: Sequence[Input]) -> tuple[Params, list[str]]:
+def fit_all(
+    fitting: Fitting, params: Params, sources: Sequence[Input], *, done: Callable[[], None] = lambda: None
+) -> tuple[Params, list[str]]:
     """`params` with the range of the numbers in all `sources`, and what their readers noted.
+
+    `done` is called after each source.
 
     Raises:
         InputError: a source can't be read, or does not fit those before it; there is no range to keep.
@@ -73,14 +83,15 @@ def fit_all(fitting: Fitting, params: Params, sources: Sequence[Input]) -> tuple
     load_torch()
     strict = replace(fitting, nan="error" if fitting.nan == "propagate" else fitting.nan)
     scaling, notes = strict.scaling(params), []
-    for item in sources:
+    for index, item in enumerate(sources):
         try:
             with _quiet_libraries():
-                found, noted = strict.fit(scaling, item)
+                found, noted = strict.fit(scaling, item, index=index)
             params = _joined(params, found) if params.channels else found
         except ConvtoolError as error:
             raise InputError(f"{item.name}: {error}") from error
         notes += [f"{item.name}: {note}" for note in noted]
+        done()
     check_finite(params)
     return params, notes
 

@@ -1,0 +1,102 @@
+"""How far the work on each input is: counted where it is done, here or in a worker process, for whoever shows it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import numpy as np
+
+from convtool.signals.signal import Block
+
+_ROW = 2 * np.dtype(np.int64).itemsize
+
+
+class Meter:
+    """For each input the samples that have been gone through, and how many there are, 0 where nobody knows.
+
+    The numbers are in the memory of a file without a name, which worker processes share.
+    """
+
+    def __init__(self, inputs: int) -> None:
+        self._file = tempfile.TemporaryFile()
+        self._file.truncate(_ROW * max(1, inputs))
+        self.path = f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
+        self.rows = _rows(self._file.fileno())
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+
+def _rows(descriptor: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    return np.frombuffer(mmap.mmap(descriptor, 0), np.int64).reshape(-1, 2)
+
+
+class _Watch(threading.local):
+    """Who wants to know of the work of this process; and of this thread, on which input it is."""
+
+    index = 0
+
+
+_thread = _Watch()
+_meters: list[np.ndarray[tuple[int, int], np.dtype[np.int64]]] = []
+_listeners: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def watched(meter: Meter, listener: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Count what this process goes through in `meter`, and tell `listener` what is chosen for its one input."""
+    _meters.append(meter.rows)
+    _listeners.extend([listener] if listener else [])
+    try:
+        yield
+    finally:
+        _meters.clear()
+        _listeners.clear()
+
+
+def join(path: str) -> None:
+    """Count what this process goes through in the meter of another."""
+    with suppress(OSError):  # there is no such place on every system; the bar then moves from file to file
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            _meters.append(_rows(descriptor))
+        finally:
+            os.close(descriptor)
+
+
+def begin(index: int, samples: int | None, *, passes: int = 1) -> None:
+    """The work of this thread is on the input of that index: as many samples, gone through so many times."""
+    _thread.index = index
+    for rows in _meters:
+        rows[index] = 0, (samples or 0) * passes
+
+
+def passing(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The same blocks, each counted once it has been worked on."""
+    index, meters = _thread.index, list(_meters)
+    for block in blocks:
+        yield block
+        for rows in meters:
+            rows[index, 0] += block.shape[-1]
+
+
+def announced(blocks: Iterator[Block], remark: Callable[[], str]) -> Iterator[Block]:
+    """The same blocks; what was chosen is told once the first has been worked on, or is no more to come."""
+    listeners, told = list(_listeners), False
+    for block in blocks:
+        yield block
+        if not told:
+            told = True
+            for listener in listeners:
+                listener(remark())
+
+
+def is_announced() -> bool:
+    """Whether what was chosen has been told already."""
+    return bool(_listeners)

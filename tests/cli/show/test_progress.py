@@ -1,0 +1,169 @@
+"""The bar, and what counts for it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+import soundfile
+
+from convtool.cli import messages
+from convtool.cli.running import Progress
+from convtool.cli.shared_options import RunOptions
+from convtool.cli.show import progress
+from convtool.jobs.progress import Meter, announced, begin, is_announced, join, passing, watched
+from tests.conftest import Run
+
+Convtool = Callable[..., Run]
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A bar from the first moment on, as on a terminal."""
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "_INTERVAL", 0.01)
+    monkeypatch.setattr(progress, "is_watched", lambda _: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+
+
+def terminal(*, is_one: bool) -> Any:
+    return SimpleNamespace(isatty=lambda: is_one)
+
+
+def test_a_bar_is_for_a_person_who_wants_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = RunOptions(None, False, None, False, False, False)
+    monkeypatch.setenv("TERM", "xterm")
+    with click.Context(click.Command("x")) as context:
+        for stderr, expected in ((terminal(is_one=True), True), (terminal(is_one=False), False), (None, False)):
+            monkeypatch.setattr(sys, "stderr", stderr)
+            assert progress.is_watched(options) is expected
+        monkeypatch.setattr(sys, "stderr", terminal(is_one=True))
+        assert not progress.is_watched(RunOptions(None, False, None, False, False, True))
+        context.meta[messages.__name__] = {"quiet"}
+        assert not progress.is_watched(options)
+        del context.meta[messages.__name__]
+        monkeypatch.setenv("TERM", "dumb")
+        assert not progress.is_watched(options)
+
+
+def test_short_work_shows_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    def look() -> tuple[float, float]:
+        raise AssertionError
+
+    with progress.bar(look, "samples"):
+        pass
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("at_once")
+def test_messages_stand_above_the_bar_which_is_gone_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
+    states = iter([(0, 0), (44_100, 0), (50_000, 200_000)])
+    looks = [0]
+
+    def look() -> tuple[float, float]:
+        looks[0] += 1
+        return next(states, (60_000, 200_000))
+
+    line = "a [red]message " + "of many words " * 12
+    with progress.bar(look, "samples"):
+        while looks[0] < 5:
+            time.sleep(0.005)
+        messages.say(line)
+        seen = looks[0]
+        while looks[0] < seen + 2:
+            time.sleep(0.005)
+    messages.say("the end")
+    err = capfd.readouterr().err
+    assert "44.1k samples" in err
+    assert "60.0k/200.0k samples" in err
+    assert "/s" in err
+    assert f"\x1b[2K{line}\n" in err
+    assert err.endswith("\x1b[1A\x1b[2Kthe end\n")
+
+
+@pytest.mark.usefixtures("at_once")
+def test_commands_draw_it(convtool: Convtool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(name, rng.normal(0, 0.1, 4000), 8000)
+    monkeypatch.setattr("os.isatty", lambda _: True)
+    for words in (
+        ["convolve", "a.wav", "-k", "1,2", "-o", "y.wav"],
+        ["convolve", "a.wav", "lost.wav", "-k", "1", "-o", "y/"],
+        ["rescale", "a.wav", "--range", "0:1", "--fit", "b.wav", "-o", "z.wav"],
+        ["pad-batch", "a.wav", "b.wav", "-o", "b.npz"],
+        ["unpad-batch", "b.npz", "-o", "back/"],
+    ):
+        assert "\x1b[?25l" in convtool(*words).err
+    assert convtool("convolve", "a.wav", "-k", "1").err == ""  # the numbers scroll past there themselves
+
+
+def test_what_was_chosen_is_told_before_the_work(
+    convtool: Convtool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("convtool.jobs.signal_job.BLOCK_SAMPLES", 100)
+    x = np.full(1000, 0.5)
+    x[900] = np.nan
+    soundfile.write("x.wav", x, 8000, subtype="FLOAT")
+    run = convtool("convolve", "x.wav", "-k", "4", "-o", "y.wav", "--nan", "error", "-v")
+    first, second = run.err.splitlines()
+    assert first.startswith("x.wav: direct, 1 tap; blocks of 100; float32 on cpu")
+    assert second.startswith("Error: x.wav: sample 900 is NaN")
+
+
+# What counts
+
+
+def test_a_meter_is_shared_by_its_path() -> None:
+    meter = Meter(3)
+    try:
+        shown = Progress(meter)
+        assert shown.inputs() == (0, 3)
+        with watched(meter):
+            join(str(shown.path))
+            join("/nowhere/to/be/found")
+            begin(1, 100, passes=2)
+            assert [block.shape[-1] for block in passing(iter([np.zeros((2, 50)), np.zeros((2, 20))]))] == [50, 20]
+        assert meter.rows.tolist() == [[0, 0], [140, 200], [0, 0]]  # counted in both, which are one
+        assert shown.inputs() == (0.7, 3)
+        shown.end(1)
+        shown.end(0)
+        assert shown.inputs() == (2, 3)
+        assert shown.samples() == (0, 0)
+        meter.rows[0] = 120, 100  # a header that says too little
+        assert shown.samples() == (120, 120)
+    finally:
+        meter.close()
+    assert Progress(None).path is None
+
+
+def test_without_a_meter_blocks_pass_uncounted() -> None:
+    begin(7, None)
+    blocks = [np.zeros((1, 3))]
+    assert list(passing(iter(blocks))) == blocks
+
+
+def test_what_is_chosen_is_told_behind_the_first_block() -> None:
+    told: list[str] = []
+    meter = Meter(1)
+    with watched(meter, told.append):
+        assert is_announced()
+        blocks = announced(iter([np.zeros(1), np.zeros(2)]), lambda: f"chosen {len(told)}")
+        next(blocks)
+        assert told == []
+        next(blocks)
+        assert told == ["chosen 0"]
+        assert not list(blocks)
+    assert told == ["chosen 0"]
+    assert not is_announced()
+    meter.close()
