@@ -18,6 +18,7 @@ import soundfile
 from PIL import Image
 
 from convtool.cli.main import COMMANDS, cli
+from tests.helpers.audio_formats import audio_formats
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -52,7 +53,14 @@ def text_of(page: Path) -> str:
 
 def filled(text: str) -> str:
     """`text` with every block between docs markers made anew."""
-    makers = {"bench": bench_of, "command": head_of, "commands": commands, "options": options_of, "speed": speed}
+    makers = {
+        "audio": audio_formats,
+        "bench": bench_of,
+        "command": head_of,
+        "commands": commands,
+        "options": options_of,
+        "speed": speed,
+    }
     return _BLOCK.sub(lambda m: m[1] + makers[m[2]](*m[3].split()) + m[4], text)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+from convtool.errors import OutputError
 from convtool.files.recognition import Peek
 
 _BYTES = ("PCM_S8", "PCM_U8", "ALAW", "ULAW")
@@ -55,6 +56,8 @@ def state_frames(format: str, subtype: str, descriptor: int, frames: int, channe
         os.pwrite(descriptor, (_VOC_FORMAT + frames * channels).to_bytes(3, "little"), _VOC_HEAD + 1)
     elif (at := _fact(format, subtype, head)) > 0:
         os.pwrite(descriptor, frames.to_bytes(8 if format == "W64" else 4, "little"), at)
+    elif (format, subtype) == ("PAF", "PCM_24") and frames <= _blocks(format, subtype):
+        raise OutputError(f"PAF/PCM_24 of {frames} samples is read back as none; give 11 or more, or another subtype")
     elif block := _blocks(format, subtype):
         filled = -(-frames // block) * block
         if filled != frames:

@@ -13,6 +13,7 @@ from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.watched import WatchedFile
 from convtool.signals.audio.encodings import BITS, EXACT, FLOATS, INSTEAD, reason
 from convtool.signals.audio.lengths import state_frames
+from convtool.signals.audio.limits import refuse_unfit
 from convtool.signals.metadata import TAGS
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Block, Signal, Writer
@@ -66,6 +67,8 @@ class AudioWriter(Writer):
             raise InputError(f"audio holds one signal, but the result is an array of {signal.batch}; write .npy")
         if not signal.sample_rate:
             raise InputError(f"there is no sample rate to write {format} with; give --sample-rate")
+        refuse_unfit(format, subtype, signal)
+        self._plain = format != "RF64"
         self._bits = BITS.get(subtype, 16)
         self._subtype = subtype
         self._bad = self._first_bad = self._written = 0
@@ -108,7 +111,7 @@ class AudioWriter(Writer):
                 "audio can't hold them: clean the input, or --nan zero"
             )
         note = self._sink.close()
-        if note:
+        if note and self._plain:
             self.notes = [*self.notes, note]
 
     def discard(self) -> None:

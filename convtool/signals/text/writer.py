@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
+import numpy as np
+
 from convtool.files.atomic import write_all
 from convtool.signals.signal import Block, Signal, Writer
 from convtool.signals.text.kept import Kept
@@ -22,8 +24,9 @@ class TextWriter(Writer):
         self._started = False
         self._head = ""
         kept = () if self._kept is None else self._kept.names
-        if signal.names is not None and kept is not None:
-            self._head = delimiter.join(_quoted([*kept, *signal.names], delimiter)) + "\n"
+        names = signal.names or _places(signal)
+        if names is not None and kept is not None:
+            self._head = delimiter.join(_quoted([*kept, *names], delimiter)) + "\n"
 
     def encode(self, block: Block) -> str:
         """The text of a block: without the last line end in a single row, to which more may be joined."""
@@ -61,6 +64,14 @@ class TextWriter(Writer):
         if self._kept is not None:
             self._kept.finish()
         self._put("\n" if self._flat else self._head)
+
+
+def _places(signal: Signal) -> tuple[str, ...] | None:
+    """Names of the columns that several signals make side by side: ``2.1`` is channel 1 of the second."""
+    if (signal.batch or 1) == 1:
+        return None
+    axes = (*(signal.leading or (signal.batch or 1,)), signal.channels)
+    return tuple(".".join(str(index + 1) for index in place) for place in np.ndindex(axes))
 
 
 def join_numbers(values: Block, separator: str, precision: int | None = None) -> str:

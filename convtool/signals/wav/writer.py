@@ -18,6 +18,9 @@ from convtool.signals.pcm import Encoded
 from convtool.signals.signal import Signal
 from convtool.signals.wav.chunks import EXTENSIBLE, GUID, PCM, SUBTYPES, UNKNOWN_SIZE
 
+_MOST_BYTES = UNKNOWN_SIZE - 1
+"""Of a plain WAV, behind its first eight bytes."""
+
 _EXTENSION = 22
 """Bytes that the extensible format adds behind those that tell their number."""
 
@@ -85,23 +88,26 @@ class WavFile:
         self._bytes += data.nbytes
         self._frames += len(frames)
 
-    def close(self) -> None:
-        """Pad to an even length and put the real sizes into the header, where it can be reached."""
+    def close(self) -> str:
+        """Pad to an even length and put the real sizes into the header, where it can be reached; what to say of it."""
         self._begin()
         write_all(self._file, b"\0" * (self._bytes % 2))
         if self._start is None:
-            return
+            return ""
         riff = 4 + len(self._header) + len(self._told) + 4 + self._bytes + self._bytes % 2
         chunks = self._header.replace(
             b"fact\4\0\0\0\xff\xff\xff\xff", b"fact" + struct.pack("<II", 4, min(self._frames, UNKNOWN_SIZE))
         )
-        if riff <= UNKNOWN_SIZE - 1:
+        note = ""
+        if riff <= _MOST_BYTES:
             header = self._head(b"RIFF", riff, self._bytes, chunks + self._told)
         else:
             sizes = struct.pack("<QQQI", riff, self._bytes, self._frames, 0)
             chunks = chunks.replace(chunk_bytes(b"JUNK", bytes(28)), chunk_bytes(b"ds64", sizes))
             header = self._head(b"RF64", UNKNOWN_SIZE, UNKNOWN_SIZE, chunks + self._told)
+            note = "with more than 4 GiB it is RF64, which not every program reads; --format w64 and caf hold as much"
         os.pwrite(self._file.fileno(), header, self._start)
+        return note
 
 
 def _position(file: BinaryIO) -> int | None:
