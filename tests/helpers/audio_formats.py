@@ -18,7 +18,7 @@ from convtool.signals.opening import Output, ReadOptions, WriteOptions, open_rea
 from convtool.signals.signal import Signal, as_float
 
 CHANNELS = (1, 2, 8, 128, 255, 1024)
-RATES = (8000, 44_100, 44_101, 96_000, 192_000)
+RATES = (8000, 44_100, 44_101, 48_000, 96_000, 192_000)
 LENGTHS = (1, 20, 1000)
 NAMES = {format: name for name, format in reversed(AUDIO.items())}
 """An extension of each format."""
@@ -35,7 +35,7 @@ class Kept(NamedTuple):
     told: tuple[str, ...]
 
 
-def kept(path: Path, subtype: str, *, channels: int = 1, rate: int = 48_000, samples: int = 300) -> Kept | None:
+def kept(path: Path, subtype: str, *, channels: int = 1, rate: int = 8000, samples: int = 300) -> Kept | None:
     """Write a sine and read it back; None where that is refused."""
     times = np.arange(samples) + 5 * np.arange(channels)[:, np.newaxis]
     written = 0.25 * np.sin(2 * np.pi * 440 / rate * (times + 3))
