@@ -94,5 +94,5 @@ def _cells(results: Mapping[tuple[str, int], Kept | None]) -> tuple[str, ...]:
         f"{most} and more" if most == CHANNELS[-1] else str(most),
         "any" if len(rates) == len(RATES) else ", ".join(map(str, rates)),
         "whole blocks" if told else "kept",
-        "kept" if abs(decibels) < 0.1 else f"{decibels:+.1f} dB",
+        "kept" if abs(decibels) < 0.2 else f"{decibels:+.1f} dB",
     )
