@@ -16,19 +16,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import Field, field, fields
 from functools import wraps
 from inspect import get_annotations
-from typing import Any, Literal, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
 import click
 
 from convtool.cli import messages
 from convtool.errors import UsageError
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 T = TypeVar("T")
 
 
-def argument(metavar: str) -> str:
-    """One word that is no option."""
-    return _declared(click.Argument, metavar=metavar)
+@overload
+def argument(metavar: str) -> str: ...
+@overload
+def argument(metavar: str, of: object) -> Any: ...
+def argument(metavar: str, of: object = None) -> Any:
+    """One word that is no option; one of those of the Literal type `of`, where that is given."""
+    return _declared(click.Argument, metavar=metavar, type=click.STRING if of is None else click.Choice(get_args(of)))
 
 
 def arguments(metavar: str, *, required: bool = False) -> tuple[str, ...]:
@@ -143,7 +150,14 @@ def _parameters(options: type[Any]) -> Iterator[click.Parameter]:
         return 0 if declared.metadata["kind"] is click.Argument else 2
 
     for each in sorted(fields(options), key=place):
-        yield each.metadata["kind"]([each.name, *_spelled(each)], **each.metadata["settings"])
+        settings = each.metadata["settings"]
+        yield each.metadata["kind"]([each.name, *_spelled(each)], shell_complete=_suggest, **settings)
+
+
+def _suggest(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from convtool.cli.suggestions import suggest
+
+    return suggest(ctx, param, incomplete)
 
 
 def _spelled(declared: Field[Any]) -> list[str]:
