@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from convtool.runs.plan import Task
+from convtool.runs.plan import Choice, Task
 
 
 @dataclass
@@ -30,16 +30,20 @@ class Outcome:
     remarks: list[str] = field(default_factory=list, repr=False)
     """What was chosen, for those who ask with -v."""
     trace: str | None = field(default=None, repr=False)
+    choice: Choice | None = field(default=None, repr=False)
+    """What it was worked with, where there is a choice."""
 
     @classmethod
     def of(cls, task: Task, status: str) -> Outcome:
         """What can be said of any task."""
-        return cls(task.input.value, task.output, status, name=task.input.name)
+        return cls(task.input.value, task.output, status, name=task.name, choice=task.choice)
 
     def as_json(self) -> str:
         """The report line: the figures, without what is only for messages."""
-        others = ("name", "exit_code", "notes", "remarks", "trace")
+        others = ("name", "exit_code", "notes", "remarks", "trace", "choice")
         record: dict[str, Any] = {key: value for key, value in vars(self).items() if key not in others}
+        if self.choice is not None:
+            record[self.choice.field] = self.choice.word
         return (
             json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace").decode("utf-8")
         )

@@ -14,6 +14,8 @@ from convtool.jobs.convolve import kernel as kernels
 from convtool.jobs.convolve.shaping import Shaping, shape
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import Ingest
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
 from convtool.signals.signal import Block, Signal
 
@@ -42,6 +44,13 @@ class ConvolveJob(SignalJob):
     def reads_twice(self) -> bool:
         """Circular padding begins with the signal's end."""
         return self.padding_mode == "circular"
+
+    def __call__(self, task: Task) -> Outcome:
+        """Read one input, convolve it with the kernel that is chosen for it, and write the result."""
+        return SignalJob.__call__(self._with_choice(task), task)
+
+    def _with_choice(self, task: Task) -> ConvolveJob:
+        return self if task.choice is None else replace(self, kernel=task.choice.word)
 
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The convolution of `signal` with the kernel, brought into shape for it."""
