@@ -17,12 +17,13 @@ from convtool.jobs.stream import Ingest
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
-from convtool.signals.signal import Block, Signal
+from convtool.signals.signal import Signal
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from convtool.ops.convolution.convolve import Convolution
+    from convtool.plots import Trace
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,16 @@ class ConvolveJob(SignalJob):
 
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The convolution of `signal` with the kernel, brought into shape for it."""
-        taps, ringing = shape(kernels.load(self.kernel, self.read.raw), signal, self.shaping)
+        kernel = kernels.load(self.kernel, self.read.raw)
+        taps, ringing = shape(kernel, signal, self.shaping)
         kernels.check_span(self.dilation * (taps.shape[-1] - 1) + 1, signal.channels)
         bias = None if self.bias is None else kernels.load(self.bias, self.read.raw).taps.reshape(-1)
         working = self._working_dtype(signal, taps, bias)
         result = _result(signal, taps, working)
         ingest = self.ingest(signal, working if signal.dtype != "int64" else self.dtype or "int64")
         operation = self._operation(taps, ringing, bias, ingest, item)
-        picture = partial(_picture, taps, signal.sample_rate, (item.name, show(self.kernel), "output"))
+        resampled = None not in (kernel.sample_rate, signal.sample_rate) and kernel.sample_rate != signal.sample_rate
+        picture = partial(self._picture, taps, signal, result.names, item.name, resampled)
         moves = self.mode not in ("same", "causal") and taps.shape[-1] > 1
         return Work(operation, ingest, result, operation.describe, picture, self.stride, moves or self.stride > 1)
 
@@ -72,6 +75,35 @@ class ConvolveJob(SignalJob):
         if signal.dtype == "int64" and any(other is not None and other.dtype != np.int64 for other in others):
             return "float64"
         return signal.dtype
+
+    def _picture(
+        self,
+        taps: np.ndarray[Any, Any],
+        signal: Signal,
+        names: tuple[str, ...] | None,
+        name: str,
+        resampled: bool,
+        heard: Trace,
+        made: Trace,
+        format: str,
+    ) -> bytes:
+        from convtool.plots import render_convolution
+
+        paths = None
+        if taps.ndim == 3:
+            paths = [f"{i} to {o}" for o in range(1, len(taps) + 1) for i in range(1, taps.shape[1] + 1)]
+        return render_convolution(
+            signal=heard,
+            kernel=taps.reshape(-1, taps.shape[-1]),
+            output=made,
+            sample_rate=signal.sample_rate,
+            stride=self.stride,
+            names=(name, show(self.kernel), "output"),
+            used=self.shaping.described(resampled=resampled),
+            mixed=self.shaping.mix != 1,
+            channels=(signal.names, paths, names),
+            format=format,
+        )
 
     def _operation(
         self,
@@ -134,12 +166,3 @@ def _result(signal: Signal, taps: np.ndarray[Any, Any], working: str) -> Signal:
         flat=signal.flat and channels == 1,
         names=signal.names if channels == signal.channels else None,
     )
-
-
-def _picture(
-    taps: np.ndarray[Any, Any], rate: int | None, names: tuple[str, str, str], heard: Block, made: Block, format: str
-) -> bytes:
-    from convtool.plots import render_convolution
-
-    kernel = taps.reshape(-1, taps.shape[-1])
-    return render_convolution(signal=heard, kernel=kernel, output=made, sample_rate=rate, names=names, format=format)
