@@ -109,7 +109,9 @@ def convolve(options: Options) -> int:
         align_peak=options.align_peak,
     )
 
-    kernels = find_kernels(options.kernel)
+    kernels, passed = find_kernels(options.kernel)
+    for path in passed:
+        messages.detail(f"passed over, no kernel: {show(path)}")
     choices = _choices(options, kernels)
 
     def job(settings: JobSettings) -> ConvolveJob:

@@ -134,6 +134,8 @@ def test_a_kernel_that_does_not_fit_fails_its_inputs_alone(convtool: Convtool) -
 
 
 def test_a_dry_run_tells_the_kernels(convtool: Convtool) -> None:
-    run = convtool("convolve", "takes/one.wav", "-k", "irs", "--pick", "all", "-o", "{kernel}.wav", "--dry-run")
+    Path("irs/read.me").write_text("nothing")
+    run = convtool("convolve", "takes/one.wav", "-k", "irs", "--pick", "all", "-o", "{kernel}.wav", "--dry-run", "-v")
+    assert "passed over, no kernel: irs/read.me" in run.err
     assert run.out.splitlines()[0] == "takes/one.wav with irs/a.wav -> a.wav"
     assert not list(Path().glob("*.wav"))

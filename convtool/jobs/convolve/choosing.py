@@ -12,8 +12,8 @@ from convtool.runs.plan import Choice
 from convtool.signals.inputs import Input, expand
 
 
-def find_kernels(word: str) -> list[Input]:
-    """The kernels that `word` stands for: those in a folder, those that fit a pattern, or the one that it names.
+def find_kernels(word: str) -> tuple[list[Input], list[str]]:
+    """The kernels that `word` stands for, in a folder, by a pattern, or by name; and the files that are passed over.
 
     Raises:
         UsageError: there is none in the folder.
@@ -22,7 +22,7 @@ def find_kernels(word: str) -> list[Input]:
     if not kernels:
         left = f"{len(passed)} passed over, such as {show(passed[0])}" if passed else "it is empty"
         raise UsageError(f"there is no kernel in {show(word)}: {left}")
-    return kernels
+    return kernels, passed
 
 
 def word_of(kernel: Input) -> str:
