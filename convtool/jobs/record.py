@@ -27,7 +27,7 @@ class Record:
         self._low: list[Block] = []
         self._high: list[Block] = []
         self._kept = self._total = self._bad = 0
-        self._rest: Block | None = None
+        self._rest: Block = np.empty((1, 0))
         """What has passed since the last whole stretch."""
 
     def add(self, block: Block) -> None:
@@ -40,7 +40,7 @@ class Record:
         finite = np.isfinite(block)
         self._bad += block.size - int(finite.sum())
         values = np.where(finite, block, np.nan) if not finite.all() else block
-        if self._rest is not None:
+        if self._rest.size:
             values = np.concatenate([self._rest, values], -1)
         whole = values.shape[-1] // STRETCH * STRETCH
         self._add_extremes(values[:, :whole].reshape(len(values), -1, STRETCH))
@@ -64,7 +64,7 @@ class Record:
         samples = np.concatenate(self._blocks, axis=-1)
         if samples.shape[-1] == self._total:
             return Trace.of(samples)
-        if self._rest is not None:
-            self._add_extremes(self._rest[:, np.newaxis])
+        self._add_extremes(self._rest[:, np.newaxis])
+        self._rest = self._rest[:, :0]
         low, high = (np.concatenate(each, -1) for each in (self._low, self._high))
         return Trace(samples, self._total, low, high, self._bad)
