@@ -100,12 +100,17 @@ def test_who_uses_which_library(module: Path) -> None:
         assert not used.get("torch", False)
 
 
+_HEADER = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+SAFETENSORS = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(8)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "unused"),
     [
         ("--help", 0, LIBRARIES),
         ("convolve --help", 0, LIBRARIES),
         ("--version", 0, LIBRARIES),
+        ("completion bash", 0, LIBRARIES),
         ("convolve --no-such-option", 2, LIBRARIES),
         ("nothing", 2, LIBRARIES),
         ("convolve 4,1 2,5 -k 1", 2, {"torch", "soundfile", "rich", "matplotlib"}),
@@ -131,15 +136,25 @@ def test_what_a_command_loads(arguments: str, code: int, unused: set[str], tmp_p
         "code = main._run()\n"
         "sys.stderr.write('\\n' + json.dumps([code, list(sys.modules)]))\n"
     )
-    header = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
-    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    (tmp_path / "w.safetensors").write_bytes(SAFETENSORS)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, cwd=tmp_path)
     found, modules = json.loads(done.stderr.decode().splitlines()[-1])
     assert found == code
     assert unused & set(modules) == set()
 
 
-def test_completion_loads_nothing_and_names_the_commands(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "word", "unused"),
+    [
+        ("convtool con", "convolve", LIBRARIES),
+        ("convtool inspect-weights w.safetensors --tensor ", "w", LIBRARIES),
+        ("convtool local-var x.csv --columns o", "one", LIBRARIES - {"numpy"}),
+        ("convtool convolve x.csv --format flac --subtype PCM_2", "PCM_24", {"torch", "rich", "matplotlib"}),
+    ],
+)
+def test_what_completion_loads(line: str, word: str, unused: set[str], tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(SAFETENSORS)
+    (tmp_path / "x.csv").write_text("one,two\n1,2\n")
     script = (
         "import sys; from convtool.cli.main import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
     )
@@ -148,7 +163,7 @@ def test_completion_loads_nothing_and_names_the_commands(tmp_path: Path) -> None
         capture_output=True,
         check=True,
         cwd=tmp_path,
-        env=os.environ | {"_CONVTOOL_COMPLETE": "bash_complete", "COMP_WORDS": "convtool con", "COMP_CWORD": "1"},
+        env=os.environ | {"_CONVTOOL_COMPLETE": "bash_complete", "COMP_WORDS": line},
     )
-    assert done.stdout.decode().split() == ["plain,convolve"]
-    assert set(done.stderr.decode().split()) & LIBRARIES == set()
+    assert done.stdout.decode().split() == [f"plain,{word}"]
+    assert set(done.stderr.decode().split()) & unused == set()

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from convtool.cli import messages
 from convtool.cli.options import choice, command, flag, integer, real, text
 from convtool.cli.running import run_job
 from convtool.cli.shared_options import JobSettings, PaddingMode, SignalOptions
-from convtool.errors import UsageError
+from convtool.errors import ConvtoolError, UsageError
 from convtool.files.names import show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from convtool.runs.plan import Choice
+    from convtool.signals.inputs import Input
+    from convtool.signals.raw import RawLayout
 
 Mode = Literal["full", "same", "valid", "causal", "aligned"]
 Method = Literal["auto", "direct", "fft"]
 KernelNorm = Literal["none", "peak", "l1", "l2", "dc"]
 Nan = Literal["propagate", "error", "zero"]
+Pick = Literal["random", "all"]
 
 _MOST_DECIBELS = 1000
 """Beyond it a factor says nothing; far beyond, it is no float any more."""
@@ -26,11 +34,18 @@ class Options(SignalOptions):
     """The options of `convolve`."""
 
     kernel: str = text(
-        "Numbers (--kernel=-1,2 when the first is negative), a file, or FILE::TENSOR of a weight file.",
+        "Numbers (--kernel=-1,2 when the first is negative), a file, or FILE::TENSOR of a weight file; a folder or "
+        "pattern with --pick.",
         "-k --kernel",
         required=True,
         metavar="KERNEL",
     )
+    pick: Pick | None = choice(
+        Pick,
+        "Of a folder or pattern of kernels: one for each input, the same for the same name; or each of them, with "
+        "{kernel} in -o.",
+    )
+    seed: int | None = integer("Other choices of --pick random.  [default: 0]", metavar="N")
     mode: Mode = choice(
         Mode,
         "Outputs: all N+K-1; N, from (K-1)//2 on; N-K+1 that the kernel covers whole; the first N; or N from the "
@@ -89,10 +104,12 @@ def convolve(options: Options) -> int:
       convtool convolve 4,1,2,5 -k 1,2,-1
       convtool convolve guitar.wav -k cabinet.wav -o out.flac
       convtool convolve takes/ -k hall.wav --mix 0.3 -o wet/
+      convtool convolve takes/ -k halls/ --pick random -o augmented/
       cat x.csv | convtool convolve -k 0.25,0.5,0.25 --mode same
     """
+    from convtool.jobs.convolve.choosing import find_kernels, word_of
     from convtool.jobs.convolve.job import ConvolveJob
-    from convtool.jobs.convolve.kernel import load, path_of
+    from convtool.jobs.convolve.kernel import path_of
     from convtool.jobs.convolve.shaping import Shaping
 
     _check(options)
@@ -108,9 +125,14 @@ def convolve(options: Options) -> int:
         align_peak=options.align_peak,
     )
 
+    kernels, passed = find_kernels(options.kernel)
+    for path in passed:
+        messages.detail(f"passed over, no kernel: {show(path)}")
+    choices = _choices(options, kernels)
+
     def job(settings: JobSettings) -> ConvolveJob:
         return ConvolveJob(
-            options.kernel,
+            word_of(kernels[0]),
             shaping,
             bias=options.bias,
             mode=options.mode,
@@ -124,18 +146,56 @@ def convolve(options: Options) -> int:
             **settings,
         )
 
-    kernels = [word for word in (options.kernel, options.bias) if word is not None]
-    if kernels.count("-") > 1 or ("-" in kernels and options.takes_stdin()):
+    words = [word_of(kernel) for kernel in kernels] + ([] if options.bias is None else [options.bias])
+    if words.count("-") > 1 or ("-" in words and options.takes_stdin()):
         raise UsageError("standard input can be the kernel, the bias or the input, and one of them alone")
-    raw = options.raw_layout()
-    for word in kernels:
-        kernel = load(word, raw)  # a kernel that can't be read is one error, not one for each input
+    _load(words, options.raw_layout())
+    single = "a kernel on standard input serves one input" if "-" in words else None
+    also_read = [path_of(word) for word in words]
+    return run_job(options, job, plot=options.plot, single=single, also_read=also_read, choices=choices)
+
+
+def _choices(options: Options, kernels: Sequence[Input]) -> Callable[[Input], Sequence[Choice]]:
+    """What gives the kernels of an input, of which there is no choice unless one was asked for."""
+    from convtool.jobs.convolve.choosing import all_of, one_of
+
+    if options.seed is not None and options.pick != "random":
+        raise UsageError("--seed is for --pick random")
+    named = "{kernel" in (options.output or "")
+    if len(kernels) > 1 and options.pick is None:
+        raise UsageError(
+            f"{show(options.kernel)} stands for {len(kernels)} kernels; give --pick random, for one of them for each "
+            "input, or --pick all, for each of them"
+        )
+    if len(kernels) > 1 and options.pick == "all" and not named:
+        raise UsageError(
+            f"--pick all makes {len(kernels)} outputs of each input; name them with {{kernel}} in the output, such as "
+            "-o 'wet/{stem}-{kernel}.wav'"
+        )
+    if options.pick == "random":
+        return one_of(kernels, options.seed or 0)
+    return all_of(kernels) if options.pick == "all" or named else lambda _: ()
+
+
+def _load(words: Sequence[str], raw: RawLayout | None) -> None:
+    """Read all kernels: one that can't be read is one error, not one for each input, and told before any work."""
+    from convtool.jobs.convolve.kernel import load
+
+    failed: list[ConvtoolError] = []
+    for word in words:
+        try:
+            kernel = load(word, raw)
+        except ConvtoolError as error:
+            failed.append(error)
+            continue
         for note in kernel.notes:
             messages.warn(f"kernel {show(word)}: {note}")
         for remark in kernel.remarks:
             messages.detail(f"kernel {show(word)}: {remark}")
-    single = "a kernel on standard input serves one input" if "-" in kernels else None
-    return run_job(options, job, plot=options.plot, single=single, also_read=[path_of(word) for word in kernels])
+    for each in failed[:-1]:
+        messages.error(str(each))
+    if failed:
+        raise failed[-1]
 
 
 def _check(options: Options) -> None:

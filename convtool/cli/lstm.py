@@ -83,6 +83,7 @@ class Options(SignalOptions):
     nan: Nan = choice(
         Nan, "NaN and infinities are an error, may spoil all that follows them, or count as 0.", default="error"
     )
+    plot: str | None = text("Draw the input and the output: waveforms and spectra.", metavar="FILE")
 
 
 @command("lstm", Options)
@@ -129,12 +130,14 @@ def lstm(options: Options) -> int:
             state_in=options.state_in,
             state_out=options.state_out,
             nan=options.nan,
+            plot=options.plot,
             **settings,
         )
 
     return run_job(
         options,
         job,
+        plot=options.plot,
         single="--state-out keeps the state after one input" if options.state_out else None,
         also_read=[path for path in (options.model, options.state_in) if path],
         also_written=[options.state_out] if options.state_out else [],
@@ -156,7 +159,7 @@ def _refuse_signal(model: str, inputs: Sequence[str]) -> None:
 def _check_trial(options: Options) -> None:
     """What tries the model out does not run it over inputs as well."""
     tried = given(options, "self_test", "compare")
-    others = ["inputs", "input_list", "output", "state_in", "state_out", "report", "dry_run"]
+    others = ["inputs", "input_list", "output", "state_in", "state_out", "report", "plot", "dry_run"]
     also = [*tried[1:], *given(options, *others)]
     if tried and also:
         raise UsageError(f"{tried[0]} tries the model out, and does nothing else; leave out {also[0]}")

@@ -26,6 +26,7 @@ COMMANDS = {
     "inspect-weights": "What is in weight files: names, shapes, filters, responses.",
     "rescale": "Bring signals into a range, and back: affinely, by clipping, squashed.",
     "lstm": "Run recurrent models over signals: captured amplifiers, nn.LSTM and nn.GRU.",
+    "completion": "Completion of command lines for bash, zsh and fish.",
 }
 """Each command and its line of help. Its module, which is imported only to run it, and its function bear its name."""
 
@@ -90,8 +91,25 @@ class LazyGroup(click.Group):
             raise
 
 
+def _tell_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    """Print the version of convtool; with -v, of all that it runs on."""
+    if value and not ctx.resilient_parsing:
+        click.echo(f"convtool, version {__version__}")
+        if messages.asked_for("verbose"):
+            from convtool.jobs.versions import versions
+
+            click.echo("\n".join(versions()))
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="convtool")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Show the version, with -v all versions and devices, and exit.",
+)
 def cli() -> None:
     """Signal processing over PyTorch, on files of any length.
 
@@ -128,6 +146,10 @@ def _run() -> int:
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and the background of a shell have it
                 signal.signal(number, _stop)
         _hold_streams()
+        if "_CONVTOOL_COMPLETE" in os.environ:
+            from convtool.cli import shells
+
+            shells.register()
         result = cli.main(prog_name="convtool", standalone_mode=False)
     except click.ClickException as error:
         with suppress(OSError):

@@ -86,7 +86,7 @@ def options() -> list[click.Parameter]:
         ("--debug",): "Show where in the program an error arose.",
     }
     return [
-        click.Option(names, is_flag=True, expose_value=False, callback=_remember, help=help)
+        click.Option(names, is_flag=True, is_eager=True, expose_value=False, callback=_remember, help=help)
         for names, help in declared.items()
     ]
 

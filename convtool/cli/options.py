@@ -18,13 +18,16 @@ from dataclasses import Field, field, fields
 from functools import partial, wraps
 from inspect import get_annotations
 from itertools import pairwise, takewhile
-from typing import Any, Literal, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
 import click
 
 from convtool.cli import messages
 from convtool.errors import UsageError
 from convtool.files.names import show
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 T = TypeVar("T")
 
@@ -34,9 +37,13 @@ _JOINED = re.compile(r"(-[A-Za-z])=(.*)", re.DOTALL)
 """A short option and its value, joined as a long option's may be."""
 
 
-def argument(metavar: str) -> str:
-    """One word that is no option."""
-    return _declared(click.Argument, metavar=metavar)
+@overload
+def argument(metavar: str) -> str: ...
+@overload
+def argument(metavar: str, of: object) -> Any: ...
+def argument(metavar: str, of: object = None) -> Any:
+    """One word that is no option; one of those of the Literal type `of`, where that is given."""
+    return _declared(click.Argument, metavar=metavar, type=click.STRING if of is None else click.Choice(get_args(of)))
 
 
 def arguments(metavar: str, *, required: bool = False) -> tuple[str, ...]:
@@ -262,7 +269,14 @@ def _parameters(options: type[Any]) -> Iterator[click.Parameter]:
         return 0 if declared.metadata["kind"] is click.Argument else 2
 
     for each in sorted(fields(options), key=place):
-        yield each.metadata["kind"]([each.name, *_spelled(each)], **each.metadata["settings"])
+        settings = each.metadata["settings"]
+        yield each.metadata["kind"]([each.name, *_spelled(each)], shell_complete=_suggest, **settings)
+
+
+def _suggest(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from convtool.cli.suggestions import suggest
+
+    return suggest(ctx, param, incomplete)
 
 
 def _spelled(declared: Field[Any]) -> list[str]:

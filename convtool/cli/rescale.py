@@ -78,6 +78,10 @@ class Options(SignalOptions):
         default="skip",
     )
 
+    plot: str | None = text(
+        "Draw the input and the output with their ranges, and how often their values occur.", metavar="FILE"
+    )
+
     @property
     def only_fits(self) -> bool:
         """Whether nothing is to be scaled: --fit and --save say all there is to do."""
@@ -129,13 +133,16 @@ def rescale(options: Options) -> int:
             params_columns=options.params_columns or (),
             save=save if of_input else None,
             nan=options.nan,
+            plot=options.plot,
             **settings,
         )
 
     if options.only_fits:
         return _fit_only(fitted, sources, options)
     single = "--save keeps one range; name what it is to be found in with --fit" if save and of_input else None
-    return run_job(options, job, single=single, also_read=[*read, *([save] if save is not None else [])])
+    return run_job(
+        options, job, plot=options.plot, single=single, also_read=[*read, *([save] if save is not None else [])]
+    )
 
 
 def _params(options: Options) -> Params:
@@ -218,8 +225,8 @@ def _fit(options: Options, params: Params, sources: Sequence[Input]) -> Params:
 
 def _fit_only(fitted: Callable[[], Params], sources: Sequence[Input], options: Options) -> int:
     """Nothing but the parameters is made."""
-    if options.report or options.as_json:
-        raise UsageError("--report and --json tell of inputs, and with --fit and --save alone there are none")
+    if options.report or options.as_json or options.plot:
+        raise UsageError("--report, --json and --plot tell of inputs, and with --fit and --save alone there are none")
     if options.dry_run:
         for item in sources:
             click.echo(f"{item.name} -> {show(str(options.save))}")

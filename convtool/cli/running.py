@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from convtool.jobs.progress import Meter
     from convtool.jobs.signal_job import SignalJob
     from convtool.runs.outcome import Outcome
-    from convtool.runs.plan import Task
+    from convtool.runs.plan import Choice, Task
     from convtool.runs.run import Job
+    from convtool.signals.inputs import Input
 
 
 def run_job(
@@ -33,11 +34,12 @@ def run_job(
     single: str | None = None,
     also_read: Sequence[str] = (),
     also_written: Sequence[str] = (),
+    choices: Callable[[Input], Sequence[Choice]] = lambda _: (),
 ) -> int:
     """Run the job that `make_job` gives on each of the inputs, and report; the exit code.
 
     `single` says why there can be but one input; `plot`, `also_read` and `also_written` are further files of the
-    command.
+    command; `choices` gives what an input is worked with, where the command lets choose.
     """
     from convtool.runs.local import cores
     from convtool.runs.plan import plan
@@ -49,8 +51,8 @@ def run_job(
         picture_format(plot)
         single = single or "--plot draws one input"
     inputs, passed = options.find_inputs()
-    if single and len(inputs) > 1:
-        raise UsageError(f"{single}; {len(inputs)} were given")
+    if single and (many := sum(len(choices(item)) or 1 for item in inputs)) > 1:
+        raise UsageError(f"{single}; {many} were given")
     tasks = plan(
         inputs,
         options.output,
@@ -60,6 +62,7 @@ def run_job(
         skip_existing=options.skip_existing,
         also_read=also_read,
         also_written=[*also_written, *(path for path in (plot, options.report) if path)],
+        choices=choices,
     )
     if options.as_json and options.output in (None, "-") and not options.dry_run:
         raise UsageError("--json prints on standard output, where the result goes; give -o")

@@ -33,6 +33,7 @@ from convtool.signals.signal import BLOCK_SAMPLES, Block, Signal, at_stride
 
 if TYPE_CHECKING:
     from convtool.ops.blocks import Blockwise
+    from convtool.plots import Trace
 
 
 _ARGUMENT = re.compile(r'(padding[_ ])?mode ("\w+"(?:(?:, | or )"\w+")*)')
@@ -49,7 +50,7 @@ class Work:
     """The description of the result."""
     method: Callable[[], str]
     """How it was computed, in a few words; asked at the end."""
-    picture: Callable[[Block, Block, str], bytes] | None = None
+    picture: Callable[[Trace, Trace, str], bytes] | None = None
     """A picture of input and output, encoded in the format named."""
     stride: int = 1
     """Samples of the input to one of the result."""
@@ -237,11 +238,11 @@ def _left_out(result: Signal, output: Output) -> Iterator[str]:
 
 
 def _draw(
-    path: str, picture: Callable[[Block, Block, str], bytes], before: Record, after: Record, *, replace: bool
+    path: str, picture: Callable[[Trace, Trace, str], bytes], before: Record, after: Record, *, replace: bool
 ) -> None:
     from convtool.plots import picture_format
 
-    write_file(path, picture(before.samples(), after.samples(), picture_format(path)), replace=replace)
+    write_file(path, picture(before.trace(), after.trace(), picture_format(path)), replace=replace)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 Samples = NDArray[np.floating]
 Curve = NDArray[np.float64]
@@ -27,8 +28,9 @@ FORMATS = ("png", "svg", "pdf")
 # Okabe and Ito, "Color Universal Design", 2008: apart for every kind of colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, FAINT = "#333333", "#999999"
-NAME_LENGTH = 34  # of the widest letter they still end before the right column
+NAME_LENGTH = 30  # of the widest letter they still end before the right column
 LEGEND = 3  # channels named in the picture, at most
+CHANNEL = 11  # letters of the name of one
 STYLE: Any = {  # matplotlib types its keys as literals
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -84,6 +86,27 @@ def channel_colours(channels: int) -> list[str]:
     return [COLOURS[i % len(COLOURS)] for i in range(channels)]
 
 
+def channel_names(names: Sequence[str] | None, channels: int) -> list[str]:
+    """What `channels` are called: `names` where there is one for each, such as those of columns, else by number."""
+    return list(names) if names and len(names) == channels else [f"channel {i + 1}" for i in range(channels)]
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words.
+
+    >>> duration(0.00002), duration(0.05), duration(3.25), duration(3725)
+    ('20 µs', '50 ms', '3.25 s', '1:02:05')
+    """
+    if seconds >= 120:
+        minutes, rest = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d} min"
+    for unit, least in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= least:
+            return f"{seconds / least:.4g} {unit}"
+    return f"{seconds * 1e6:.4g} µs"
+
+
 def shown(name: str, length: int = NAME_LENGTH) -> str:
     """`name` in printable characters that the font has, at most `length` of them; the middle is left out."""
     from matplotlib.font_manager import findfont, get_font
@@ -136,14 +159,38 @@ def add_note(axes: Axes, text: str) -> None:
     axes.set_yticks([])
 
 
-def set_title(axes: Axes, title: str, details: str) -> None:
-    axes.set_title(title, loc="left", fontsize=11.5, pad=22)
-    axes.annotate(details, (0, 1), (0, 7), "axes fraction", textcoords="offset points", fontsize=9, color="#777777")
+def set_title(axes: Axes, title: str, details: str, lift: float = 0) -> None:
+    """A title and what stands under it, `lift` points above their place."""
+    axes.set_title(title, loc="left", fontsize=11.5, pad=22 + lift)
+    axes.annotate(
+        details, (0, 1), (0, 7 + lift), "axes fraction", textcoords="offset points", fontsize=9, color="#777777"
+    )
+
+
+def whole_ticks(most: int = 9) -> MaxNLocator:
+    """Ticks at whole numbers, in steps of 1, 2 or 5 times a power of ten."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(most, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
 
 
 def add_legend(axes: Axes, handles: Sequence[Artist]) -> None:
     corner: Any = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.99), "borderpad": 0.2}
     axes.legend(handles=handles, ncols=LEGEND, frameon=False, fontsize=9, handlelength=1.2, **corner)
+
+
+def add_channels(axes: Axes, colours: Sequence[str], names: Sequence[str]) -> None:
+    """A legend of the channels where there are several; of many the first are named, and the others counted."""
+    from matplotlib.lines import Line2D
+
+    count = len(colours)
+    named = count if count <= LEGEND else LEGEND - 1
+    pairs = list(zip(colours, names, strict=True))[:named]
+    handles = [Line2D([], [], color=colour, label=shown(name, CHANNEL)) for colour, name in pairs]
+    if count > named:
+        handles.append(Line2D([], [], linestyle="none", label=f"and {count - named} more"))
+    if count > 1:
+        add_legend(axes, handles)
 
 
 def encoded(format: str, size: tuple[float, float] | None, draw: Callable[[Figure], None]) -> bytes:

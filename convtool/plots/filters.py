@@ -44,7 +44,9 @@ SWATCH = 16, 10
 BESIDE = 8  # from a swatch to its name
 
 
-def render_filters(filters: Samples, *, name: str, labels: Sequence[str] | None = None, format: str) -> bytes:
+def render_filters(
+    filters: Samples, *, name: str, labels: Sequence[str] | None = None, told: str = "", format: str
+) -> bytes:
     """A picture of the filters of a layer, encoded as `format` (``png``, ``svg`` or ``pdf``): equal calls, equal bytes.
 
     `filters` are real numbers of any type: ``(out, in, H, W)`` of a convolution in two dimensions, ``(out, in, K)`` in
@@ -55,9 +57,9 @@ def render_filters(filters: Samples, *, name: str, labels: Sequence[str] | None 
     1-D filters of several inputs are tiles of inputs by taps; of one input they are curves, or stems where the taps
     are few, over one amplitude. A 3-D filter is a row of slices, for each input.
 
-    `name` is the title; what can't be printed in the names is escaped. Below it stand the shape, the range of the
-    values and, where a layer is too large (256 filters, 1024 tiles, 512 numbers along a side), how much is shown. NaN
-    and infinities are counted there, and have colours of their own.
+    `name` is the title; what can't be printed in the names is escaped. Below it stand the shape, or what `told` says
+    instead where they are no filters, the range of the values and, where a layer is too large (256 filters, 1024 tiles,
+    512 numbers along a side), how much is shown. NaN and infinities are counted there, and have colours of their own.
 
     Raises:
         UsageError: another format, or matplotlib is missing.
@@ -70,7 +72,7 @@ def render_filters(filters: Samples, *, name: str, labels: Sequence[str] | None 
     filters = np.asarray(filters)
 
     def draw(figure: Figure) -> None:
-        bank = _bank(filters, labels)
+        bank = _bank(filters, labels, told)
         (_draw_curves if bank.curves else _draw_tiles)(figure, bank, shown(name))
 
     return encoded(format, None, draw)
@@ -93,7 +95,7 @@ class _Bank:
     """The layer's shape and range, what is not finite, and what is not shown."""
 
 
-def _bank(filters: Samples, labels: Sequence[str] | None) -> _Bank:
+def _bank(filters: Samples, labels: Sequence[str] | None, told: str) -> _Bank:
     """Of 1-D filters a tile is inputs by taps; of 3-D ones each pair of output and input is a filter of D tiles."""
     if filters.dtype.kind not in "fiub" or filters.ndim not in AXES or not filters.size:
         raise InputError(
@@ -119,7 +121,7 @@ def _bank(filters: Samples, labels: Sequence[str] | None) -> _Bank:
     drawn = [shown(name, LABEL_LENGTH) for name in names[: len(kept)]]
     words = zip(kept.shape, tiles.shape, ("filters", numbered, "rows", "columns"), strict=True)
     cut = ", ".join(f"{some:,} of {every:,} {word}" for some, every, word in words if some < every)
-    details = [_shape(filters), *value_range(filters), *([f"shown: the first {cut}"] if cut else [])]
+    details = [told or _shape(filters), *value_range(filters), *([f"shown: the first {cut}"] if cut else [])]
     return _Bank(kept.astype(np.float64) / (peak or 1.0), peak, drawn, numbered, curves, "   ".join(details))
 
 

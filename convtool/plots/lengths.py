@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convtool.plots.figure import COLOURS, Curve, add_legend, encoded, number, set_style, set_title
+from convtool.plots.figure import COLOURS, Curve, add_legend, encoded, number, set_style, set_title, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,27 +42,41 @@ def render_lengths(batches: Sequence[tuple[Sequence[int], int]], *, sample_rate:
     return encoded(format, (12.5, 7), draw)
 
 
-def _draw_histogram(axes: Axes, lengths: Curve, sample_rate: int | None) -> None:
-    from matplotlib.ticker import MaxNLocator
+def readable_edges(low: float, high: float, *, whole: bool) -> Curve:
+    """The edges of bins from `low` to `high`, in steps of 1, 2 or 5 times a power of ten; of whole numbers at least 1.
 
+    >>> readable_edges(0.12, 1.93, whole=False)[:4].round(2).tolist(), readable_edges(1, 3, whole=True).tolist()
+    ([0.1, 0.15, 0.2, 0.25], [1.0, 2.0, 3.0, 4.0])
+    """
+    least = (high - low) / BINS or high / BINS
+    step = next(s * 10.0**e for e in range(-12, 13) for s in (1, 2, 5) if s * 10.0**e >= least)
+    step = max(step, 1.0) if whole else step
+    first, last = np.floor(low / step), np.floor(high / step) + 1
+    edges: Curve = np.arange(first, last + 1) * step
+    return edges
+
+
+def _draw_histogram(axes: Axes, lengths: Curve, sample_rate: int | None) -> None:
     unit = "s" if sample_rate else "samples"
     low, high = float(lengths.min()), float(lengths.max())
-    bins = int(min(BINS, high - low + 1))
-    edges = np.linspace(low - 0.5, high + 0.5, bins + 1) / (sample_rate or 1)
+    edges = readable_edges(low / (sample_rate or 1), high / (sample_rate or 1), whole=not sample_rate)
+    width = edges[1] - edges[0]
     set_style(axes, f"length ({unit})", "inputs")
-    axes.hist(lengths / (sample_rate or 1), edges.tolist(), color=REAL, alpha=0.85, rwidth=0.92)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    shift = 0.0 if sample_rate or width > 1 else 0.5  # a bar of one length stands over it
+    axes.hist(lengths / (sample_rate or 1), (edges - shift).tolist(), color=REAL, alpha=0.85, rwidth=0.92)
+    axes.yaxis.set_major_locator(whole_ticks())
     if not sample_rate:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(whole_ticks())
     figures = [value / (sample_rate or 1) for value in (low, float(np.median(lengths)), high)]
     least, middle, most = (number(figure, 4) for figure in figures)
     inputs = f"{len(lengths):,} input{'s' * (len(lengths) != 1)}"
-    set_title(axes, "lengths", f"{inputs}   {least} to {most} {unit}, median {middle}")
+    bar = f"   a bar is {number(width)} {unit}" if width != 1 or sample_rate else ""
+    set_title(axes, "lengths", f"{inputs}   {least} to {most} {unit}, median {middle}{bar}")
 
 
 def _draw_batches(axes: Axes, real: Curve, stored: Curve) -> None:
     from matplotlib.patches import Patch
-    from matplotlib.ticker import EngFormatter, MaxNLocator
+    from matplotlib.ticker import EngFormatter
 
     count = len(real)
     starts = np.arange(min(count, COLUMNS)) * count // min(count, COLUMNS)
@@ -73,8 +87,8 @@ def _draw_batches(axes: Axes, real: Curve, stored: Curve) -> None:
         wide = (0.92 if count <= COLUMNS else 1) * (ends - starts)
         axes.bar((starts + ends - 1) / 2, high - low, wide, low, color=colour, alpha=0.85, linewidth=0)
     axes.set_xlim(-0.6, count - 0.4)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(whole_ticks())
+    axes.yaxis.set_major_locator(whole_ticks())
     axes.yaxis.set_major_formatter(EngFormatter())
     add_legend(axes, [Patch(color=REAL, alpha=0.85, label="real"), Patch(color=PADDING, alpha=0.85, label="padding")])
     share = 100 * (1 - real.sum() / stored.sum())

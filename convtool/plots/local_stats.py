@@ -8,16 +8,17 @@ import numpy as np
 
 from convtool.plots.figure import (
     FAINT,
-    LEGEND,
     Samples,
+    add_channels,
     add_legend,
     channel_colours,
+    channel_names,
     encoded,
     named,
     set_style,
     set_title,
 )
-from convtool.plots.waveform import STEMS, details, draw_waveform, stretches
+from convtool.plots.waveform import STEMS, details, draw_waveform, stretches, time_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,13 +77,11 @@ def render_local_stats(
         lines = [Line2D([], [], color=colour, label=label) for label, colour in drawn.items()]
         add_legend(above[0], [*lines, Patch(color=colours[0], alpha=0.3, label="± std")])
         set_title(above[0], named("input", name), details(signal, sample_rate))
-        set_style(below, "time (s)" if sample_rate else "time (samples)", "variance")
+        set_style(below, time_label(signal.shape[-1] / (sample_rate or 1), sample_rate), "variance")
         for values, colour in zip(var, colours, strict=True):
             _draw_curve(below, values[np.newaxis], colour, first, step)
         below.set_ylim(bottom=0)
-        if channels > 1:
-            numbered = enumerate(colours[:LEGEND], start=1)
-            add_legend(below, [Line2D([], [], color=colour, label=f"channel {i}") for i, colour in numbered])
+        add_channels(below, colours, channel_names(None, channels))
         length = f" ({window / sample_rate:.4g} s)" if sample_rate else ""
         every = f", one every {stride:,}" if stride > 1 else ""
         set_title(below, "local variance", f"windows of {window:,} sample{'s' * (window != 1)}{length}{every}")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convtool.plots.figure import LEGEND, Curve, Samples, add_legend, add_note, set_style
-from convtool.plots.waveform import peak_of
+from convtool.plots.figure import LEGEND, Curve, Samples, add_channels, add_note, duration, set_style
+from convtool.plots.waveform import Trace, peak_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,7 @@ SEGMENT = 1 << 16  # samples in one transform of a long signal
 SMOOTH = 16384  # the least length of a transform: what is shorter gets zeros, for a smooth curve
 DECADES = 1000.0  # top over bottom of the frequency axis
 DEPTH = 120.0  # dB that a spectrum shows below its peak, at most
+REACH = 2  # points to either side whose extremes a band covers, so that it does not fall into every gap of a comb
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Spectrum:
     mean: Curve
     low: Curve
     high: Curve
+    banded: bool
+    """Whether there is more between two points than a line through them shows."""
 
 
 def _power(channel: Samples, peak: float) -> Curve:
@@ -61,7 +64,7 @@ def _finite(signal: Samples) -> Curve:
     return np.nan_to_num(signal.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def spectrum_of(signal: Samples, sample_rate: int | None) -> Spectrum | None:
+def spectrum_of(signal: Samples, sample_rate: float | None) -> Spectrum | None:
     """The powers of ``(channels, samples)``, gathered to the points of the frequency axis; None for silence.
 
     With a sample rate the points lie in equal ratios (Hz, three decades), without in equal steps (cycles a sample).
@@ -81,7 +84,16 @@ def spectrum_of(signal: Samples, sample_rate: int | None) -> Spectrum | None:
         np.add.reduceat(power, starts, axis=-1) / counts,
         np.minimum.reduceat(power, starts, axis=-1),
         np.maximum.reduceat(power, starts, axis=-1),
+        signal.shape[-1] > POINTS,
     )
+
+
+def cut(trace: Trace, sample_rate: float | None) -> str:
+    """What there is to say of a spectrum that is of the beginning alone."""
+    if trace.is_whole:
+        return ""
+    known = trace.samples.shape[-1]
+    return f"; of the first {duration(known / sample_rate) if sample_rate else f'{known:,} samples'}"
 
 
 def hertz(frequency: float) -> str:
@@ -93,10 +105,23 @@ def hertz(frequency: float) -> str:
     return f"{frequency / 1000:g}k" if frequency >= 1000 else f"{frequency:g}"
 
 
+def _spread(levels: Curve, extreme: np.ufunc) -> Curve:
+    """The `extreme` of each level and its neighbours, smoothed over as many."""
+    width = 2 * REACH + 1
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(levels, 2 * REACH, mode="edge"), width)
+    smoothed: Curve = np.convolve(extreme.reduce(windows, -1), np.full(width, 1 / width), "valid")
+    return smoothed
+
+
 def draw_spectrum(
-    axes: Axes, spectrum: Spectrum | None, colours: Sequence[str], sample_rate: int | None, reference: float
+    axes: Axes,
+    spectrum: Spectrum | None,
+    colours: Sequence[str],
+    sample_rate: float | None,
+    reference: float,
+    names: Sequence[str] = (),
 ) -> None:
-    """The spectrum in dB over `reference`: the mean as a line, what lies around it as a band."""
+    """The spectrum in dB over `reference`: the mean as a line, what lies around it as a band, but for many channels."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     set_style(axes, "frequency (Hz)" if sample_rate else "frequency (cycles/sample)", "magnitude (dB)")
@@ -118,10 +143,11 @@ def draw_spectrum(
         for power in (spectrum.mean, spectrum.low, spectrum.high)
     )
     for i, colour in enumerate(colours):
-        axes.fill_between(spectrum.frequency, low[i], high[i], color=colour, alpha=0.22, linewidth=0)
-        axes.plot(spectrum.frequency, mean[i], color=colour, linewidth=1.1, alpha=0.8, label=f"channel {i + 1}")
-    if len(colours) > 1:
-        add_legend(axes, axes.get_legend_handles_labels()[0][:LEGEND])
+        if spectrum.banded and len(colours) <= LEGEND:
+            band = _spread(low[i], np.minimum), _spread(high[i], np.maximum)
+            axes.fill_between(spectrum.frequency, *band, color=colour, alpha=0.22, linewidth=0)
+        axes.plot(spectrum.frequency, mean[i], color=colour, linewidth=1.1, alpha=0.8)
+    add_channels(axes, colours, names)
     top = float(high.max())
     bottom = max(float(mean[spectrum.mean > floor].min()), top - DEPTH)  # a silent channel is below any axis
     margin = max(3.0, 0.06 * (top - bottom))

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from convtool.runs.plan import Task
+from convtool.runs.plan import Choice, Task
 
 
 @dataclass
@@ -38,15 +38,19 @@ class Outcome:
     """Of the output."""
     gain: float | None = field(default=None, repr=False)
     """Decibels by which it was normalised."""
+    choice: Choice | None = field(default=None, repr=False)
+    """What it was worked with, where there is a choice."""
 
     @classmethod
     def of(cls, task: Task, status: str) -> Outcome:
         """What can be said of any task."""
-        return cls(task.input.value, task.output, status, name=task.input.name)
+        return cls(task.input.value, task.output, status, name=task.name, choice=task.choice)
 
     def as_json(self) -> str:
         """The report line: the figures, without what is only for messages."""
         record: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
+        if self.choice is not None:
+            record[self.choice.field] = self.choice.word
         return (
             json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace").decode("utf-8")
         )

@@ -6,7 +6,7 @@ import os
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from convtool.errors import UsageError
@@ -17,6 +17,18 @@ from convtool.signals.inputs import Input
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Of several things of one kind, such as kernels, the one that an input is worked with."""
+
+    field: str
+    """The kind, as templates and reports call it."""
+    word: str
+    """What names it on the command line."""
+    name: str
+    """What a template puts in its place."""
+
+
+@dataclass(frozen=True)
 class Task:
     """One input and where its result goes; `output` None is standard output, or nowhere for an input at fault."""
 
@@ -24,6 +36,12 @@ class Task:
     input: Input
     output: str | None
     skip: bool = False
+    choice: Choice | None = None
+
+    @property
+    def name(self) -> str:
+        """How a message calls it."""
+        return self.input.name if self.choice is None else f"{self.input.name} with {show(self.choice.word)}"
 
 
 def plan(
@@ -36,25 +54,29 @@ def plan(
     skip_existing: bool = False,
     also_read: Sequence[str] = (),
     also_written: Sequence[str] = (),
+    choices: Callable[[Input], Sequence[Choice]] = lambda _: (),
 ) -> list[Task]:
-    """The tasks for `inputs`, in their order.
+    """The tasks for `inputs`, in their order; for an input with several `choices`, one for each of them.
 
     `output` is a file, a folder (it ends in a slash, or is one), a template, or None or ``-`` for
     standard output. `nameless` is the format of outputs in a folder whose inputs' names tell none. `also_read` and
-    `also_written` are further files of the command, which outputs
-    must not touch. Raises UsageError for every collision.
+    `also_written` are further files of the command, which outputs must not touch.
+
+    Raises UsageError for every collision.
     """
     refuse_both(overwrite=overwrite, skip_existing=skip_existing)
+    offered: list[tuple[Input, Sequence[Choice | None]]] = [(item, choices(item) or (None,)) for item in inputs]
+    pairs = [(item, choice) for item, several in offered for choice in several]
+    tasks = [Task(i, item, None, choice=choice) for i, (item, choice) in enumerate(pairs)]
     if output in (None, "-"):
-        if len(inputs) > 1:
+        if len(tasks) > 1:
             raise UsageError(
-                f"there are {len(inputs)} inputs; give a folder (-o DIR/) or a template (-o 'wet/{{stem}}.wav')"
+                f"there are {len(tasks)} inputs; give a folder (-o DIR/) or a template (-o 'wet/{{stem}}.wav')"
             )
-        tasks = [Task(i, item, None) for i, item in enumerate(inputs)]
     else:
-        place = _places(len(inputs), str(output), format, nameless)
-        tasks = [Task(i, item, None if item.fault else place(i, item)) for i, item in enumerate(inputs)]
-    written = [(task.output, task.input.name) for task in tasks if task.output is not None]
+        place = _places(len(tasks), str(output), format, nameless)
+        tasks = [replace(task, output=None if task.input.fault else place(task)) for task in tasks]
+    written = [(task.output, task.name) for task in tasks if task.output is not None]
     written += [(path, f"option value {show(path)}") for path in also_written]
     refuse_collisions(written, [item.value for item in inputs if item.kind == "file"] + list(also_read))
     if overwrite:
@@ -64,7 +86,7 @@ def plan(
         refuse_existing([str(task.output) for task in existing], skippable=True)
         refuse_existing(also_written)
     skipped = {task.index for task in existing}
-    return [Task(task.index, task.input, task.output, task.index in skipped) for task in tasks]
+    return [replace(task, skip=task.index in skipped) for task in tasks]
 
 
 def refuse_both(*, overwrite: bool, skip_existing: bool) -> None:
@@ -88,17 +110,17 @@ def refuse_existing(paths: Sequence[str], *, skippable: bool = False) -> None:
         raise UsageError(f"{show(clash[0])} exists{more}; give {ways}")
 
 
-def _places(inputs: int, output: str, format: str | None, nameless: str | None) -> Callable[[int, Input], str]:
-    """What gives the output of an input, by its index among as many `inputs`."""
+def _places(inputs: int, output: str, format: str | None, nameless: str | None) -> Callable[[Task], str]:
+    """What gives the output of a task among as many `inputs`."""
     if "{" in output:
         template = _Template(output)
-        return lambda index, item: _known(template.fill(_fields(item, index)), format, template.doubt)
+        return lambda task: _known(template.fill(_fields(task)), format, template.doubt)
     if output.endswith(("/", os.sep)) or os.path.isdir(output):
-        return lambda _, item: _below(output, item, format, nameless)
+        return lambda task: _below(output, task.input, format, nameless)
     if inputs > 1:
         name = show(output)
         raise UsageError(f"{inputs} inputs can't go into one file, {name}; give a folder (-o {name}/) or a template")
-    return lambda *_: _known(output, format)
+    return lambda _: _known(output, format)
 
 
 def _below(folder: str, item: Input, format: str | None, nameless: str | None) -> str:
@@ -126,15 +148,17 @@ def _relative(item: Input, format: str | None, nameless: str | None) -> str:
     return f"{stem}{ext}" if item.kind == "file" else f"{stem}.csv"
 
 
-def _fields(item: Input, index: int) -> Mapping[str, Any]:
+def _fields(task: Task) -> Mapping[str, Any]:
     """What a template may name. `{parent}` is the sub-folder below a walked folder, else the path's own folder."""
+    item = task.input
     name = os.path.basename(item.relative)
     stem, ext = os.path.splitext(name)
     parent = os.path.dirname(item.relative)
     if item.kind == "file" and item.relative == name and os.path.basename(item.value) == name:
         parent = os.path.dirname(item.value)
     parts = [part for part in parent.split(os.sep) if part not in ("", ".", "..")]
-    return {"stem": stem, "ext": ext[1:], "name": name, "parent": os.sep.join(parts) or ".", "index": index}
+    fields = {"stem": stem, "ext": ext[1:], "name": name, "parent": os.sep.join(parts) or ".", "index": task.index}
+    return fields if task.choice is None else {**fields, task.choice.field: task.choice.name}
 
 
 _WHOLE_PARENT = re.compile(r"(?:^|/)\{parent[^{}]*\}/")

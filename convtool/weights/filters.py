@@ -58,6 +58,12 @@ def as_filters(values: NDArray[Any], described: Described) -> NDArray[Any]:
     return apart.reshape((outputs * groups, *apart.shape[2:]))
 
 
+def stacked_gates(described: Described) -> tuple[int, int]:
+    """The axis along which a recurrent layer's tensor stacks its gates, and how many times over."""
+    axis = next(index for index, name in enumerate(described.axes) if name[0].isdigit() and name.endswith("H"))
+    return axis, int(described.axes[axis][:-1]) // len(described.gates)
+
+
 def split_gates(values: NDArray[Any], described: Described) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
     """The part of each gate of a recurrent layer's tensor, by the gate's letter and in the file's order; and its axes.
 
@@ -74,8 +80,8 @@ def split_gates(values: NDArray[Any], described: Described) -> tuple[dict[str, N
     gates, axes = described.gates, described.axes
     if not gates:
         raise InputError(f"tensor {described.tensor.name!r} is a {described.kind} without gates")
-    axis = next(index for index, name in enumerate(axes) if name[0].isdigit() and name.endswith("H"))
-    copies, size = int(axes[axis][:-1]) // len(gates), values.shape[axis]
+    axis, copies = stacked_gates(described)
+    size = values.shape[axis]
     if size % (copies * len(gates)):
         raise InputError(f"tensor {described.tensor.name!r} has {size} rows, which are not {len(gates)} equal gates")
     first = [copies] if copies > 1 else []

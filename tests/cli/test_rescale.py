@@ -331,8 +331,11 @@ def test_a_bad_source_ends_all_before_anything_is_written(convtool: Convtool) ->
         ("y.npy --range 0:1 --fit x.npy --save x.npy --overwrite", "the output x.npy is the input x.npy"),
         ("x.npy --range 0:1 --fit y.npy --save link.npy --overwrite", "the output link.npy is the input x.npy"),
         ("x.npy --range 0:1 --save q --report q", "--save and --report would both be written to q"),
-        ("--range 0:1 --fit x.npy --save q --json", "--report and --json tell of inputs, and with --fit and --save"),
-        ("--range 0:1 --fit x.npy --save q --report r", "--report and --json tell of inputs"),
+        (
+            "--range 0:1 --fit x.npy --save q --json",
+            "--report, --json and --plot tell of inputs, and with --fit and --save",
+        ),
+        ("--range 0:1 --fit x.npy --save q --report r", "--report, --json and --plot tell of inputs"),
         ("x.npy --range 0:1 --save q.csv -o q.csv", "the output q.csv is the input q.csv; write elsewhere"),
         ("x.npy --range 0:1 --fit y.npy -o y.npy --overwrite", "the output y.npy is the input y.npy; write elsewhere"),
         ("x.npy --params p.json -o p.json --format csv --overwrite", "the output p.json is the input p.json"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib
@@ -58,7 +59,7 @@ def test_names_are_shown_as_they_are(figures: list[Figure]) -> None:
     shown = texts(figures[0])
     assert "input: $\\frac{$_^.wav" in shown
     assert "kernel: \\x1b[31m\\n\\u65e5\\udcff" in shown
-    assert f"output: {'a' * 16}…{'b' * 17}" in shown
+    assert f"output: {'a' * 14}…{'b' * 15}" in shown
 
 
 def test_titles_tell_length_and_peak(figures: list[Figure]) -> None:
@@ -67,14 +68,14 @@ def test_titles_tell_length_and_peak(figures: list[Figure]) -> None:
     bad[0, 7] = -0.5
     render(np.array([[4.0]]), bad, np.stack([SIX[0], -2 * SIX[0]]), sample_rate=4)
     shown = texts(figures[0])
-    assert "1 sample   0.25 s   peak 4 (12.0 dB)" in shown
-    assert any(text.startswith("3,000 samples   750 s") and text.endswith("7 not finite") for text in shown)
+    assert "1 sample   250 ms   peak 4 (12.0 dB)" in shown
+    assert any(text.startswith("3,000 samples   12:30 min") and text.endswith("7 not finite") for text in shown)
     assert "2 channels   6 samples   1.5 s   peak 18 (25.1 dB)" in shown
 
 
 def test_axes_have_units(figures: list[Figure]) -> None:
     render()
-    render(sample_rate=44100)
+    render(noise(1, 100), noise(1, 100), sample_rate=44100)
     labels = [[axes.get_xlabel() for axes in figure.axes[:2]] for figure in figures]
     assert labels == [["time (samples)", "frequency (cycles/sample)"], ["time (s)", "frequency (Hz)"]]
     assert [axes.get_xscale() for axes in figures[1].axes] == ["linear", "log"] * 3
@@ -136,3 +137,74 @@ def test_huge_and_tiny_values_are_drawn(figures: list[Figure]) -> None:
     render(FOUR * 1e300, THREE * 1e-300, SIX * 1e-3)
     limits = [axes.get_ylim() for axes in figures[0].axes[1::2]]
     assert np.isfinite(limits).all()
+
+
+def test_input_and_output_have_one_time_axis(figures: list[Figure]) -> None:
+    """With a stride, a sample of the output stands where those stood that it takes the place of."""
+    render_convolution(
+        signal=noise(1, 100), kernel=THREE, output=noise(1, 60), sample_rate=None, stride=2, format="png"
+    )
+    above, below = figures[0].axes[0], figures[0].axes[4]
+    assert above.get_xlim() == below.get_xlim()
+    x, _ = below.lines[1].get_data()
+    assert np.asarray(x).tolist() == list(range(0, 120, 2))
+    render(noise(1, 100_000), noise(1, 100), noise(1, 200_000), sample_rate=1000)
+    assert [figures[1].axes[place].get_xlabel() for place in (0, 2, 4)] == ["time (min:s)", "time (s)", "time (min:s)"]
+
+
+def test_a_few_taps_are_counted_though_there_is_a_rate(figures: list[Figure]) -> None:
+    render(noise(1, 3000), THREE, noise(1, 3002), sample_rate=44100)
+    axes = figures[0].axes[2]
+    assert axes.get_xlabel() == "time (samples)"
+    assert [float(tick) for tick in axes.get_xticks() if 0 <= tick <= 2] == [0, 1, 2]
+    assert "3 samples   68.03 µs   peak 2 (6.0 dB)" in texts(figures[0])
+
+
+def test_the_kernel_is_told_as_it_was_used(figures: list[Figure]) -> None:
+    more = {"used": "gain −20 dB, mix 0.3", "mixed": True, "names": ("input", "hall.wav", "output")}
+    render_convolution(signal=FOUR, kernel=THREE, output=SIX, sample_rate=None, format="png", **more)
+    assert {"kernel with the dry signal: hall.wav", "3 samples   peak 2   gain −20 dB, mix 0.3"} <= set(
+        texts(figures[0])
+    )
+    render_convolution(signal=FOUR, kernel=THREE, output=SIX, sample_rate=None, mixed=True, format="png")
+    assert "kernel with the dry signal" in texts(figures[1])
+
+
+def test_channels_are_named_or_counted(figures: list[Figure]) -> None:
+    """By the names of columns where there are any; of many channels in a long signal each has a lane."""
+    names = ["indoors", "outdoors"]
+    render_convolution(
+        signal=noise(2, 50),
+        kernel=THREE,
+        output=noise(9, 3000),
+        sample_rate=None,
+        channels=(names, None, None),
+        format="png",
+    )
+    legends = [axes.get_legend() for axes in figures[0].axes]
+    entries = [[text.get_text() for text in legend.get_texts()] for legend in legends if legend is not None]
+    assert entries == [names, ["channel 1", "channel 2", "and 7 more"]]
+    lanes = figures[0].axes[4]
+    assert [label.get_text() for label in lanes.get_yticklabels()] == [f"channel {i}" for i in range(1, 9)]
+    assert lanes.get_ylabel().endswith(", 8 of 9")
+
+
+def test_a_band_is_drawn_where_points_hide_something(figures: list[Figure]) -> None:
+    """Short signals have smooth spectra, and those of many channels would cover each other."""
+    render(noise(1, 400), noise(1, 600), noise(4, 600))
+    assert [len(axes.collections) for axes in figures[0].axes[1::2]] == [0, 1, 0]
+
+
+def test_a_long_kernel_shows_its_decay(figures: list[Figure]) -> None:
+    """Level and energy of an exponential fall at the rate that it has: 60 dB in 1000 taps."""
+    kernel = 10.0 ** (-3 * np.arange(2000)[None] / 1000)
+    render(kernel=kernel, sample_rate=1000)
+    decay = figures[0].axes[-1]
+    assert decay.get_ylabel() == "level (dB)"
+    x, energy = curve(decay)
+    np.testing.assert_allclose(energy[:500], -60 * x[:500], atol=0.01)
+    assert any(re.search(r"−60 dB after 1(\.001)? s$", text) for text in texts(figures[0]))
+    render(kernel=np.stack([kernel[0], 0 * kernel[0]]))
+    assert any(re.search(r"−60 dB after 1,00[01] samples$", text) for text in texts(figures[1]))
+    render(kernel=np.zeros((1, 1000)))
+    assert len(figures[2].axes) == 6

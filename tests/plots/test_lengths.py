@@ -6,6 +6,7 @@ import pytest
 
 from convtool.errors import UsageError
 from convtool.plots import render_lengths
+from convtool.plots.lengths import BINS, readable_edges
 
 
 def test_what_its_text_says() -> None:
@@ -29,3 +30,22 @@ def test_equal_calls_make_equal_bytes() -> None:
     assert one == other
     with pytest.raises(UsageError):
         render_lengths([([2, 3], 3)], sample_rate=None, format="gif")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "whole", "step"),
+    [(1, 3, True, 1), (1, 1000, True, 20), (0.1034, 2.032, False, 0.05), (5, 5, True, 1), (3600, 7300, False, 100)],
+)
+def test_bins_are_readable(low: float, high: float, whole: bool, step: float) -> None:
+    """At most 60 or so, of a width of 1, 2 or 5 times a power of ten, from the least length to the greatest."""
+    edges = readable_edges(low, high, whole=whole)
+    assert edges[1] - edges[0] == pytest.approx(step)
+    assert edges[0] <= low
+    assert edges[0] > low - step
+    assert high < edges[-1] <= high + step
+    assert len(edges) <= BINS + 2
+
+
+def test_the_width_of_a_bar_is_told() -> None:
+    text = render_lengths([([8000, 16000], 16000)], sample_rate=8000, format="svg").decode()
+    assert "a bar is 0.02 s" in text

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from convtool.errors import UsageError
-from convtool.runs.plan import plan
+from convtool.runs.plan import Choice, plan
 from convtool.signals.inputs import Input
 
 
@@ -128,3 +128,20 @@ def test_a_report_that_exists_is_refused_unless_a_batch_goes_on() -> None:
 def test_results_of_files_of_arrays_become_npy() -> None:
     (task,) = plan([Input("file", "in/x.npz", "x.npz")], "out/")
     assert task.output == "out/x.npy"
+
+
+def test_an_input_has_a_task_for_each_of_its_choices() -> None:
+    """Templates tell them apart; without that they collide, each with its choice in the message."""
+    choices = [Choice("kernel", f"irs/{name}.wav", name) for name in ("hall", "room")]
+    tasks = plan([A, B], "wet/{kernel}/{index}-{stem}.wav", choices=lambda _: choices)
+    assert [task.output for task in tasks] == [
+        "wet/hall/0-a.wav",
+        "wet/room/1-a.wav",
+        "wet/hall/2-b.wav",
+        "wet/room/3-b.wav",
+    ]
+    assert [task.choice for task in tasks] == choices * 2
+    with pytest.raises(UsageError, match=r"takes/a.wav with irs/hall.wav and takes/a.wav with irs/room.wav would both"):
+        plan([A], "wet/", choices=lambda _: choices)
+    with pytest.raises(UsageError, match=r"no \{kernel\}"):
+        plan([A], "wet/{kernel}.wav")

@@ -43,11 +43,21 @@ def look(listing: Listing, options: Options) -> None:
         _print(found)
     if options.plot:
         from convtool.files.atomic import write_file
-        from convtool.plots import picture_format, render_filters
 
-        form = picture_format(options.plot)
-        picture = render_filters(found.bank, name=found.listed.name, labels=found.labels, format=form)
-        write_file(options.plot, picture, replace=options.overwrite)
+        write_file(options.plot, _picture(found, options.plot), replace=options.overwrite)
+
+
+def _picture(found: Selection, path: str) -> bytes:
+    """Filters and gates each in a place, any other tensor of one or two axes as what it is."""
+    from convtool.jobs.inspection.selection import gate_names, has_filters
+    from convtool.plots import picture_format, render_filters, render_matrix
+
+    listed, form = found.listed, picture_format(path)
+    whole = found.values.shape == tuple(listed.tensor.shape)
+    if whole and found.values.ndim in (1, 2) and not has_filters(listed.described):
+        axes, gates = listed.described.axes, gate_names(listed)
+        return render_matrix(found.values, name=listed.name, axes=axes, gates=gates, format=form)
+    return render_filters(found.bank, name=listed.name, labels=found.labels, told=found.told, format=form)
 
 
 def _selected(listing: Listing, options: Options) -> Selection:

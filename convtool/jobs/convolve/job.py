@@ -15,6 +15,8 @@ from convtool.jobs.convolve import kernel as kernels
 from convtool.jobs.convolve.shaping import Shaping, shape
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import Ingest
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
 from convtool.signals.signal import Block, Signal, at_stride
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from convtool.ops.convolution.convolve import Convolution
+    from convtool.plots import Trace
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,21 @@ class ConvolveJob(SignalJob):
         """Circular padding begins with the signal's end."""
         return self.padding_mode == "circular"
 
+    def __call__(self, task: Task) -> Outcome:
+        """Read one input, convolve it with the kernel that is chosen for it, and write the result."""
+        return SignalJob.__call__(self._with_choice(task), task)
+
+    def rehearse(self, task: Task) -> Outcome:
+        """Check one input with the kernel that is chosen for it, without its samples."""
+        return SignalJob.rehearse(self._with_choice(task), task)
+
+    def _with_choice(self, task: Task) -> ConvolveJob:
+        return self if task.choice is None else replace(self, kernel=task.choice.word)
+
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The convolution of `signal` with the kernel, brought into shape for it."""
-        taps, ringing = shape(kernels.load(self.kernel, self.read.raw), signal, self.shaping)
+        kernel = kernels.load(self.kernel, self.read.raw)
+        taps, ringing = shape(kernel, signal, self.shaping)
         kernels.check_span(self.dilation * (taps.shape[-1] - 1) + 1, signal.channels)
         bias = None if self.bias is None else kernels.load(self.bias, self.read.raw).taps.reshape(-1)
         working = self._working_dtype(signal, taps, bias)
@@ -52,7 +67,8 @@ class ConvolveJob(SignalJob):
         whole = signal.dtype == "int64" and self.normalize is None
         ingest = self.ingest(signal, self.dtype or "int64" if whole else working)
         operation = self._operation(taps, ringing, bias, ingest, item)
-        picture = partial(_picture, taps, signal.sample_rate, (item.name, show(self.kernel), "output"))
+        resampled = None not in (kernel.sample_rate, signal.sample_rate) and kernel.sample_rate != signal.sample_rate
+        picture = partial(self._picture, taps, signal, result.names, item.name, resampled)
         moves = self.mode not in ("same", "causal") and taps.shape[-1] > 1
         return Work(operation, ingest, result, operation.describe, picture, self.stride, moves or self.stride > 1)
 
@@ -82,6 +98,35 @@ class ConvolveJob(SignalJob):
         ):
             return "float64"
         return signal.dtype
+
+    def _picture(
+        self,
+        taps: np.ndarray[Any, Any],
+        signal: Signal,
+        names: tuple[str, ...] | None,
+        name: str,
+        resampled: bool,
+        heard: Trace,
+        made: Trace,
+        format: str,
+    ) -> bytes:
+        from convtool.plots import render_convolution
+
+        paths = None
+        if taps.ndim == 3:
+            paths = [f"{i} to {o}" for o in range(1, len(taps) + 1) for i in range(1, taps.shape[1] + 1)]
+        return render_convolution(
+            signal=heard,
+            kernel=taps.reshape(-1, taps.shape[-1]),
+            output=made,
+            sample_rate=signal.sample_rate,
+            stride=self.stride,
+            names=(name, show(self.kernel), "output"),
+            used=self.shaping.described(resampled=resampled),
+            mixed=self.shaping.mix != 1,
+            channels=(signal.names, paths, names),
+            format=format,
+        )
 
     def _operation(
         self,
@@ -144,12 +189,3 @@ def _result(signal: Signal, taps: np.ndarray[Any, Any], working: str) -> Signal:
         flat=signal.flat and channels == 1,
         names=signal.names if channels == signal.channels else None,
     )
-
-
-def _picture(
-    taps: np.ndarray[Any, Any], rate: int | None, names: tuple[str, str, str], heard: Block, made: Block, format: str
-) -> bytes:
-    from convtool.plots import render_convolution
-
-    kernel = taps.reshape(-1, taps.shape[-1])
-    return render_convolution(signal=heard, kernel=kernel, output=made, sample_rate=rate, names=names, format=format)

@@ -34,6 +34,18 @@ class Shaping:
     mix: float = 1.0
     align_peak: bool = False
 
+    def described(self, *, resampled: bool) -> str:
+        """What is done, in a few words; nothing where a kernel is used as it is."""
+        told = {
+            "resampled": resampled,
+            "trimmed": self.trim_db is not None,
+            f"{self.norm} norm": self.norm != "none",
+            "unflipped": self.correlate,
+            f"gain {self.gain_db:+g} dB": self.gain_db != 0,
+            f"mix {self.mix:g}": self.mix != 1,
+        }
+        return ", ".join(words for words, done in told.items() if done).replace("-", "−")
+
 
 class Shaped(NamedTuple):
     """A kernel as a convolution is to use it, flipped like any convolution's kernel."""

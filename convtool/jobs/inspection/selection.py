@@ -13,7 +13,7 @@ from convtool.arrays.description import some
 from convtool.errors import InputError, UsageError
 from convtool.files.names import show
 from convtool.jobs.inspection.listing import Listed, Listing, size
-from convtool.weights.filters import as_filters, split_gates
+from convtool.weights.filters import as_filters, split_gates, stacked_gates
 from convtool.weights.layouts import Described
 
 Values = NDArray[Any]
@@ -33,6 +33,8 @@ class Selection:
     """The same numbers as filters ``(out, in, *kernel)``."""
     labels: Sequence[str]
     """What each of these filters is called."""
+    told: str = ""
+    """How many of what they are, where they are no filters."""
 
     def matrices(self) -> Iterator[tuple[str, Values]]:
         """Each matrix, and where it stands: the title is empty where there is but one; a vector is a single row."""
@@ -106,7 +108,16 @@ def select_gates(listed: Listed) -> Selection:
     names = [f"gate {name}" for name in gates]
     axes = [_FILTER_AXES[0], *gate_axes]
     titles = [names, *_numbered(values.shape, axes)[1:]]
-    return Selection(listed, values, titles, np.expand_dims(np.atleast_3d(values), 1), names)
+    told = f"{len(gates)} gates of {' × '.join(map(str, values.shape[1:]))} ({' × '.join(gate_axes)})"
+    return Selection(listed, values, titles, np.expand_dims(np.atleast_3d(values), 1), names, told)
+
+
+def gate_names(listed: Listed) -> tuple[int, Sequence[str]] | None:
+    """The axis along which a tensor stacks gates, and their names along it; None for another."""
+    if not listed.described.gates:
+        return None
+    axis, copies = stacked_gates(listed.described)
+    return axis, listed.described.gates * copies
 
 
 def _as_bank(values: Values) -> Values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from convtool.errors import InputError
@@ -23,6 +24,7 @@ from convtool.signals.signal import Signal
 if TYPE_CHECKING:
     from convtool.ops.recurrent.network import Network, Recurrent
     from convtool.ops.recurrent.shared_rows import SharedRows
+    from convtool.plots import Trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,16 @@ class LstmJob(SignalJob):
             names=signal.names if network.inputs == network.outputs == 1 else None,
         )
         told, notes = self._told(network, rate), [*self._of_model(), *self._doubts(signal)]
-        return Played(operation=operation, ingest=ingest, result=result, method=lambda: told, core=core, notes=notes)
+        picture = partial(_picture, signal, result, item.name)
+        return Played(
+            operation=operation,
+            ingest=ingest,
+            result=result,
+            method=lambda: told,
+            picture=picture,
+            core=core,
+            notes=notes,
+        )
 
     def describe(self, signal: Signal) -> Signal:
         """The result's channels; refuses a rate or channels that are not the model's."""
@@ -174,3 +185,16 @@ class LstmJob(SignalJob):
         resampled = f" at {rate} Hz" if rate else ""
         steps = "the whole input at once, as a layer is bidirectional" if network.bidirectional else str(self.block)
         return f"{self.model.format} model of {layers}{resampled}; engine {self.engine}; steps of {steps}"
+
+
+def _picture(signal: Signal, result: Signal, name: str, heard: Trace, made: Trace, format: str) -> bytes:
+    from convtool.plots import render_before_after
+
+    return render_before_after(
+        signal=heard,
+        output=made,
+        sample_rate=signal.sample_rate,
+        names=(name, "output"),
+        channels=(signal.names, result.names),
+        format=format,
+    )

@@ -21,6 +21,7 @@ from convtool.signals.signal import Signal
 
 if TYPE_CHECKING:
     from convtool.jobs.rescale.scaled_blocks import ScaledBlocks
+    from convtool.plots import Trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +70,23 @@ class RescaleJob(SignalJob):
         if ingest.dtype == "int64" and not self.invert:
             working = str(scaling.result(torch.int64)).removeprefix("torch.")
         result = replace(signal, dtype=working, full_scale=None, frames=None)
-        method = partial(self._described, params)
-        return Scaled(operation=operation, ingest=ingest, result=result, method=method, params=params)
+        method, picture = partial(self._described, params), partial(self._picture, params, signal, item.name)
+        return Scaled(operation=operation, ingest=ingest, result=result, method=method, picture=picture, params=params)
+
+    def _picture(self, params: Params, signal: Signal, name: str, heard: Trace, made: Trace, format: str) -> bytes:
+        from convtool.plots import render_before_after
+
+        data = [(float(channel.minimum), float(channel.maximum)) for channel in params.channels]
+        ranges = (data, [(params.low, params.high)])
+        return render_before_after(
+            signal=heard,
+            output=made,
+            sample_rate=signal.sample_rate,
+            names=(name, "output"),
+            channels=(signal.names, signal.names),
+            ranges=ranges[::-1] if self.invert else ranges,
+            format=format,
+        )
 
     def against_clipping(self, over: float) -> list[str]:
         """The range is the person's."""

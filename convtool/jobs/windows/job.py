@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from convtool.jobs.stream import Ingest
     from convtool.ops.blocks import Blockwise
+    from convtool.plots import Trace
 
 Sizes = tuple[int, ...]
 
@@ -201,30 +202,30 @@ class LocalVarJob(SignalJob):
         return replace(signal, channels=across, batch=batch, leading=leading, frames=None, layout=layout, names=names)
 
     def _picture(
-        self, signal: Signal, name: str, window: Sizes, stride: Sizes, heard: Block, made: Block, format: str
+        self, signal: Signal, name: str, window: Sizes, stride: Sizes, heard: Trace, made: Trace, format: str
     ) -> bytes:
         from convtool.plots import render_local_stats
 
-        mean, var = self._mean_and_var(heard, window[0], stride[0]).swapaxes(0, 1)
+        mean, var = self._mean_and_var(heard.samples, window[0], stride[0]).swapaxes(0, 1)
         return render_local_stats(
-            signal=heard,
+            signal=heard.samples,
             mean=mean,
             var=var,
             window=window[0],
             stride=stride[0],
             before=self._before(window)[0],
             sample_rate=signal.sample_rate,
-            name=name,
+            name=name if heard.is_whole else f"the beginning of {name}",
             format=format,
         )
 
     def _grid_picture(
-        self, signal: Signal, name: str, window: Sizes, stride: Sizes, heard: Block, made: Block, format: str
+        self, signal: Signal, name: str, window: Sizes, stride: Sizes, heard: Trace, made: Trace, format: str
     ) -> bytes:
         """Of several grids, the first."""
         from convtool.plots import render_grid_stats
 
-        grid = np.ascontiguousarray(heard[: signal.channels].T)
+        grid = np.ascontiguousarray(heard.samples[: signal.channels].T)
         _, var = self._mean_and_var(grid, window, stride)
         before = self._before(window)
         return render_grid_stats(

@@ -432,13 +432,32 @@ def test_a_failure_in_any_thread_ends_the_stream(threads: int, end: int, fail_at
     assert reader.given <= (fail_at or 40) + threads
 
 
-def test_record_keeps_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_keeps_the_beginning_and_the_extremes_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "KEPT", 5)
+    monkeypatch.setattr(record, "STRETCH", 3)
     kept = record.Record()
     signal = Signal("WAV", 2, "float32", full_scale=1 << 15)
     blocks = [np.full((2, 2), n << 14, "i2") for n in (-2, -1, 0, 1)]
     assert list(kept.pass_on(iter(blocks), signal)) == blocks
-    np.testing.assert_array_equal(kept.samples(), [[-1, -1, -0.5, -0.5]] * 2)
+    trace = kept.trace()
+    np.testing.assert_array_equal(trace.samples, [[-1, -1, -0.5, -0.5]] * 2)
+    assert (trace.total, trace.is_whole, trace.bad, trace.peak) == (8, False, 0, 1.0)
+    np.testing.assert_array_equal(trace.low, [[-1, -0.5, 0.5]] * 2)
+    np.testing.assert_array_equal(trace.high, [[-0.5, 0, 0.5]] * 2)
+
+
+def test_a_record_that_holds_all_shows_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "STRETCH", 2)
+    kept = record.Record()
+    kept.add(np.array([[1.0, np.nan, np.inf, -2.0]]))
+    trace = kept.trace()
+    assert (trace.total, trace.is_whole, trace.bad, trace.peak) == (4, True, 2, 2.0)
+    monkeypatch.setattr(record, "KEPT", 1)
+    short = record.Record()
+    for block in ([[1.0, np.nan]], [[np.nan, np.nan]]):
+        short.add(np.array(block))
+    assert (short.trace().bad, short.trace().total) == (3, 4)
+    np.testing.assert_array_equal(short.trace().high, [[1, np.nan]])
 
 
 # Torch
