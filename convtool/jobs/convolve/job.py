@@ -18,7 +18,7 @@ from convtool.jobs.stream import Ingest
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
-from convtool.signals.signal import Block, Signal, at_stride
+from convtool.signals.signal import Signal, at_stride
 
 if TYPE_CHECKING:
     from torch import Tensor
