@@ -21,7 +21,7 @@ class ScaledBlocks(Blockwise):
         scale: what becomes of a block; it works number by number.
         ranges: samples outside are counted: one range, or one for each channel. None counts nothing.
         refuse: the first sample outside ends the work.
-        constant: so does the first outside a range of a single number, which has no place for others.
+        no_place: so does the first outside a range of a single number; what there is to say of it.
     """
 
     def __init__(
@@ -30,9 +30,9 @@ class ScaledBlocks(Blockwise):
         ranges: Sequence[tuple[float, float]] | None,
         *,
         refuse: bool,
-        constant: bool,
+        no_place: str,
     ) -> None:
-        self._scale, self._ranges, self._refuse, self._constant = scale, ranges, refuse, constant
+        self._scale, self._ranges, self._refuse, self._no_place = scale, ranges, refuse, no_place
         self._samples = 0
         self.outside = 0
 
@@ -50,7 +50,7 @@ class ScaledBlocks(Blockwise):
         if block.is_floating_point():
             least, most = block.new_tensor(ranges).T.unsqueeze(-1)
         else:  # whole numbers, of which the same ones lie between these
-            ends = [(_in_int64(ceil(low)), _in_int64(floor(high))) for low, high in ranges]
+            ends = [(ceil(_in_int64(low)), floor(_in_int64(high))) for low, high in ranges]
             least, most = block.new_tensor(ends).T.unsqueeze(-1)
         outside = (block < least) | (block > most)
         count = int(outside.count_nonzero())
@@ -60,13 +60,10 @@ class ScaledBlocks(Blockwise):
                 f"sample {self._samples + first} would be clipped, and --fail-on-clip was given; nothing was written"
             )
         single = block.new_tensor([low == high for low, high in ranges]).bool().unsqueeze(-1)
-        if count and self._constant and (outside & single).any():
-            raise InputError(
-                "the range was fitted to a constant, and there are other numbers in it, which would all become the "
-                "middle; fit to data that varies"
-            )
+        if count and (outside & single).any():
+            raise InputError(f"{self._no_place}; fit to data that varies")
         self.outside += count
 
 
-def _in_int64(number: int) -> int:
+def _in_int64(number: float) -> float:
     return max(-(1 << 63), min(number, (1 << 63) - 1))
