@@ -41,8 +41,9 @@ def rescale(
     ======= =======================================================================================
 
     No result leaves [low, high], both as the dtype holds them. minmax is right to the last digit: within 0.51 units of
-    it, and 0.7 among subnormal numbers; a result next to 0 errs by up to 2^-104 of the larger end instead. The squashes err by a few units in the last digit of the result, or of the
-    nearest of low, high and their middle: tails near a low of 0 keep their digits, and so does tanh(x) itself around 0.
+    it, and 0.7 among subnormal numbers; a result next to 0 errs by up to 2^-104 of the larger end
+    instead. The squashes err by a few units in the last digit of the result, or of the nearest of low, high and their
+    middle: tails near a low of 0 keep their digits, and so does tanh(x) itself around 0.
 
     Args:
         x: ``(..., channels, samples)``, ``(samples,)`` or a single number. Of integers the differences are exact,
