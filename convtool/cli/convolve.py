@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from convtool.cli import messages
-from convtool.cli.options import choice, command, flag, integer, real, text
+from convtool.cli.options import choice, command, flag, integer, parsed, real, text
 from convtool.cli.running import run_job
-from convtool.cli.shared_options import JobSettings, PaddingMode, SignalOptions
+from convtool.cli.shared_options import JobSettings, PaddingMode, SignalOptions, length
 from convtool.errors import ConvtoolError, UsageError
 from convtool.files.names import show
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from convtool.runs.plan import Choice
     from convtool.signals.inputs import Input
+    from convtool.signals.length import Length
     from convtool.signals.raw import RawLayout
 
 Mode = Literal["full", "same", "valid", "causal", "aligned"]
@@ -27,6 +28,10 @@ Pick = Literal["random", "all"]
 
 _MOST_DECIBELS = 1000
 """Beyond it a factor says nothing; far beyond, it is no float any more."""
+
+
+def _delay(word: str) -> tuple[Length, bool]:
+    return length(word.removeprefix("-")), word.startswith("-")
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,12 @@ class Options(SignalOptions):
     resample_kernel: bool = flag("Bring a kernel of another sample rate to the signal's.")
     kernel_norm: KernelNorm = choice(
         KernelNorm, "Divide the kernel by this norm, the largest over its channels.", default="none"
+    )
+    kernel_delay: tuple[Length, bool] | None = parsed(
+        _delay, "Silence before the kernel; a negative one drops its beginning instead.", metavar="N|TIME"
+    )
+    kernel_fade: Length | None = parsed(
+        length, "Fade out the kernel's end, trimmed or not, along half a cosine.", metavar="N|TIME"
     )
     trim_kernel: float | None = real(
         "Drop the kernel's end that stays DB below its peak.", like="decibels, such as 60", metavar="DB"
@@ -117,7 +128,10 @@ def convolve(options: Options) -> int:
         matrix=options.matrix,
         groups=options.groups,
         resample=options.resample_kernel,
+        delay=options.kernel_delay[0] if options.kernel_delay else None,
+        early=bool(options.kernel_delay and options.kernel_delay[1]),
         trim_db=options.trim_kernel,
+        fade=options.kernel_fade,
         norm=options.kernel_norm,
         correlate=options.correlate,
         gain_db=options.gain,

@@ -22,7 +22,7 @@ Align = Literal["center", "left", "right"]
 PaddingMode = Literal["reflect", "zeros", "replicate", "circular", "none"]
 Nan = Literal["propagate", "skip", "error", "zero"]
 
-STATS = ("var", "std", "mean", "rms", "sum", "min", "max", "range", "median", "count")
+STATS = ("var", "std", "mean", "rms", "sum", "min", "max", "range", "median", "skew", "kurt", "count")
 _PERCENTILE = re.compile(r"p(?:100(?:\.0+)?|[1-9]?[0-9](?:\.[0-9]{1,6})?)")
 
 

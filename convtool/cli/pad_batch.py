@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from convtool.cli import messages
-from convtool.cli.options import choice, command, flag, integer, parsed, real, text
+from convtool.cli.options import choice, command, flag, given, integer, parsed, real, text
 from convtool.cli.running import conclude, progress, reported_if_stopped, tell, tell_counts, tell_passed
 from convtool.cli.shared_options import MOST_HZ, Dtype, RunOptions, SourceOptions, length
 from convtool.errors import Terminated, UsageError
-from convtool.files.names import show
+from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
+    from convtool.jobs.padding.labels import Labels
     from convtool.jobs.padding.pad import PadBatch, Written
     from convtool.jobs.padding.store import BatchStore, Plan
+    from convtool.runs.outcome import Outcome
     from convtool.signals.inputs import Input
     from convtool.signals.length import Length
 
@@ -27,6 +31,13 @@ _Side = Literal["left", "right"]
 _Sort = Literal["none", "length"]
 _Layout = Literal["NCT", "NTC"]
 _Pool = Literal["max", "mean", "std"]
+_Last = Literal["pad", "drop"]
+
+
+def _shares(word: str) -> tuple[Fraction, ...]:
+    from convtool.jobs.padding.splitting import parse_shares
+
+    return parse_shares(word)
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,24 @@ class Options(RunOptions, SourceOptions):
     max_samples: int | None = integer("Rows x longest of a batch, at most.", least=1, metavar="N")
     max_length: Length | None = parsed(length, "Samples of a row; longer inputs are refused.", metavar="N|TIME")
     truncate: _Truncate | None = choice(_Truncate, "With --max-length: cut off that end of longer inputs.")
+    segment: Length | None = parsed(length, "Cut inputs into rows of this length.", metavar="N|TIME")
+    hop: Length | None = parsed(
+        length,
+        "With --segment: how far from one to the next.  [default: its length]",
+        metavar="N|TIME",
+    )
+    last: _Last = choice(_Last, "With --segment: pad the last, shorter one, or leave it out.", default="pad")
+    manifest: str | None = text(
+        "Take the inputs from a table, CSV or JSON lines, with a column path or audio_filepath; its other columns come "
+        "along.",
+        metavar="FILE",
+    )
+    split: tuple[Fraction, ...] | None = parsed(
+        _shares,
+        "Write train, valid and test (of two shares train and test) below the folder; where an input goes hangs on its "
+        "name and --seed alone.",
+        metavar="SHARES",
+    )
     side: _Side = choice(_Side, "Where padding stands: before the samples, or after them.", default="right")
     value: float = real("What constant padding holds.", default=0.0)
     padding_mode: PaddingMode = choice(PaddingMode, "What padding is made of.", default="constant")
@@ -63,7 +92,9 @@ class Options(RunOptions, SourceOptions):
     )
     resample: int | None = integer("Bring all inputs to this rate.", least=1, most=MOST_HZ, metavar="HZ")
     sort: _Sort = choice(_Sort, "Order of the rows: as given, or from short to long.", default="none")
-    seed: int | None = integer("Shuffle the order of the batches, the same way for the same N.", metavar="N")
+    seed: int | None = integer(
+        "Shuffle the order of the batches, the same way for the same N; and another --split for each N.", metavar="N"
+    )
     pool: _Pool | None = choice(_Pool, "Add the pooled samples of every row.")
     mask: bool = flag("Write masks into a folder too; a single file always has one.")
     dtype: Dtype | None = choice(Dtype, "Of the batch.  [default: the inputs']")
@@ -86,31 +117,124 @@ def pad_batch(options: Options) -> int:
       convtool pad-batch takes/ -o batch.safetensors --mono --resample 16000
       convtool pad-batch takes/ -o shards/ --strategy bucket --batch-size 64 --mask
       convtool pad-batch takes/ --strategy bucket --max-samples 5000000 --dry-run
+      convtool pad-batch takes/ -o minutes/ --segment 10s --hop 5s --batch-size 32
+      convtool pad-batch --manifest train.csv -o labelled/ --split 0.8,0.1,0.1 --batch-size 32
     """
     from convtool.jobs.padding.outcomes import skipped
-    from convtool.jobs.padding.target import stands, without_own
 
     _check(options)
-    inputs, passed = options.find_inputs()
-    if options.output is not None:
-        inputs, own = without_own(inputs, options.output)
-        passed += own
-        also_written = {"--report": options.report, "--plot": options.plot}
-        if stands(options.output, inputs, also_written, overwrite=options.overwrite, skip=options.skip_existing):
-            messages.note(f"{show(options.output)} exists; left as it is")
-            return conclude(skipped(inputs, options.output), options, replace=True)
+    inputs, labels, passed = _inputs(options)
     tell_passed(passed)
     messages.quiet_libraries()
-    with ExitStack() as stack:
-        return _run(inputs, _copies(inputs, stack), _job(options), options)
+    outcomes: list[Outcome] = []
+    left: list[Part] = []
+    for part in _parts(inputs, labels, options):
+        if _stands(part):
+            messages.note(f"{show(str(part.options.output))} exists; left as it is")
+            outcomes += skipped(part.inputs, str(part.options.output))
+        else:
+            left.append(part)
+    replaces = options.overwrite or options.skip_existing
+    with reported_if_stopped(options, replace=replaces) as ended:
+
+        def stopped(last: Mapping[int, Outcome]) -> None:
+            ended.update(enumerate([*outcomes, *(last[index] for index in sorted(last))]))
+
+        for part in left:
+            with ExitStack() as stack:
+                outcomes += _run(part, _copies(part.inputs, stack), stopped)
+            stopped({})
+    if left and not options.dry_run:
+        tell_counts(outcomes, len(inputs))
+    return conclude(outcomes, options, replace=replaces)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The inputs that go to one place, and what is to be done with them."""
+
+    inputs: Sequence[Input]
+    labels: Labels
+    options: Options
+
+
+def _inputs(options: Options) -> tuple[list[Input], Labels, list[str]]:
+    """The inputs, what a manifest says of them, and the files of folders that are none."""
+    from convtool.jobs.padding.labels import Labels, read_labels
+    from convtool.jobs.padding.target import without_own
+
+    if options.manifest is not None:
+        inputs, labels = read_labels(options.manifest)
+        return inputs, labels, []
+    inputs, passed = options.find_inputs()
+    for place in _places(options):
+        inputs, own = without_own(inputs, place)
+        passed += own
+    return inputs, Labels(), passed
+
+
+def _places(options: Options) -> list[str]:
+    """The files or folders that are written."""
+    from convtool.jobs.padding.splitting import names_of
+
+    if options.output is None:
+        return []
+    if options.split is None:
+        return [options.output]
+    return [os.path.join(options.output, name, "") for name in names_of(options.split)]
+
+
+def _parts(inputs: Sequence[Input], labels: Labels, options: Options) -> list[Part]:
+    """The inputs by the place that they go to; a part that would be empty is told, and left out."""
+    from convtool.jobs.padding.labels import Labels
+    from convtool.jobs.padding.splitting import names_of, part_of
+
+    if options.split is None:
+        return [Part(inputs, labels, options)]
+    numbers = [part_of(item, options.split, options.seed or 0) for item in inputs]
+    parts = []
+    for number, name in enumerate(names_of(options.split)):
+        chosen = [index for index, each in enumerate(numbers) if each == number]
+        if not chosen:
+            messages.warn(f"no input falls into {name}: {counted(len(inputs), 'input')} are too few for that share")
+            continue
+        output = None if options.output is None else os.path.join(options.output, name, "")
+        rows = [labels.rows[index] for index in chosen] if labels.rows else ()
+        part = replace(options, output=output)
+        parts.append(Part([inputs[index] for index in chosen], Labels(labels.dtypes, rows), part))
+    return parts
+
+
+def _stands(part: Part) -> bool:
+    """Whether the batch is there, and is to be left."""
+    from convtool.jobs.padding.target import stands
+
+    options = part.options
+    if options.output is None:
+        return False
+    also_written = {"--report": options.report, "--plot": options.plot}
+    return stands(options.output, part.inputs, also_written, overwrite=options.overwrite, skip=options.skip_existing)
 
 
 def _check(options: Options) -> None:
     """What can be refused before any input is looked for."""
+    from convtool.jobs.padding.target import is_folder
+
     if options.output is None and not options.dry_run:
         raise UsageError("say where the batch goes: -o batch.npz, or a folder, -o batches/; or look with --dry-run")
     if options.truncate and options.max_length is None:
         raise UsageError(f"--truncate {options.truncate} needs --max-length")
+    if options.segment is None and (found := given(options, "hop", "last")):
+        raise UsageError(f"{found[0]} needs --segment")
+    if options.segment is not None and (found := given(options, "max_length", "multiple_of")):
+        raise UsageError(f"{found[0]}: with --segment all rows have its length; leave one of them out")
+    if options.manifest is not None and (found := given(options, "inputs", "input_list", "include", "exclude")):
+        raise UsageError(f"--manifest names the inputs, and so does {found[0]}; give one of them")
+    if options.split is not None:
+        if options.plot:
+            raise UsageError("--plot draws one set of batches; leave out --split")
+        if options.output is not None and not is_folder(options.output):
+            raise UsageError(f"--split writes several folders, and -o {show(options.output)} is a file; name a folder")
     if options.mono and options.channels and options.raw_layout() is None:
         raise UsageError("--mono makes one channel; give it, or --channels")
     if options.value and options.padding_mode != "constant":
@@ -120,8 +244,6 @@ def _check(options: Options) -> None:
 
         picture_format(options.plot)
     if options.output is not None:
-        from convtool.jobs.padding.target import is_folder
-
         is_folder(options.output)
 
 
@@ -137,7 +259,7 @@ def _copies(inputs: Sequence[Input], stack: ExitStack) -> dict[int, Input]:
     }
 
 
-def _job(options: Options) -> PadBatch:
+def _job(options: Options, labels: Labels) -> PadBatch:
     from convtool.jobs.padding.pad import Grouping, PadBatch
     from convtool.jobs.padding.rows import RowOptions
     from convtool.jobs.padding.writing import Padding
@@ -150,6 +272,9 @@ def _job(options: Options) -> PadBatch:
             resample=options.resample,
             max_length=options.max_length,
             truncate=options.truncate,
+            segment=options.segment,
+            hop=options.hop,
+            last=options.last,
             read=options.read_options("NCT", options.dtype),
         ),
         grouping=Grouping(
@@ -167,16 +292,18 @@ def _job(options: Options) -> PadBatch:
             layout=options.layout,
             pool=options.pool,
         ),
+        labels=labels,
     )
 
 
-def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, options: Options) -> int:
-    """Measure, plan, and write or only tell; the exit code."""
+def _run(part: Part, copies: dict[int, Input], ended: Callable[[Mapping[int, Outcome]], None]) -> list[Outcome]:
+    """Measure, plan, and write or only tell; what became of the inputs. A signal lets `ended` know what has by then."""
     from convtool.jobs.padding.outcomes import outcomes_of, outcomes_so_far
     from convtool.jobs.padding.pad import Written
     from convtool.runs.local import cores
 
-    replace = options.overwrite or options.skip_existing
+    inputs, options = part.inputs, part.options
+    job = _job(options, part.labels)
     with progress(len(inputs), options) as planned:
         rows, failures = job.measure(inputs, copies, fail_fast=options.fail_fast, done=planned.end)
     plan: Plan | None = None
@@ -187,11 +314,11 @@ def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, optio
         if not options.dry_run:
             store = _store(job, options)
             written = Written()
-            with reported_if_stopped(options, replace=replace) as ended, progress(len(rows), options) as shown:
+            with progress(len(rows), options) as shown:
                 try:
                     job.run(rows, store, threads=options.jobs or cores(), done=shown.end, written=written)
                 except (KeyboardInterrupt, Terminated):
-                    ended.update(outcomes_so_far(inputs, failures, store, written))
+                    ended(outcomes_so_far(inputs, failures, store, written))
                     raise
             plan, failures = written.plan, failures + written.failures
         elif not options.as_json:
@@ -204,9 +331,7 @@ def _run(inputs: Sequence[Input], copies: dict[int, Input], job: PadBatch, optio
     for outcome in outcomes:
         if outcome.error or outcome.notes or messages.asked_for("verbose"):
             tell(outcome, one=len(inputs) == 1)
-    if not options.dry_run:
-        tell_counts(outcomes, len(inputs))
-    return conclude(outcomes, options, replace=replace)
+    return outcomes
 
 
 def _store(job: PadBatch, options: Options) -> BatchStore:

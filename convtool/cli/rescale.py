@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from convtool.jobs.rescale.params import Params
     from convtool.signals.inputs import Input
 
-Method = Literal["minmax", "clip", "sigmoid", "tanh"]
+Method = Literal["minmax", "clip", "sigmoid", "tanh", "standard", "robust", "maxabs"]
 Nan = Literal["skip", "propagate", "error", "zero"]
 
 
@@ -53,9 +53,9 @@ class Options(SignalOptions):
         _range, "The range to bring numbers into, such as -1:1.", metavar="LOW:HIGH"
     )
     method: Method | None = choice(Method, "How; see above.  [default: minmax]")
-    per_channel: bool = flag("minmax: a range of its own for each channel.")
+    per_channel: bool = flag("Fit each channel on its own, not all together.")
     fit: tuple[str, ...] = texts(
-        "minmax: take the one range of all numbers in these files, folders, patterns (repeatable), not each input's.",
+        "Fit to all numbers in these files, folders, patterns (repeatable) together, not to each input.",
         metavar="SOURCE",
     )
     save: str | None = text("Keep the method, the range and what was fitted.", metavar="PARAMS.json")
@@ -65,7 +65,8 @@ class Options(SignalOptions):
         "The fitted columns that the input's are, by name or by number from 1, where it has no names or others.",
         metavar="NAMES",
     )
-    invert: bool = flag("Bring numbers back; minmax needs --params or --fit for it.")
+    clip: bool = flag("minmax: put what lies outside of the fitted range onto LOW and HIGH; counted.")
+    invert: bool = flag("Bring numbers back; what was fitted must be given, by --params or --fit.")
     eps: float | None = parsed(
         _share,
         "Squashes, inverted: what lies nearer to an end than this share of the range, on it or beyond it, counts as "
@@ -74,7 +75,7 @@ class Options(SignalOptions):
     )
     nan: Nan = choice(
         Nan,
-        "NaN and infinities are left out of minmax's range, make it and all results NaN, are an error, or count as 0.",
+        "NaN and infinities are left out of what is fitted, make it and all results NaN, are an error, or count as 0.",
         default="skip",
     )
 
@@ -90,16 +91,19 @@ class Options(SignalOptions):
 
 @command("rescale", Options)
 def rescale(options: Options) -> int:
-    """Bring signals into a range, and back with --invert.
+    """Bring signals into a range, or to a common location and scale, and back with --invert.
 
     \b
-    minmax   LOW + (x - a) (HIGH - LOW) / (b - a), for data that lies in [a, b]
-    clip     LOW below LOW, HIGH above HIGH; counted
-    sigmoid  LOW + (HIGH - LOW) / (1 + exp(-x))
-    tanh     LOW + (HIGH - LOW) (tanh(x) + 1) / 2
+    minmax    LOW + (x - a) (HIGH - LOW) / (b - a), for data that lies in [a, b]
+    clip      LOW below LOW, HIGH above HIGH; counted
+    sigmoid   LOW + (HIGH - LOW) / (1 + exp(-x))
+    tanh      LOW + (HIGH - LOW) (tanh(x) + 1) / 2
+    standard  (x - mean) / standard deviation, ddof 0; no --range, as with the next two
+    robust    (x - median) / interquartile range
+    maxabs    x / largest |x|
 
-    minmax meets LOW and HIGH to the bit; a constant input becomes their middle. Integers are worked
-    in float64, exact up to 2^53. Numbers that begin with a minus follow --.
+    minmax meets LOW and HIGH to the bit; a constant input becomes their middle, or 0 without a range.
+    Integers are worked in float64, their differences exact. Numbers that begin with a minus follow --.
 
     \b
     Examples:
@@ -107,14 +111,17 @@ def rescale(options: Options) -> int:
       convtool rescale takes/ --fit takes/ --range -1:1 --save params.json -o scaled/
       convtool rescale scaled/ --params params.json --invert -o back/
       convtool rescale outputs.csv --method sigmoid --range -20:30
+      convtool rescale readings.csv --method standard --per-channel
     """
+    from convtool.jobs.rescale.params import FITTED
+
     params, save = _params(options), options.save
     _check(options, params.method)
     sources = _sources(options)
     read = [item.value for item in sources if item.kind == "file"] + ([options.params] if options.params else [])
     if save is not None:
         _refuse_taken(save, options, read)
-    of_input = params.method == "minmax" and not (sources or params.channels)
+    of_input = params.method in FITTED and not (sources or params.channels)
 
     def fitted() -> Params:
         found = _fit(options, params, sources) if sources else params
@@ -130,6 +137,7 @@ def rescale(options: Options) -> int:
             per_channel=options.per_channel,
             invert=options.invert,
             eps=options.eps,
+            clip=options.clip,
             params_columns=options.params_columns or (),
             save=save if of_input else None,
             nan=options.nan,
@@ -139,7 +147,7 @@ def rescale(options: Options) -> int:
 
     if options.only_fits:
         return _fit_only(fitted, sources, options)
-    single = "--save keeps one range; name what it is to be found in with --fit" if save and of_input else None
+    single = "--save keeps what is fitted once; name what to fit with --fit" if save and of_input else None
     return run_job(
         options, job, plot=options.plot, single=single, also_read=[*read, *([save] if save is not None else [])]
     )
@@ -147,16 +155,22 @@ def rescale(options: Options) -> int:
 
 def _params(options: Options) -> Params:
     """What is to be done: as the options say, or as --params does, which they must not contradict."""
-    from convtool.jobs.rescale.params import Params, range_text, read_params
+    from convtool.jobs.rescale.params import SPREADS, Params, range_text, read_params
 
     asked, path = options.range, options.params
+    if path is None and options.method in SPREADS:
+        if asked is not None:
+            raise UsageError(f"--range is for methods with a range, and {options.method} has none; leave it out")
+        return Params(options.method)
     if path is None:
         if asked is None:
             raise UsageError("there is no range to bring numbers into; give --range LOW:HIGH, or --params")
         return Params(options.method or "minmax", *asked)
     if found := given(options, "fit", "save"):
-        raise UsageError(f"{found[0]} is for a range that is yet to be found, and --params brings one; give either")
+        raise UsageError(f"{found[0]} is for what is yet to be fitted, and --params brings that; give either")
     params = read_params(path)
+    if asked is not None and not params.ranged:
+        raise UsageError(f"--range is given, and the {params.method} of {show(path)} has none; leave it out")
     if asked not in (None, (params.low, params.high)):
         raise UsageError(f"--range is {range_text(*asked)}, but {show(path)} says {params.range}; leave it out")
     if options.method not in (None, params.method):
@@ -166,18 +180,21 @@ def _params(options: Options) -> Params:
 
 def _check(options: Options, method: str) -> None:
     """What can be refused before any input is looked for."""
+    from convtool.jobs.rescale.params import FITTED
+
+    fitted = method in FITTED
     if options.nan == "propagate" and (options.fit or options.save):
-        raise UsageError(
-            "--nan propagate leaves no range to keep; give --nan skip, zero or error with --fit and --save"
-        )
-    if options.fit and method != "minmax":
-        raise UsageError(f"--fit finds the range that minmax starts from; {method} needs none")
-    if options.invert and method == "clip":
-        raise UsageError("--invert can't undo clip: what lay beyond the range is gone")
-    if options.invert and method == "minmax" and not (options.fit or options.params):
-        raise UsageError("--invert needs the range that the data had: give --params, or --fit and that data")
-    if options.params_columns and not (method == "minmax" and (options.fit or options.params)):
-        raise UsageError("--params-columns is for the ranges that minmax was fitted to, with --params or --fit")
+        raise UsageError("--nan propagate leaves nothing to keep; give --nan skip, zero or error with --fit and --save")
+    if options.fit and not fitted:
+        raise UsageError(f"--fit finds what {', '.join(FITTED)} go by; {method} needs no data")
+    if options.invert and (method == "clip" or options.clip):
+        raise UsageError(f"--invert can't undo {'clip' if method == 'clip' else '--clip'}: what lay beyond is gone")
+    if options.invert and fitted and not (options.fit or options.params):
+        raise UsageError("--invert needs what the data was scaled by: give --params, or --fit and that data")
+    if options.clip and not (method == "minmax" and (options.fit or options.params)):
+        raise UsageError("--clip is for the range that minmax was fitted to, with --params or --fit")
+    if options.params_columns and not (fitted and (options.fit or options.params)):
+        raise UsageError(f"--params-columns is for what {', '.join(FITTED)} were fitted to, with --params or --fit")
     if options.eps is not None and not (options.invert and method in ("sigmoid", "tanh")):
         raise UsageError("--eps is for --invert with sigmoid or tanh, whose ends stand for infinity")
 
@@ -212,7 +229,7 @@ def _refuse_taken(save: str, options: Options, read: Sequence[str]) -> None:
 
 def _fit(options: Options, params: Params, sources: Sequence[Input]) -> Params:
     """`params` with the range of `sources`."""
-    from convtool.jobs.rescale.range_fit import Fitting, fit_all
+    from convtool.jobs.rescale.fitting import Fitting, fit_all
 
     fitting = Fitting(options.per_channel, options.nan, options.dtype, options.reading())
     with progress(len(sources), options) as shown:

@@ -60,8 +60,9 @@ def unpad_batch(options: Options) -> int:
     write = write_options(options.format, options.subtype, overwrite=options.overwrite)
     with messages.about(show(options.batch)):
         batches = read_batches(options.batch)
+    signals = {row.unit: row.item for stored in batches for row in stored.rows}
     tasks = plan(
-        [row.item for stored in batches for row in stored.rows],
+        [signals[unit] for unit in range(len(signals))],
         options.output if "{" in options.output else os.path.join(options.output, ""),
         format=write.format,
         overwrite=options.overwrite,
@@ -81,7 +82,7 @@ def _unpad(
     batches: Sequence[StoredBatch], tasks: Sequence[Task], write: WriteOptions, options: Options
 ) -> list[Outcome]:
     """Write all rows, and say what became of them."""
-    from convtool.jobs.padding.unpad import unpad
+    from convtool.jobs.padding.unpad import Parts, unpad
     from convtool.runs.local import cores
 
     messages.quiet_libraries()
@@ -93,10 +94,11 @@ def _unpad(
     with (
         reported_if_stopped(options, replace=options.overwrite or options.skip_existing) as ended,
         progress(len(tasks), options) as shown,
+        Parts(batches) as parts,
     ):
         for stored in batches:
-            own = tasks[len(outcomes) : len(outcomes) + len(stored.rows)]
-            for outcome in unpad(stored, own, write, threads=options.jobs or cores()):
+            own = [tasks[row.unit] for row in stored.rows]
+            for outcome in unpad(stored, own, write, parts, threads=options.jobs or cores()):
                 ended[len(outcomes)] = outcome
                 shown.end()
                 tell(outcome, one=len(tasks) == 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def side_by_side(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+def side_by_side(function: Callable[[T], R], items: Iterable[T], threads: int) -> Generator[R, None, None]:
     """``function(item)`` for all items, in order, `threads` of them at a time.
 
     Unlike with `Executor.map`, items are taken as there is room for them: neither they nor results pile up. Closing

@@ -7,6 +7,7 @@ from convtool.ops.recurrent.network import Network, Recurrent, recurrent_layer, 
 from convtool.ops.resampling import Resampling, resample
 from convtool.ops.response import frequency_response
 from convtool.ops.scaling import Scaling, rescale
+from convtool.ops.standardization import Spread, Standardization, standardize
 from convtool.ops.windows.local_stats import GridStats, LocalStats, local_stats, local_var
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "Recurrent",
     "Resampling",
     "Scaling",
+    "Spread",
+    "Standardization",
     "convolve",
     "frequency_response",
     "length_mask",
@@ -31,5 +34,6 @@ __all__ = [
     "resample",
     "rescale",
     "run_network",
+    "standardize",
     "unpad_batch",
 ]

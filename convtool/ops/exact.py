@@ -28,6 +28,12 @@ def product_of(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
+def square_of(x: Tensor) -> tuple[Tensor, Tensor]:
+    """``x * x`` rounded, and what was rounded off."""
+    square, (high, low) = x * x, _halves(x)
+    return square, (high * high - square).addcmul_(high, low, value=2).addcmul_(low, low)
+
+
 def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
     """`x` as a sum of two numbers of 26 bits, whose products are exact (Veltkamp)."""
     shifted = x * _SPLITTER

@@ -93,7 +93,7 @@ def _constants(source: Range, target: Range) -> tuple[float, ...]:
     if a == b:
         c = d = float((Fraction(c) + Fraction(d)) / 2)
         return 1.0, 0.0, float(a), float(b), c, d, 0.0, 0.0, 1.0
-    unit, unit_out = 1 / _power(max(abs(a), abs(b))), _power(max(abs(c), abs(d)))
+    unit, unit_out = 1 / power_near(max(abs(a), abs(b))), power_near(max(abs(c), abs(d)))
     low, high = Fraction(a) * Fraction(unit), Fraction(b) * Fraction(unit)
     slope = (Fraction(d) - Fraction(c)) / (high - low) / Fraction(unit_out)
     first, a, b = float(slope), float(low), float(high)
@@ -101,6 +101,6 @@ def _constants(source: Range, target: Range) -> tuple[float, ...]:
     return unit, middle, a, b, float(c), float(d), first, float(slope - Fraction(first)), unit_out
 
 
-def _power(size: float) -> float:
+def power_near(size: float) -> float:
     """The power of two next to `size`."""
     return math.ldexp(1.0, max(-_MOST, min(math.frexp(size)[1], _MOST)))

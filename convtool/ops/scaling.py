@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from convtool.errors import InputError
+from convtool.ops.channel_rows import as_floats, by_pieces, channel_rows, extremes, real_rows
 from convtool.ops.checks import check_choice
 from convtool.ops.lines import Lines, Range, is_int64
 
@@ -18,9 +18,6 @@ Method = Literal["minmax", "clip", "sigmoid", "tanh"]
 Nan = Literal["skip", "propagate"]
 
 METHODS: tuple[Method, ...] = get_args(Method)
-
-_PIECE = 1 << 14
-"""Numbers worked at a time, so that the dozens of steps find them in the cache: half the time, little memory."""
 
 
 def rescale(
@@ -44,14 +41,15 @@ def rescale(
     ======= =======================================================================================
 
     No result leaves [low, high], both as the dtype holds them. minmax is right to the last digit: within 0.51 units of
-    it, and 0.7 among subnormal numbers. The squashes err by a few units in the last digit of the result, or of the
-    nearest of low, high and their middle: tails near a low of 0 keep their digits, and so does tanh(x) itself around 0.
+    it, and 0.7 among subnormal numbers; a result next to 0 errs by up to 2^-104 of the larger end
+    instead. The squashes err by a few units in the last digit of the result, or of the nearest of low, high and their
+    middle: tails near a low of 0 keep their digits, and so does tanh(x) itself around 0.
 
     Args:
         x: ``(..., channels, samples)``, ``(samples,)`` or a single number. Of integers the differences are exact,
             whatever their size. Never changed.
         low, high: the range, low < high.
-        method: one of the above.
+        method: one of the above. See `standardize` for others, which have no range.
         per_channel: minmax takes the range [a, b] of each channel, over all leading dimensions and samples.
         nan: with ``skip``, NaN and infinities are left out of [a, b]; with ``propagate`` they make all results of
             their channel (of all channels but for `per_channel`) NaN.
@@ -90,6 +88,7 @@ class Scaling:
 
     Args:
         low, high, method, per_channel, nan: see `rescale`.
+        clip: minmax puts what lies outside of [a, b] onto low and high; it does not come back then.
         ranges: [a, b], a <= b, of the whole signal or of each channel, where they are known already.
 
     Raises:
@@ -110,6 +109,7 @@ class Scaling:
         method: Method = "minmax",
         per_channel: bool = False,
         nan: Nan = "skip",
+        clip: bool = False,
         ranges: Sequence[Range] = (),
     ) -> None:
         check_choice("method", method, METHODS)
@@ -117,7 +117,7 @@ class Scaling:
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(f"the range is {low} to {high}; expected two finite numbers, the lower first")
         self.low, self.high, self.method = low, high, method
-        self._per_channel, self._nan = per_channel, nan
+        self._per_channel, self._nan, self._clip = per_channel, nan, clip
         self._ranges = list(ranges)
         self._lines: dict[tuple[torch.dtype, torch.device, bool], Lines] = {}
 
@@ -136,15 +136,18 @@ class Scaling:
             TypeError: complex or boolean numbers.
             ValueError: other channels than before, with `per_channel`.
         """
-        rows = _rows(block.detach())
-        rows = rows.movedim(-2, 0).flatten(1) if self._per_channel else rows.reshape(1, -1)
-        least, most = _extremes(rows, finite=self._nan == "skip")
+        rows = channel_rows(block, per_channel=self._per_channel)
+        least, most = extremes(rows, finite=self._nan == "skip")
         if self._ranges and len(self._ranges) != len(rows):
             raise ValueError(f"the signal has {len(rows)} channels; there were {len(self._ranges)} before")
         found = [(_plain(a), _plain(b)) for a, b in zip(least.tolist(), most.tolist(), strict=True)]
         self._ranges = [_wider(*both) for both in zip(self._ranges, found, strict=True)] if self._ranges else found
         self._lines.clear()
         return self
+
+    def again(self) -> bool:
+        """Whether `fit` must see all blocks once more: never, see `Standardization`."""
+        return False
 
     def apply(self, x: Tensor) -> Tensor:
         """`x` ``(..., channels, samples)`` brought into the range; see `rescale`.
@@ -154,18 +157,19 @@ class Scaling:
             ValueError: minmax without a range of the data, or one for other channels; a range that the dtype of `x`
                 does not hold.
         """
-        rows = _rows(x)
+        rows = real_rows(x)
         low, high = self._limits(rows.dtype)
         if self.method == "minmax":
-            work: Callable[[Tensor], Tensor] = self._lines_for(rows, inverse=False)
+            line = self._lines_for(rows, inverse=False)
+            work: Callable[[Tensor], Tensor] = (lambda piece: line(piece).clamp(low, high)) if self._clip else line
         elif self.method == "clip" and self.result(rows.dtype) == torch.int64:
             work = partial(torch.clamp, min=int(low), max=int(high))
         elif self.method == "clip":
-            rows, work = _floats(rows), partial(torch.clamp, min=low, max=high)
+            rows, work = as_floats(rows), partial(torch.clamp, min=low, max=high)
         else:
-            rows = _floats(rows)
+            rows = as_floats(rows)
             work = partial(_squash, low=low, high=high, gain=self._gain)
-        return _by_pieces(work, rows).reshape(x.shape)
+        return by_pieces(work, rows).reshape(x.shape)
 
     def invert(self, y: Tensor, *, eps: float | None = None) -> Tensor:
         """The numbers that `apply` brought to `y`.
@@ -184,7 +188,7 @@ class Scaling:
         Raises:
             TypeError, ValueError: as `apply`; clip, which has no inverse; an `eps` outside [0, 1/2).
         """
-        rows = _floats(_rows(y))
+        rows = as_floats(real_rows(y))
         low, high = self._limits(rows.dtype)
         if self.method == "clip":
             raise ValueError("clip can't be inverted: what lay beyond the range is gone")
@@ -195,7 +199,7 @@ class Scaling:
             work: Callable[[Tensor], Tensor] = self._lines_for(rows, inverse=True)
         else:
             work = partial(_unsquash, low=low, high=high, gain=self._gain, eps=eps)
-        return _by_pieces(work, rows).reshape(y.shape)
+        return by_pieces(work, rows).reshape(y.shape)
 
     def result(self, dtype: torch.dtype) -> torch.dtype:
         """What `apply` gives of numbers of `dtype`."""
@@ -241,20 +245,6 @@ class Scaling:
         return [(least, most) for least, most in ends]
 
 
-def _rows(x: Tensor) -> Tensor:
-    """Floating-point numbers or int64, ``(..., channels, samples)``."""
-    if x.is_complex() or x.dtype == torch.bool:
-        raise TypeError(f"the signal is {x.dtype}; a range needs real numbers: convert it, as with .abs() or .double()")
-    if x.dtype == torch.uint64 and bool((x.long() < 0).any()):
-        raise InputError("the signal is uint64 with values past 2^63 - 1; convert it to float64")
-    x = x if x.is_floating_point() else x.long()
-    return x if x.dim() > 1 else x.reshape(1, x.numel())
-
-
-def _floats(x: Tensor) -> Tensor:
-    return x if x.is_floating_point() else x.double()
-
-
 def _plain(end: float) -> float:
     """`end` as a `float`, if it is the same number."""
     return float(end) if float(end) == end or end != end else end
@@ -264,25 +254,6 @@ def _wider(known: Range, found: Range) -> Range:
     """The range of both; NaN where one of them has it."""
     (a, b), (c, d) = known, found
     return c if c < a or c != c else a, d if d > b or d != d else b
-
-
-def _extremes(rows: Tensor, *, finite: bool) -> tuple[Tensor, Tensor]:
-    """Minimum and maximum of each row, or of its finite numbers; infinity and -infinity where there are none."""
-    if not rows.shape[1]:
-        nothing = torch.full((len(rows),), math.inf, dtype=torch.float64, device=rows.device)
-        return nothing, -nothing
-    least, most = rows.amin(1), rows.amax(1)
-    if finite and not (least.isfinite() & most.isfinite()).all():
-        least = torch.where(rows.isfinite(), rows, math.inf).amin(1)
-        most = torch.where(rows.isfinite(), rows, -math.inf).amax(1)
-    return least, most
-
-
-def _by_pieces(work: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """`work`, done on pieces of a cache's size, one after the other; a GPU takes all at once."""
-    values = rows.numel() if rows.is_cuda else _PIECE
-    samples = max(1, values * rows.shape[-1] // max(1, rows.numel()))
-    return torch.cat([work(piece) for piece in torch.split(rows, samples, -1)], -1)
 
 
 # Both squashes are low + (high - low) (tanh(z) + 1) / 2 with z = gain * x. Each number is measured from the nearest of

@@ -79,6 +79,11 @@ def files() -> list[str]:
         ("5,10,5 -k 3,4 --kernel-norm l2 --mode valid", "10,11"),
         ("4,1,2,5 -k 1,2,-1 --kernel-norm dc", "2,4.5,0,4,4,-2.5"),
         ("4,1,2,5 -k 1,2,0.001 --trim-kernel 60", "4,9,4,9,10"),
+        ("1,0,0 -k 1,2,4 --kernel-delay 2", "0,0,1,2,4,0,0"),
+        ("1,0,0 -k 1,2,4 --kernel-delay=-1", "2,4,0,0"),
+        ("1,0 -k 4,4,4 --kernel-fade 1", "4,4,2,0"),
+        ("1,0 -k 8,8,8 --kernel-fade 2 --precision 9", "8,6,2,0"),
+        ("1 -k 1,1,0.001 --trim-kernel 40 --kernel-fade 10ms --sample-rate 100", "1,0.5"),
         ("4,1,2,5 -k 1 --gain 20", "40,10,20,50"),
         ("4,1,2,5 -k 0,2 --mix 0.5", "2,4.5,2,4.5,5"),
         ("4,1,2,5 -k 0,2 --mix 0.5 --align-peak", "0,6,1.5,3,7.5"),
@@ -672,6 +677,20 @@ def test_input_list(name: str, options: list[str], content: bytes, takes: dict[s
 def test_a_glob_is_expanded_here_too(takes: dict[str, Block], convtool: Convtool) -> None:
     run = convtool("convolve", "takes/**/a.wav", "-k", "1", "-o", "wet/{index}.wav", "--dry-run")
     assert run.out == "takes/a.wav -> wet/0.wav\ntakes/day1/a.wav -> wet/1.wav\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--kernel-delay=-3", "--kernel-delay drops 3 taps, and the kernel has 3; drop fewer"),
+        ("--kernel-fade=4", "--kernel-fade takes 4 taps, and the kernel has 3; fade fewer"),
+        ("--kernel-delay=9999999", "with its delay it has 10000002 taps"),
+        ("--kernel-fade=1ms", "1ms is a time and needs a sample rate"),
+    ],
+)
+def test_a_kernel_too_short_or_too_long(option: str, message: str, convtool: Convtool) -> None:
+    run = convtool("convolve", "1,2", "-k", "1,2,4", option)
+    assert (run.code, message in run.err) == (1, True)
 
 
 @pytest.mark.parametrize("option", ["--gain=inf", "--mix=nan", "--trim-kernel=nan"])

@@ -83,6 +83,18 @@ def params(**changed: Any) -> str:
         ("0,1,4 --range -1:1 --fit 0,8", "-1,-0.75,0"),
         ("0,1,4 --range -1:1 --fit 0,2 --fit 8,nan", "-1,-0.75,0"),
         ("--invert --fit 0,8 --range -1:1 -- -1,-0.75,0", "0,1,4"),
+        ("1,3,1,3 --method standard", "-1,1,-1,1"),
+        ("1,2,3,4,90 --method robust", "-1,-0.5,0,0.5,43.5"),
+        ("--method maxabs -- 0,1,-4", "0,0.25,-1"),
+        ("5,5,5 --method standard", "0,0,0"),
+        ("5,5,5 --method robust", "0,0,0"),
+        ("0,0 --method maxabs", "0,0"),
+        ("0,nan,2,inf --method standard", "-1,nan,1,inf"),
+        ("0,nan,2 --method standard --nan propagate", "nan,nan,nan"),
+        ("nan,nan --method robust", "nan,nan"),
+        ("9007199254740993,9007199254740995 --method standard", "-1,1"),
+        ("3 --method standard --fit 1,3 --fit 5", "0"),
+        ("0,1 --method standard --fit 1,3,5 --invert", "3,4.6329931618554525"),
     ],
 )
 def test_numbers(arguments: str, expected: str, convtool: Convtool) -> None:
@@ -209,7 +221,7 @@ def test_blocks_and_threads_do_not_show_in_the_bytes(convtool: Convtool, monkeyp
         made = []
         for samples, threads in ((1 << 19, 1), (1 << 19, 2), (30_011, 2)):
             monkeypatch.setattr("convtool.jobs.signal_job.BLOCK_SAMPLES", samples)
-            monkeypatch.setattr("convtool.jobs.rescale.range_fit.BLOCK_SAMPLES", samples)
+            monkeypatch.setattr("convtool.jobs.rescale.fitting.BLOCK_SAMPLES", samples)
             options = ["--range", "-20:30", "--method", *method, "--threads", threads, "-o", "y.npy", "--overwrite"]
             assert convtool("rescale", "x.wav", *options).code == 0
             made.append(Path("y.npy").read_bytes())
@@ -243,6 +255,78 @@ def test_a_prediction_of_one_column_comes_back(convtool: Convtool) -> None:
     assert (row.code, row.out) == (0, "150,350\n")
     swapped = convtool("rescale", "x.csv", "--fit", "x.csv", "--range=0:1", "--per-channel", "--columns", "close,open")
     assert swapped.out == "close,open\n0,0\n1,1\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "keys"), [("standard", ("mean", "std")), ("robust", ("median", "iqr")), ("maxabs", ("maxabs",))]
+)
+def test_columns_without_a_range_come_back(method: str, keys: tuple[str, ...], convtool: Convtool) -> None:
+    x = noise(50, 3) * [1, 100, 0.01] + [0, 1e9, 7]
+    Path("x.csv").write_text("open,high,close\n" + "\n".join(",".join(map(repr, row)) for row in x.tolist()))
+    fit = convtool("rescale", "--fit", "x.csv", "--method", method, "--per-channel", "--save", "p.json")
+    assert (fit.code, fit.err) == (0, "")
+    kept = json.loads(Path("p.json").read_text())
+    assert ("range" in kept, kept["method"]) == (False, method)
+    assert [set(each) - {"rest"} for each in kept["channels"]] == [{"name", *keys}] * 3
+    scaled = convtool("rescale", "x.csv", "--params", "p.json", "--columns", "close,open")
+    whole = convtool("rescale", "x.csv", "--method", method, "--per-channel", "--columns", "close,open")
+    assert (scaled.err, scaled.out) == ("", whole.out)
+    back = convtool("rescale", "--params", "p.json", "--invert", stdin=scaled.raw)
+    assert back.out.partition("\n")[0] == "close,open"
+    np.testing.assert_allclose(numbers(back.out.partition("\n")[2]), x[:, [2, 0]], rtol=1e-15, atol=1e-16)
+    Path("y.csv").write_text(scaled.out.partition("\n")[2])
+    named = convtool("rescale", "y.csv", "--params", "p.json", "--invert", "--params-columns", "3,1")
+    assert named.out == back.out.partition("\n")[2]
+
+
+def test_numbers_beyond_what_was_fitted(convtool: Convtool) -> None:
+    fit = ["--fit", "0,8", "--range", "-1:1"]
+    run = convtool("rescale", "0,9,-3,nan", *fit, "--clip")
+    assert (run.code, run.out) == (0, "-1,1,-1,nan\n")
+    assert run.err == "Warning: '0,9,-3,nan': 2 samples clipped to -1:1\n"
+    strict = convtool("rescale", "0,9", *fit, "--clip", "--fail-on-clip")
+    assert (strict.code, strict.out) == (3, "")
+    beyond = convtool("rescale", "0,9", "--fit", "0,4", "--method", "maxabs")
+    assert (beyond.out, beyond.err) == (
+        "0,2.25\n",
+        "Warning: '0,9': 1 sample outside what was fitted (maxabs 4); results may leave -1:1\n",
+    )
+    assert convtool("rescale", "0,9", "--fit", "0,4", "--method", "standard").err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "1,1,1,1,2 --method robust",
+            "half of what was fitted is one number, the interquartile range 0, and all",
+        ),
+        (
+            "1,2 --method standard --fit 3,3",
+            "it was fitted to a constant, and there are other numbers in it, which wou",
+        ),
+        ("1,0 --method maxabs --fit 0,0", "it was fitted to a constant"),
+        (f"{2**60},1 --method standard --fit {2**60 + 1},{2**60 + 1}", "it was fitted to a constant"),
+    ],
+)
+def test_a_scale_of_0_has_no_place_for_others(arguments: str, message: str, convtool: Convtool) -> None:
+    run = convtool("rescale", *arguments.split())
+    assert (run.code, run.out) == (1, "")
+    assert message in run.err
+    Path("x.csv").write_text("a,b\n1,5\n2,5\n9,5\n")
+    beside = convtool("rescale", "x.csv", "--method", "robust", "--per-channel")
+    assert (beside.code, beside.out) == (0, "a,b\n-0.25,0\n0,0\n1.75,0\n")
+
+
+def test_many_passes_over_standard_input_and_sources(convtool: Convtool, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = convtool("rescale", "4,1,2,5,3", "--method", "robust").out
+    monkeypatch.setattr("convtool.ops.order_statistics._FEW", 2)
+    assert convtool("rescale", "-", "--method", "robust", stdin=b"4,1,2,5,3\n").out == expected
+    both = ["--method", "robust", "--fit", "4,1", "--fit", "-"]
+    assert convtool("rescale", "4,1,2,5,3", *both, stdin=b"2,5,3\n").out == expected
+    assert convtool("rescale", *both, "--save", "p.json", stdin=b"2,5,3\n").code == 0
+    assert convtool("rescale", "4,1,2,5,3", "--params", "p.json").out == expected
+    assert json.loads(Path("p.json").read_text())["sources"] == 2
 
 
 def test_a_squash_is_kept_too(convtool: Convtool) -> None:
@@ -304,11 +388,11 @@ def test_a_bad_source_ends_all_before_anything_is_written(convtool: Convtool) ->
         ("x.npy --range 1:1", "1:1 is empty; the numbers must differ"),
         ("x.npy --range 0:inf", "'0:inf' is no range"),
         ("x.npy --range 0:1 --method log", "'log' is not one of 'minmax', 'clip', 'sigmoid', 'tanh'"),
-        ("x.npy --range 0:1 --method clip --invert", "--invert can't undo clip: what lay beyond the range is gone"),
-        ("x.npy --range 0:1 --invert", "--invert needs the range that the data had: give --params, or --fit and that"),
+        ("x.npy --range 0:1 --method clip --invert", "--invert can't undo clip: what lay beyond is gone"),
+        ("x.npy --range 0:1 --invert", "--invert needs what the data was scaled by: give --params, or --fit and that"),
         (
             "x.npy --range 0:1 --method tanh --fit x.npy",
-            "--fit finds the range that minmax starts from; tanh needs none",
+            "--fit finds what minmax, standard, robust, maxabs go by; tanh needs no data",
         ),
         ("x.npy --range 0:1 --eps 0.1", "--eps is for --invert with sigmoid or tanh, whose ends stand for infinity"),
         ("x.npy --range 0:1 --eps 0.1 --method tanh", "--eps is for --invert with sigmoid or tanh"),
@@ -317,10 +401,22 @@ def test_a_bad_source_ends_all_before_anything_is_written(convtool: Convtool) ->
         ("x.npy --range 0:1 --eps=-1 --invert --method tanh", "-1.0 is no share of a range"),
         ("x.npy --params p.json --range 0:1", "--range is 0:1, but p.json says -1:1; leave it out"),
         ("x.npy --params p.json --method clip", "--method is clip, but p.json says minmax; leave it out"),
-        ("x.npy --params p.json --fit x.npy", "--fit is for a range that is yet to be found, and --params brings one"),
-        ("x.npy --params p.json --save q.json", "--save is for a range that is yet to be found"),
-        ("x.npy --range 0:1 --params-columns a", "--params-columns is for the ranges that minmax was fitted to, with"),
-        ("x.npy --params clip.json --params-columns a", "--params-columns is for the ranges that minmax was fitted to"),
+        ("x.npy --params p.json --fit x.npy", "--fit is for what is yet to be fitted, and --params brings that"),
+        ("x.npy --params p.json --save q.json", "--save is for what is yet to be fitted"),
+        (
+            "x.npy --range 0:1 --params-columns a",
+            "--params-columns is for what minmax, standard, robust, maxabs were fitted",
+        ),
+        ("x.npy --params clip.json --params-columns a", "--params-columns is for what minmax, standard"),
+        ("x.npy --range 0:1 --method standard", "--range is for methods with a range, and standard has none"),
+        (
+            "x.npy --params std.json --range 0:1",
+            "--range is given, and the standard of std.json has none",
+        ),
+        ("x.npy --method robust --invert", "--invert needs what the data was scaled by"),
+        ("x.npy --range 0:1 --clip", "--clip is for the range that minmax was fitted to, with --params or --fit"),
+        ("x.npy --method maxabs --fit x.npy --clip", "--clip is for the range that minmax was fitted to"),
+        ("x.npy --params p.json --clip --invert", "--invert can't undo --clip: what lay beyond is gone"),
         ("x.npy --params p.json --params-columns a,,b", "'a,,b' has an empty name; give one for each column"),
         ("x.npy --params clip.json --invert", "--invert can't undo clip"),
         (
@@ -339,7 +435,7 @@ def test_a_bad_source_ends_all_before_anything_is_written(convtool: Convtool) ->
         ("x.npy --range 0:1 --save q.csv -o q.csv", "the output q.csv is the input q.csv; write elsewhere"),
         ("x.npy --range 0:1 --fit y.npy -o y.npy --overwrite", "the output y.npy is the input y.npy; write elsewhere"),
         ("x.npy --params p.json -o p.json --format csv --overwrite", "the output p.json is the input p.json"),
-        ("x.npy y.npy --range 0:1 --save q.json -o o/", "--save keeps one range; name what it is to be found in"),
+        ("x.npy y.npy --range 0:1 --save q.json -o o/", "--save keeps what is fitted once; name what to fit"),
         ("x.npy --range 0:1 --fit empty", "there is no signal file in what --fit names"),
         ("--range 0:1 --fit -", "standard input can be fitted or be an input, and one of them alone"),
         ("- --range 0:1 --fit - --save q.json", "standard input can be fitted or be an input"),
@@ -351,6 +447,7 @@ def test_usage_errors(arguments: str, message: str, convtool: Convtool) -> None:
     os.symlink("x.npy", "link.npy")
     Path("empty").mkdir()
     Path(params(method="clip")).rename("clip.json")
+    Path(params(method="standard", channels=[{"mean": 0, "std": 1}])).rename("std.json")
     params()
     before = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
     run = convtool("rescale", *arguments.split(), stdin=b"1,2\n")
@@ -368,8 +465,12 @@ def test_usage_errors(arguments: str, message: str, convtool: Convtool) -> None:
         ("nan,1", "--params p.json --per-channel --nan error", "'nan,1': sample 0 is NaN"),
         ("none.npy", "--range 0:1", "none.npy: no such file"),
         ("0,1", "--range 0:1 --fit none.npy", "none.npy: no such file"),
-        ("x.npy", "--params two.json", "x.npy: the ranges were fitted to 2 channels, and the input has 3; expected 2"),
-        ("x.npy", "--params p.json --per-channel", "x.npy: --per-channel was given, but one range was fitted"),
+        ("x.npy", "--params two.json", "x.npy: what was fitted had 2 channels, and the input has 3; expected 2"),
+        (
+            "x.npy",
+            "--params p.json --per-channel",
+            "x.npy: --per-channel was given, but one was fitted for all",
+        ),
         ("1,nan", "--range 0:1 --nan error", "'1,nan': sample 1 is NaN or infinite (the first of 1 in its block)"),
         ("0,1", "--range 0:1e-60 --dtype float32", "'0,1': float32 does not hold the range 0.0 to 1e-60; work in fl"),
         ("empty.npy", "--range 0:1", "empty.npy: there are 0 samples in it"),
@@ -442,11 +543,12 @@ def test_the_examples_of_the_help_run(convtool: Convtool) -> None:
     wav("takes/a.wav", noise(100))
     wav("takes/b/c.wav", noise(50, seed=1) * 3)
     Path("outputs.csv").write_text("0\n-1000\n")
+    Path("readings.csv").write_text("a,b\n1,30\n2,10\n")
     lines = [line.strip() for line in str(command.help).splitlines() if line.strip().startswith("convtool ")]
-    assert len(lines) == 4
+    assert len(lines) == 5
     made = [convtool(*shlex.split(line)[1:]) for line in lines]
-    assert [run.code for run in made] == [0] * 4
-    assert [run.out for run in made] == ["-1,-0.5,1\n", "", "", "5\n-20\n"]
+    assert [run.code for run in made] == [0] * 5
+    assert [run.out for run in made] == ["-1,-0.5,1\n", "", "", "5\n-20\n", "a,b\n-1,1\n1,-1\n"]
     for name in ("a.wav", "b/c.wav"):
         np.testing.assert_allclose(read(f"back/{name}"), read(f"takes/{name}"), rtol=0, atol=1e-6)
 
@@ -456,7 +558,7 @@ def test_a_range_of_one_number_has_no_place_for_others(convtool: Convtool, tmp_p
     assert (same.code, same.out) == (0, "0.5,0.5\n")
     other = convtool("rescale", "1,2,5", "--fit", "3,3", "--range", "0:1")
     assert (other.code, other.out) == (1, "")
-    assert "the range was fitted to a constant, and there are other numbers" in other.err
+    assert "it was fitted to a constant, and there are other numbers" in other.err
     (tmp_path / "fit.csv").write_text("1,3\n2,3\n")
     (tmp_path / "x.csv").write_text("0,3\n9,3\n")
     beside = convtool("rescale", tmp_path / "x.csv", "--fit", tmp_path / "fit.csv", "--range", "0:1", "--per-channel")
@@ -475,4 +577,4 @@ def test_numbers_that_float32_does_not_hold(convtool: Convtool) -> None:
 def test_a_range_spoilt_by_nan_is_not_kept(convtool: Convtool, tmp_path: Path, option: str) -> None:
     run = convtool("rescale", "1,2", "--range", "0:1", "--nan", "propagate", option, tmp_path / "1.json")
     assert run.code == 2
-    assert "--nan propagate leaves no range to keep" in run.err
+    assert "--nan propagate leaves nothing to keep" in run.err

@@ -17,6 +17,21 @@ def exact_var(samples: Sequence[float], ddof: int = 0) -> Fraction:
     return sum((number - mean) ** 2 for number in numbers) / (len(numbers) - ddof)
 
 
+def exact_shape(samples: Sequence[float], stat: str) -> float:
+    """The unbiased skewness G1 or excess kurtosis G2 in rational arithmetic; 0 and -3 of equal samples."""
+    x, n = [Fraction(sample) for sample in samples], len(samples)
+    if n < (3 if stat == "skew" else 4):
+        return math.nan
+    mean = sum(x) / n
+    second, third, fourth = (sum((each - mean) ** power for each in x) for power in (2, 3, 4))
+    if not second:
+        return 0 if stat == "skew" else -3
+    if stat == "skew":
+        size = math.sqrt(third**2 * n * n * (n - 1) / (second**3 * (n - 2) ** 2))
+        return size if third > 0 else -size
+    return float(Fraction(n - 1, (n - 2) * (n - 3)) * ((n + 1) * n * fourth / second**2 - 3 * (n - 1)))
+
+
 def of_window(samples: Sequence[float], stat: str, *, ddof: int = 0, skip: bool = False, fewest: int = 1) -> float:
     """One statistic of the samples of one window; infinities as NumPy treats them."""
     real = [sample for sample in samples if not math.isnan(sample)]
@@ -49,6 +64,8 @@ def of_window(samples: Sequence[float], stat: str, *, ddof: int = 0, skip: bool 
         return math.sqrt(sum(sample * sample for sample in real) / n)
     if n <= ddof or not all(math.isfinite(sample) for sample in real):
         return math.nan
+    if stat in ("skew", "kurt"):
+        return exact_shape(real, stat)
     variance = float(exact_var(real, ddof))
     return math.sqrt(variance) if stat == "std" else variance
 

@@ -33,7 +33,9 @@ def show_plan(plan: Plan) -> None:
         click.echo(line)
     total = waste(plan.batches, lengths)
     samples = sum(len(batch.rows) * batch.longest for batch in plan.batches)
-    inputs, batches = counted(len(lengths), "input"), counted(len(plan.batches), "batch")
+    inputs, batches = counted(len({row.index for row in plan.rows}), "input"), counted(len(plan.batches), "batch")
+    if plan.rows[0].covered is not None:
+        inputs = f"{counted(len(lengths), 'segment')} of {inputs}"
     click.echo(
         f"\n{inputs} in {batches}, {human_bytes(samples * item)}, of which padding "
         f"{human_bytes(total.samples * item)} ({total.percent:.2f} %)\n"

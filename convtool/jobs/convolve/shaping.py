@@ -11,6 +11,7 @@ import numpy as np
 
 from convtool.errors import InputError
 from convtool.jobs.convolve.kernel import Kernel, Taps, apart_by_groups, check_taps
+from convtool.signals.length import Length
 from convtool.signals.signal import Signal
 
 _INAUDIBLE = 1e-5
@@ -27,7 +28,11 @@ class Shaping:
     matrix: bool = False
     groups: int | None = None
     resample: bool = False
+    delay: Length | None = None
+    """Silence before it; with `early` what is dropped of its beginning instead."""
+    early: bool = False
     trim_db: float | None = None
+    fade: Length | None = None
     norm: str = "none"
     correlate: bool = False
     gain_db: float = 0.0
@@ -67,10 +72,14 @@ def shape(kernel: Kernel, signal: Signal, how: Shaping) -> Shaped:
     elif taps.ndim == 3 and taps.shape[1] == 1 and taps.shape[0] == signal.channels > 1:
         taps = taps[:, 0]  # a filter for each channel, as the weight of a depthwise layer has them
     taps, ahead, behind = _at_rate(taps, kernel.sample_rate, signal.sample_rate, resample=how.resample)
+    if how.delay is not None:
+        taps = _delayed(taps, how.delay.samples(signal.sample_rate), early=how.early)
     if how.trim_db is not None:
         whole = taps.shape[-1]
         taps = _trimmed(taps, abs(how.trim_db))
         behind = max(0, behind - (whole - taps.shape[-1]))
+    if how.fade is not None:
+        taps = _faded(taps, how.fade.samples(signal.sample_rate))
     if how.norm != "none":
         taps = _normed(taps, how.norm)
     if how.correlate:
@@ -146,6 +155,25 @@ def _trimmed(taps: Taps, decibels: float) -> Taps:
     envelope = np.abs(taps).reshape(-1, taps.shape[-1]).max(axis=0)
     loud = np.flatnonzero(envelope >= envelope.max() * 10.0 ** (-decibels / 20))
     return taps[..., : loud[-1] + 1] if len(loud) else taps  # a peak that is NaN is above nothing
+
+
+def _delayed(taps: Taps, samples: int, *, early: bool) -> Taps:
+    """With so many taps of silence before it, or without so many of its first."""
+    if early:
+        if samples >= taps.shape[-1]:
+            raise InputError(f"--kernel-delay drops {samples} taps, and the kernel has {taps.shape[-1]}; drop fewer")
+        return taps[..., samples:].copy()
+    check_taps(taps.size // taps.shape[-1] * (taps.shape[-1] + samples), "with its delay ")
+    return np.pad(taps, [(0, 0)] * (taps.ndim - 1) + [(samples, 0)])
+
+
+def _faded(taps: Taps, samples: int) -> Taps:
+    """The last taps brought down to 0 along half a cosine, of which the ends, 1 and 0, would stand one tap further."""
+    if samples > taps.shape[-1]:
+        raise InputError(f"--kernel-fade takes {samples} taps, and the kernel has {taps.shape[-1]}; fade fewer")
+    made = taps.astype(np.float64)
+    made[..., -samples:] *= (1 + np.cos(np.pi * np.arange(1, samples + 1) / (samples + 1))) / 2
+    return made
 
 
 def _normed(taps: Taps, kind: str) -> Taps:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -44,7 +45,14 @@ def row_entry(row: Row) -> dict[str, Any]:
         "dtype": row.dtype,
         "flat": signal.flat,
         "columns": signal.names if row.channels == signal.channels else None,
+        **({} if row.covered is None else {"start": row.start, "covered": row.covered}),
+        **({"labels": {name: _plain(value) for name, value in row.labels.items()}} if row.labels else {}),
     }
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON has it, which has no NaN and no infinity."""
+    return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 def common(row: Row, padding: Padding, *, dtype: str, flat: bool) -> dict[str, Any]:
@@ -104,6 +112,9 @@ def _check_row(row: Any, channels: int) -> None:
     _check(_is_count(row.get("length")), "length", row.get("length"))
     rate = row.get("sample_rate")
     _check(rate is None or (_is_count(rate) and 0 < rate < 1 << 31), "sample_rate", rate)
+    covered, start = row.get("covered"), row.get("start")
+    whole = _is_count(covered) and _is_count(start) and start + row["length"] <= covered
+    _check(covered is None or whole, "start and covered", (start, covered))
     columns = row.get("columns")
     fits = isinstance(columns, list) and len(columns) == channels and all(isinstance(name, str) for name in columns)
     _check(columns is None or fits, "columns", columns)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import numpy as np
 
 from convtool.errors import InputError, UsageError
 from convtool.jobs.backend import load_torch
 from convtool.jobs.padding.grouping import Sort, Strategy, group
+from convtool.jobs.padding.labels import Labels
 from convtool.jobs.padding.manifest import row_name
-from convtool.jobs.padding.rows import Row, RowOptions, measure, recounted
+from convtool.jobs.padding.rows import Row, RowOptions, measure, recounted, segments
+from convtool.jobs.padding.segments import Recordings
 from convtool.jobs.padding.store import BatchStore, Plan
 from convtool.jobs.padding.writing import BatchWriting, Padding, RowResult
 from convtool.jobs.side_by_side import side_by_side
@@ -64,6 +68,8 @@ class PadBatch:
     rows: RowOptions = field(default_factory=RowOptions)
     grouping: Grouping = field(default_factory=Grouping)
     padding: Padding = field(default_factory=Padding)
+    labels: Labels = field(default_factory=Labels)
+    """What a manifest says of the inputs."""
 
     def measure(
         self,
@@ -85,7 +91,8 @@ class PadBatch:
         failures: list[Failure] = []
         for index, item in enumerate(inputs):
             try:
-                rows.append(measure(index, item, copies.get(index, item), self.rows))
+                row = measure(index, item, copies.get(index, item), self.rows)
+                rows += segments(replace(row, labels=self.labels.of(index)), self.rows)
             except Exception as error:  # of any kind: one file stops no other
                 failures.append(Failure(index, item, explain(error)))
                 if fail_fast:
@@ -104,19 +111,19 @@ class PadBatch:
         dtypes = {row.dtype for row in rows}
         dtype = dtypes.pop() if len(dtypes) == 1 else "float64"
         _check_value(self.padding.value, dtype)
-        grouping = self.grouping
+        grouping, segment = self.grouping, self.rows.segment
         batches = group(
             [row.length for row in rows],
             strategy=grouping.strategy,
             batch_size=grouping.batch_size,
             max_samples=grouping.max_samples,
-            multiple_of=grouping.multiple_of,
+            multiple_of=grouping.multiple_of if segment is None else segment.samples(rows[0].sample_rate),
             sort=grouping.sort,
             seed=grouping.seed,
             names=[row.input.value for row in rows],
         )
         flat = self.rows.channels is None and all(row.signal.flat for row in rows)
-        return Plan(tuple(rows), tuple(batches), dtype, flat)
+        return Plan(tuple(rows), tuple(batches), dtype, flat, tuple(self.labels.dtypes.items()))
 
     def run(
         self,
@@ -156,9 +163,8 @@ class PadBatch:
                     return written
                 store.discard()
                 unreadable = {each.row.index: each.error for each in missed if each.error is not None}
-                failures += [
-                    Failure(row.index, row.input, unreadable[row.index]) for row in rows if row.index in unreadable
-                ]
+                inputs = {row.index: row.input for row in rows}
+                failures += [Failure(index, inputs[index], unreadable[index]) for index in sorted(unreadable)]
                 counted |= {row_name(each.row.input): each.counted for each in missed if each.counted is not None}
                 rows = self._corrected([row for row in rows if row.index not in unreadable], counted, failures)
         raise InputError(f"{missed[0].row.input.name} changes while it is read; {len(missed)} inputs do")
@@ -170,37 +176,56 @@ class PadBatch:
         left = [len(batch.rows) for batch in plan.batches]
         missed = False
 
-        def write(placed: tuple[int, BatchWriting, int, Row]) -> tuple[int, RowResult]:
-            number, writing, place, row = placed
-            return number, writing.write_row(place, row)
+        def write(placed: tuple[int, BatchWriting, list[tuple[int, Row]]]) -> tuple[int, list[RowResult]]:
+            number, writing, rows = placed
+            return number, [writing.write_row(place, row) for place, row in rows]
 
-        for number, result in side_by_side(write, self._begun(plan, store), threads):
-            done()
-            results.append(result)
-            missed = missed or result.missed
-            left[number] -= 1
-            if not left[number] and not missed:
-                store.commit(number)
+        with (
+            Recordings(plan.rows, plan.dtype, self.rows) as recordings,
+            closing(side_by_side(write, self._begun(plan, store, recordings), threads)) as written,
+        ):
+            for number, made in written:
+                for result in made:
+                    done()
+                    results.append(result)
+                    missed = missed or result.missed
+                left[number] -= len(made)
+                if not left[number] and not missed:
+                    store.commit(number)
 
-    def _begun(self, plan: Plan, store: BatchStore) -> Iterator[tuple[int, BatchWriting, int, Row]]:
-        """Every row that is to be written, its batch opened: with the batch's number, and its place there."""
-        for number, batch in enumerate(plan.batches):
+    def _begun(
+        self, plan: Plan, store: BatchStore, recordings: Recordings
+    ) -> Iterator[tuple[int, BatchWriting, list[tuple[int, Row]]]]:
+        """The rows that are to be written, their batch opened: with its number, and their places there.
+
+        Those of one recording that stand one behind the other come together. Batches begin in the order of the inputs.
+        """
+        for number, batch in sorted(enumerate(plan.batches), key=lambda each: min(each[1].rows)):
             files = store.open(number)
             if files is None:
                 continue
             lengths = np.array([plan.rows[index].length for index in batch.rows], dtype=np.int64)
             files["lengths"].write("lengths", 0, lengths)
-            writing = BatchWriting(files, plan.shape(batch), self.padding, self.rows)
-            for place, index in enumerate(batch.rows):
-                yield number, writing, place, plan.rows[index]
+            for name, dtype in plan.labels:
+                values = np.array([plan.rows[index].labels[name] for index in batch.rows], dtype=dtype)
+                files[name].write(name, 0, values)
+            writing = BatchWriting(files, plan.shape(batch), self.padding, recordings)
+            placed = ((place, plan.rows[index]) for place, index in enumerate(batch.rows))
+            for _, together in groupby(placed, key=lambda each: each[1].index):
+                yield number, writing, list(together)
 
     def _corrected(self, rows: Sequence[Row], counted: Mapping[str, int], failures: list[Failure]) -> list[Row]:
         """`rows` with the samples that were counted, and without those that this makes unfit."""
-        corrected = []
+        corrected: list[Row] = []
+        done: set[int] = set()
         for row in rows:
             samples = counted.get(row_name(row.input), row.samples) if counted else row.samples
             try:
-                corrected.append(row if samples == row.samples else recounted(row, samples, self.rows))
+                if samples == row.samples:
+                    corrected.append(row)
+                elif row.index not in done:
+                    done.add(row.index)
+                    corrected += segments(recounted(row, samples, self.rows), self.rows)
             except InputError as error:
                 failures.append(Failure(row.index, row.input, str(error)))
         return corrected

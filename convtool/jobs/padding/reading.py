@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,12 @@ class StoredRow:
     item: Input
     length: int
     signal: Signal
+    unit: int
+    """The number of the signal that it is, or is a part of."""
+    start: int = 0
+    """Where its samples stand in that signal."""
+    whole: int | None = None
+    """Samples of a signal that several rows hold together; None where this row is all of it."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def read_batches(path: str) -> list[StoredBatch]:
         batch = file.find("batch")
         text = _manifest_text(path, file)
         manifest = _without_manifest(file, batch) if text is None else parsed(text)
-        return [_stored(path, batch, manifest, manifest["rows"], _names(manifest["rows"]))]
+        return [_stored(path, batch, manifest, manifest["rows"], _places(manifest["rows"]))]
 
 
 def shortage(path: str) -> str:
@@ -101,9 +107,9 @@ def _read_folder(path: str) -> list[StoredBatch]:
             f"there is no {MANIFEST} that can be read in it; a folder of shards has one once pad-batch is through"
         ) from error
     files, places = shards_of(manifest)
-    placed: list[list[tuple[int, Manifest, str]]] = [[] for _ in files]
-    for (shard, place), row, name in zip(places, manifest["rows"], _names(manifest["rows"]), strict=True):
-        placed[shard].append((place, row, name))
+    placed: list[list[tuple[int, Manifest, _Place]]] = [[] for _ in files]
+    for (shard, place), row, target in zip(places, manifest["rows"], _places(manifest["rows"]), strict=True):
+        placed[shard].append((place, row, target))
     batches = []
     for file_name, rows in zip(files, placed, strict=True):
         rows.sort(key=lambda each: each[0])
@@ -112,14 +118,14 @@ def _read_folder(path: str) -> list[StoredBatch]:
 
 
 def _read_shard(
-    folder: str, name: str, manifest: Manifest, rows: Sequence[Manifest], names: Sequence[str]
+    folder: str, name: str, manifest: Manifest, rows: Sequence[Manifest], places: Sequence[_Place]
 ) -> StoredBatch:
     path = os.path.join(folder, name)
     try:
         with open_weights(path) as file:
             if file.format != "npy":
                 raise InputError(f"it is {file.format}, and shards are npy")
-            return _stored(path, file.tensors[0], manifest, rows, names)
+            return _stored(path, file.tensors[0], manifest, rows, places)
     except InputError as error:
         raise InputError(f"shard {show(name)}: {error}") from error
 
@@ -182,7 +188,7 @@ def _is_left(mask: NDArray[Any]) -> bool:
 
 
 def _stored(
-    path: str, info: TensorInfo, manifest: Manifest, rows: Sequence[Manifest], names: Sequence[str]
+    path: str, info: TensorInfo, manifest: Manifest, rows: Sequence[Manifest], places: Sequence[_Place]
 ) -> StoredBatch:
     channels, flat, layout = manifest["channels"], manifest["flat"], manifest["layout"]
     samples = info.shape[-2 if layout == "NTC" and not flat else -1] if len(info.shape) > 1 else 0
@@ -200,8 +206,15 @@ def _stored(
         info.name,
         dtype,
         [
-            StoredRow(Input("file", f"{path}::{row['file']}", name), row["length"], _signal(row, channels, dtype, flat))
-            for row, name in zip(rows, names, strict=True)
+            StoredRow(
+                Input("file", f"{path}::{row['file']}", place.name),
+                row["length"],
+                _signal(row, channels, dtype, flat),
+                place.unit,
+                row["start"] if place.joined else 0,
+                row["covered"] if place.joined else None,
+            )
+            for row, place in zip(rows, places, strict=True)
         ],
         channels,
         samples,
@@ -230,6 +243,37 @@ def _signal(row: Manifest, channels: int, dtype: str, flat: bool) -> Signal:
 @lru_cache(maxsize=1024)
 def _shared(signal: Signal) -> Signal:
     return signal
+
+
+class _Place(NamedTuple):
+    """What becomes of a row: the number of the signal that it belongs to, the name of that, whether it is a part."""
+
+    unit: int
+    name: str
+    joined: bool
+
+
+def _places(rows: Sequence[Manifest]) -> list[_Place]:
+    """What becomes of each row. Segments are one signal again, unless samples are missing between them."""
+    parts: dict[tuple[str, str, int], list[int]] = {}
+    for number, row in enumerate(rows):
+        if row.get("covered") is not None:
+            parts.setdefault((row["file"], row["relative"], row["covered"]), []).append(number)
+    first = {number: min(found) for found in parts.values() if _is_whole([rows[n] for n in found]) for number in found}
+    alone = [number for number in range(len(rows)) if first.get(number, number) == number]
+    names = _names([rows[number] for number in alone])
+    units = {number: (unit, names[unit]) for unit, number in enumerate(alone)}
+    return [_Place(*units[first.get(number, number)], number in first) for number in range(len(rows))]
+
+
+def _is_whole(parts: Sequence[Manifest]) -> bool:
+    """Whether segments of one recording leave no gap."""
+    reached = 0
+    for row in sorted(parts, key=lambda row: row["start"]):
+        if row["start"] > reached:
+            return False
+        reached = max(reached, row["start"] + row["length"])
+    return bool(reached == parts[0]["covered"])
 
 
 def _names(rows: Sequence[Manifest]) -> list[str]:

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convtool.errors import InputError
+from convtool.jobs.padding.labels import Values
 from convtool.jobs.signal_job import plain_errors
 from convtool.signals.inputs import Input
 from convtool.signals.length import Length
 from convtool.signals.metadata import Metadata
 from convtool.signals.opening import ReadOptions, open_reader
-from convtool.signals.signal import BLOCK_SAMPLES, Signal
+from convtool.signals.signal import BLOCK_SAMPLES, Reader, Signal
 
 Samples = NDArray[Any]
 
@@ -35,6 +36,9 @@ class RowOptions:
     resample: int | None = None
     max_length: Length | None = None
     truncate: Literal["start", "end"] | None = None
+    segment: Length | None = None
+    hop: Length | None = None
+    last: Literal["pad", "drop"] = "pad"
     read: ReadOptions = field(default_factory=ReadOptions)
 
 
@@ -57,6 +61,12 @@ class Row:
     dtype: str
     length: int
     """Samples in the batch: resampled and truncated."""
+    labels: Values = field(default_factory=dict)
+    """What a manifest says of it."""
+    start: int = 0
+    """The sample of the recording, at the rate of the batch, that is its first: not 0 in segments behind the first."""
+    covered: int | None = None
+    """Samples of the recording that its segments hold together; None where it is not cut into segments."""
 
 
 class Miscounted(Exception):
@@ -93,7 +103,31 @@ def recounted(row: Row, samples: int, options: RowOptions) -> Row:
     Raises:
         InputError: it is empty, or does not fit the options.
     """
-    return replace(row, samples=samples, length=_length(samples, row.signal, options))
+    return replace(row, samples=samples, length=_length(samples, row.signal, options), start=0, covered=None)
+
+
+def segments(row: Row, options: RowOptions) -> list[Row]:
+    """The rows that a recording is cut into: `row` itself where no segments are asked for.
+
+    Raises:
+        InputError: it is shorter than the first, which is then left out.
+    """
+    if options.segment is None:
+        return [row]
+    size = options.segment.samples(row.sample_rate)
+    hop = size if options.hop is None else options.hop.samples(row.sample_rate)
+    total = row.length
+    if options.last == "drop":
+        if total < size:
+            raise InputError(f"it has {total} samples, fewer than a segment's {size}: --last drop leaves none")
+        count = (total - size) // hop + 1
+    else:
+        count = min(1 + -(-max(0, total - size) // hop), -(-total // hop))
+    covered = min(total, (count - 1) * hop + size)
+    return [
+        replace(row, start=start, length=min(size, total - start), covered=covered)
+        for start in range(0, count * hop, hop)
+    ]
 
 
 @lru_cache(maxsize=1024)
@@ -149,6 +183,28 @@ def _resampled(samples: int, signal: Signal, rate: int | None) -> int:
     return -(-samples * rate // signal.sample_rate)
 
 
+class Decoded:
+    """The samples of a recording as a batch takes them, in blocks ``(channels, samples)``."""
+
+    def __init__(self, reader: Reader, row: Row, dtype: str, options: RowOptions) -> None:
+        self.read = 0
+        """Samples of the file that were decoded."""
+        self._reader = reader
+        self.blocks = self._working(row, dtype, options)
+        if options.resample is not None and options.resample != row.signal.sample_rate:
+            self.blocks = _at_rate(self.blocks, row.signal.sample_rate or 0, options.resample)
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of the file, once it is read."""
+        return self._reader.notes
+
+    def _working(self, row: Row, dtype: str, options: RowOptions) -> Iterator[Samples]:
+        for block in self._reader.blocks(BLOCK_SAMPLES):
+            self.read += block.shape[-1]
+            yield _working(block, row, dtype, options)
+
+
 def read_row(row: Row, dtype: str, options: RowOptions, notes: list[str]) -> Iterator[Samples]:
     """The samples of `row` in blocks ``(channels, samples)`` of `dtype`, truncated; `row.length` of them.
 
@@ -160,30 +216,25 @@ def read_row(row: Row, dtype: str, options: RowOptions, notes: list[str]) -> Ite
             were given. Where only its end is cut off it need not hold what is not read.
     """
     with open_reader(row.source, options.read) as reader:
-        read = 0
-
-        def working() -> Iterator[Samples]:
-            nonlocal read
-            for block in reader.blocks(BLOCK_SAMPLES):
-                read += block.shape[-1]
-                yield _working(block, row, dtype, options)
-
-        blocks = working()
-        if options.resample is not None and options.resample != row.signal.sample_rate:
-            blocks = _at_rate(blocks, row.signal.sample_rate or 0, options.resample)
-        spare = _resampled(row.samples, row.signal, options.resample) - row.length
+        decoded = Decoded(reader, row, dtype, options)
+        spare = whole_length(row, options) - row.length
         start = spare if options.truncate == "start" else 0
         at = 0
-        for block in blocks:
+        for block in decoded.blocks:
             if (part := block[:, max(0, start - at) : max(0, start + row.length - at)]).shape[-1]:
                 yield part
             at += block.shape[-1]
             if spare > start and at >= row.length:
                 break
         else:
-            if read != row.samples:
-                raise Miscounted(read)
-        notes += reader.notes
+            if decoded.read != row.samples:
+                raise Miscounted(decoded.read)
+        notes += decoded.notes
+
+
+def whole_length(row: Row, options: RowOptions) -> int:
+    """Samples of the whole recording at the rate of the batch."""
+    return _resampled(row.samples, row.signal, options.resample)
 
 
 def _working(block: Samples, row: Row, dtype: str, options: RowOptions) -> Samples:

@@ -27,7 +27,7 @@ from convtool.signals.inputs import Input
 
 MANIFEST = "manifest.json"
 _UNFINISHED = ".convtool-plan"
-_SHARD_FILE = re.compile(r"\d{5,}(?:\.(?:lengths|mask|pooled))?\.npy")
+_SHARD_FILE = re.compile(r"\d{5,}(?:\.[A-Za-z_][A-Za-z0-9_]*)?\.npy")
 
 Files = Mapping[str, ArrayWriter]
 
@@ -41,10 +41,12 @@ class Plan:
     dtype: str
     flat: bool
     """All signals are one-dimensional, so that the batches have no axis of channels."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """The arrays of a number for each row, and their dtypes."""
 
     def shape(self, batch: PlannedBatch) -> Shape:
         """The shape of one of the batches."""
-        return Shape(len(batch.rows), self.rows[0].channels, batch.longest, self.dtype, self.flat)
+        return Shape(len(batch.rows), self.rows[0].channels, batch.longest, self.dtype, self.flat, self.labels)
 
     def placed(self) -> Iterator[tuple[int, int, Row]]:
         """Every row with its batch and its place there, in the order of the batches."""
@@ -256,16 +258,16 @@ class ShardFolder(BatchStore):
 
     def finish(self, threads: int) -> None:
         plan = self._plan
-        placed = list(plan.placed())
-        hashes = side_by_side(_sha256, (row for _, _, row in placed), threads)
+        sources = {row.index: row for row in plan.rows}
+        hashes = dict(zip(sources, side_by_side(_sha256, sources.values(), threads), strict=True))
         manifest = common(plan.rows[0], self._padding, dtype=plan.dtype, flat=plan.flat)
         manifest["shards"] = [
             {"file": os.path.basename(self.place(number)), "rows": len(batch.rows), "samples": batch.longest}
             for number, batch in enumerate(plan.batches)
         ]
         manifest["rows"] = [
-            {**row_entry(row), "shard": number, "row": place, "sha256": sha256}
-            for (number, place, row), sha256 in zip(placed, hashes, strict=True)
+            {**row_entry(row), "shard": number, "row": place, "sha256": hashes[row.index]}
+            for number, place, row in plan.placed()
         ]
         write_file(self._inside(MANIFEST), f"{json_text(manifest)}\n".encode())
         with suppress(OSError):

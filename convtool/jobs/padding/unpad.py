@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
@@ -31,15 +33,71 @@ _LONG_ROWS = 4
 
 Samples = NDArray[Any]
 Kept = IO[bytes]
-"""The numbers of a row without its padding, in the batch's order of axes."""
+"""The numbers of a signal without padding, in the batch's order of axes."""
 _Placed = tuple[Task, StoredRow, Kept | InputError]
 
 
-def unpad(batch: StoredBatch, tasks: Sequence[Task], write: WriteOptions, *, threads: int) -> Iterator[Outcome]:
-    """Write each row of `batch` where its task says, `threads` at a time; what became of each, in order.
+class Parts:
+    """Signals whose rows have not all come yet, in files of a temporary folder; a `with` block removes it."""
+
+    def __init__(self, batches: Sequence[StoredBatch]) -> None:
+        self._left = Counter(row.unit for batch in batches for row in batch.rows if row.whole is not None)
+        self._folder = tempfile.TemporaryDirectory(prefix="convtool-")
+
+    def __enter__(self) -> Parts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def open(self, row: StoredRow) -> Kept:
+        """The file of the signal that `row` is a part of."""
+        path = self._path(row)
+        return open(path, "r+b" if os.path.exists(path) else "w+b")
+
+    def complete(self, row: StoredRow) -> bool:
+        """Take in that `row` is written; whether it was the last of its signal."""
+        self._left[row.unit] -= 1
+        return not self._left[row.unit]
+
+    def take(self, row: StoredRow) -> Kept:
+        """The file of a signal that is complete; it is gone when it is closed."""
+        file = self.open(row)
+        os.unlink(self._path(row))
+        return file
+
+    def give_up(self, row: StoredRow) -> bool:
+        """Take in that `row` can't be read; whether it is the first of its signal that can't."""
+        if self.given_up(row):
+            return False
+        del self._left[row.unit]
+        with suppress(FileNotFoundError):
+            os.unlink(self._path(row))
+        return True
+
+    def given_up(self, row: StoredRow) -> bool:
+        """Whether some other row of the signal can't be read."""
+        return row.unit not in self._left
+
+    def _path(self, row: StoredRow) -> str:
+        return os.path.join(self._folder.name, str(row.unit))
+
+
+def unpad(
+    batch: StoredBatch, tasks: Sequence[Task], write: WriteOptions, parts: Parts, *, threads: int
+) -> Generator[Outcome, None, None]:
+    """Write each signal that ends in `batch`, `threads` at a time; what became of each, in order.
 
     The array is read once, from its beginning to its end, as a format that packs it allows nothing else. Nothing is
-    written of a batch whose checksum does not hold.
+    written of a batch whose checksum does not hold. A signal of several rows ends with the last of them that comes, be
+    they in one batch or in many; until then `parts` keeps it.
+
+    Args:
+        batch: where the rows are.
+        tasks: of every row, what is to be done with its signal.
+        write: how signals are written.
+        parts: signals of several rows, of all batches.
+        threads: signals at a time.
     """
     room = threading.Semaphore(_LONG_ROWS)
 
@@ -51,38 +109,56 @@ def unpad(batch: StoredBatch, tasks: Sequence[Task], write: WriteOptions, *, thr
             if not isinstance(kept, io.BytesIO | InputError):
                 room.release()
 
-    return side_by_side(work, _placed(batch, tasks, room), threads)
+    return side_by_side(work, _placed(batch, tasks, parts, room), threads)
 
 
-def _placed(batch: StoredBatch, tasks: Sequence[Task], room: threading.Semaphore) -> Iterator[_Placed]:
-    """Each row with its task and its numbers, or with why these can't be read."""
+def _placed(batch: StoredBatch, tasks: Sequence[Task], parts: Parts, room: threading.Semaphore) -> Iterator[_Placed]:
+    """Each signal that ends here with its task and its numbers, or with why these can't be read."""
     done = 0
     try:
-        for task, row, kept in zip(tasks, batch.rows, _rows(batch, tasks, room), strict=True):
-            yield task, row, kept
+        for task, row, kept in zip(tasks, batch.rows, _rows(batch, tasks, parts, room), strict=True):
             done += 1
+            if row.whole is None:
+                yield task, row, kept
+                continue
+            kept.close()
+            if parts.given_up(row) or not parts.complete(row):
+                continue
+            if not task.skip:
+                room.acquire()
+                kept = parts.take(row)
+            yield task, replace(row, length=row.whole), kept
     except InputError as error:
-        yield from ((task, row, error) for task, row in zip(tasks[done:], batch.rows[done:], strict=True))
+        for task, row in zip(tasks[done:], batch.rows[done:], strict=True):
+            if row.whole is None or parts.give_up(row):
+                yield task, row, error
 
 
-def _rows(batch: StoredBatch, tasks: Sequence[Task], room: threading.Semaphore) -> Iterator[Kept]:
-    """The rows one after the other, a long one once there is room; of those that are skipped, nothing."""
+def _rows(batch: StoredBatch, tasks: Sequence[Task], parts: Parts, room: threading.Semaphore) -> Iterator[Kept]:
+    """The rows one after the other, a long one once there is room; of those that are skipped, nothing.
+
+    What holds a part of a signal is the file of all of it.
+    """
     with open_weights(batch.path) as file:
         info = file.find(batch.array)
         if file.format in ("npz", "torch"):
             for _ in file.pieces(info):
                 pass  # the checksum stands at the end
         numbers = _Numbers(file.pieces(info))
-        parts, step = (1, batch.channels) if batch.layout == "NTC" else (batch.channels, 1)
+        size = np.dtype(batch.dtype).itemsize
+        lanes, step = (1, batch.channels) if batch.layout == "NTC" else (batch.channels, 1)
         for task, row in zip(tasks, batch.rows, strict=True):
             kept: Kept = io.BytesIO()
-            if not task.skip and row.length * batch.channels * np.dtype(batch.dtype).itemsize > LONG:
+            if row.whole is not None and not task.skip and not parts.given_up(row):
+                kept = parts.open(row)
+            elif not task.skip and row.length * batch.channels * size > LONG:
                 room.acquire()
                 kept = tempfile.TemporaryFile()
             padding = batch.samples - row.length
             before = padding if batch.side == "left" else 0
-            for _ in range(parts):
+            for lane in range(lanes):
                 numbers.skip(before * step)
+                kept.seek((lane * (row.whole or row.length) + row.start) * step * size)
                 for part in numbers.take(row.length * step):
                     if not task.skip:
                         _keep(kept, part.astype(batch.dtype))
@@ -93,6 +169,7 @@ def _rows(batch: StoredBatch, tasks: Sequence[Task], room: threading.Semaphore) 
 def _keep(kept: Kept, part: Samples) -> None:
     try:
         kept.write(part.data)
+        kept.flush()
     except OSError as error:
         where = tempfile.gettempdir()
         raise OutputError(

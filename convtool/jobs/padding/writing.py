@@ -11,7 +11,8 @@ import numpy as np
 
 from convtool.arrays.writing import Array, ArrayWriter
 from convtool.errors import OutputError
-from convtool.jobs.padding.rows import Miscounted, Row, RowOptions, Samples, read_row
+from convtool.jobs.padding.rows import Miscounted, Row, Samples
+from convtool.jobs.padding.segments import Recordings
 from convtool.runs.run import explain
 from convtool.signals.signal import BLOCK_SAMPLES
 
@@ -49,12 +50,14 @@ class Shape:
     samples: int
     dtype: str
     flat: bool
+    labels: tuple[tuple[str, str], ...] = ()
 
     def arrays(self, padding: Padding, *, mask: bool = True) -> list[Array]:
         """What a file of this batch holds."""
         axes = (self.channels, self.samples) if padding.layout == "NCT" else (self.samples, self.channels)
         shape = (self.rows, self.samples) if self.flat else (self.rows, *axes)
         arrays = [Array("batch", self.dtype, shape), Array("lengths", "int64", (self.rows,))]
+        arrays += [Array(name, dtype, (self.rows,)) for name, dtype in self.labels]
         if mask:
             arrays.append(Array("mask", "bool", (self.rows, self.samples)))
         if padding.pool is not None:
@@ -89,7 +92,7 @@ class BatchWriting:
     files: Mapping[str, ArrayWriter]
     shape: Shape
     padding: Padding
-    options: RowOptions
+    recordings: Recordings
 
     def write_row(self, index: int, row: Row) -> RowResult:
         """Write one row; any thread may call it.
@@ -100,7 +103,7 @@ class BatchWriting:
         result = RowResult(row)
         started = time.perf_counter()
         try:
-            samples = read_row(row, self.shape.dtype, self.options, result.notes)
+            samples = self.recordings.read(row, result.notes)
             if self.padding.pool is not None or self.padding.mode != "constant":
                 samples = iter([self._whole(index, row, samples)])
             self._streamed(index, row, samples)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
 
 from convtool.errors import InputError
 from convtool.files.names import counted
-from convtool.jobs.rescale.params import Params
-from convtool.jobs.rescale.range_fit import Fitting, check_finite, check_order, kept_nan
+from convtool.jobs.rescale.fitting import Fitting, check_finite, check_order, kept_nan
+from convtool.jobs.rescale.params import FITTED, Params
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import working_dtype
 from convtool.runs.outcome import Outcome
@@ -20,8 +22,18 @@ from convtool.signals.opening import Output
 from convtool.signals.signal import Signal
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from convtool.jobs.rescale.scaled_blocks import ScaledBlocks
+    from convtool.ops import Scaling, Standardization
     from convtool.plots import Trace
+
+_CONSTANT = "it was fitted to a constant, and there are other numbers in it, which would all become 0"
+_NO_PLACE = {
+    "minmax": "it was fitted to a constant, and there are other numbers in it, which would all become the middle",
+    "robust": "half of what was fitted is one number, the interquartile range 0, and all others would become 0",
+}
+"""Why numbers can't be scaled that are not the only one which was fitted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +46,14 @@ class Scaled(Work):
 
 @dataclass(frozen=True)
 class RescaleJob(SignalJob):
-    """Bring the numbers of one input into a range, or back."""
+    """Scale the numbers of one input, or bring them back."""
 
     params: Params
     per_channel: bool = False
     invert: bool = False
     eps: float | None = None
+    clip: bool = False
+    """Whether minmax puts what lies outside of the range that was fitted onto the ends."""
     params_columns: tuple[str, ...] = ()
     """The fitted columns whose ranges the input's channels have; empty where its own names tell."""
     save: str | None = None
@@ -47,8 +61,8 @@ class RescaleJob(SignalJob):
 
     @property
     def reads_twice(self) -> bool:
-        """minmax needs to know the smallest and the largest number first."""
-        return self.params.method == "minmax" and not self.params.channels
+        """What is to be found in the input itself must be known first."""
+        return self.params.method in FITTED and not self.params.channels
 
     def prepare(self, item: Input, signal: Signal) -> Scaled:
         """The scaling of `signal`, to its own range where no other is known."""
@@ -59,13 +73,13 @@ class RescaleJob(SignalJob):
         ingest = self.ingest(signal, self.dtype or signal.dtype)
         ingest.nan = kept_nan(self.nan)
         params, fitting = self._chosen(signal), Fitting(self.per_channel, self.nan, self.dtype, self.read)
-        scaling, watched = fitting.scaling(params), self._watched(params)
+        scaling = fitting.scaling(params, clip=self.clip)
         if self.reads_twice:
-            params, _ = fitting.fit(scaling, item)
+            params = fitting.fit(scaling, params, item)
             if self.save is not None:
                 check_finite(params)
-        scale = partial(scaling.invert, eps=self.eps) if self.invert else scaling.apply
-        operation = ScaledBlocks(scale, watched, constant=not self._clips)
+        no_place = None if self._clips and not self.clip else _NO_PLACE.get(params.method, _CONSTANT)
+        operation = ScaledBlocks(self._scale(scaling), self._watched(params), no_place=no_place)
         working = working_dtype(self.dtype, signal)
         if ingest.dtype == "int64" and not self.invert:
             working = str(scaling.result(torch.int64)).removeprefix("torch.")
@@ -76,8 +90,8 @@ class RescaleJob(SignalJob):
     def _picture(self, params: Params, signal: Signal, name: str, heard: Trace, made: Trace, format: str) -> bytes:
         from convtool.plots import render_before_after
 
-        data = [(float(channel.minimum), float(channel.maximum)) for channel in params.channels]
-        ranges = (data, [(params.low, params.high)])
+        data = [(float(low), float(high)) for low, high in params.ranges] if params.method == "minmax" else []
+        ranges = (data, [(params.low, params.high)] if params.ranged else [])
         return render_before_after(
             signal=heard,
             output=made,
@@ -97,8 +111,16 @@ class RescaleJob(SignalJob):
         self._chosen(signal)
         return super().describe(signal)
 
+    def _scale(self, scaling: Scaling | Standardization) -> Callable[[Tensor], Tensor]:
+        """What becomes of a block."""
+        from convtool.ops import Scaling
+
+        if not self.invert:
+            return scaling.apply
+        return partial(scaling.invert, eps=self.eps) if isinstance(scaling, Scaling) else scaling.invert
+
     def _chosen(self, signal: Signal) -> Params:
-        """The parameters with the range of each channel of `signal`, in its order.
+        """The parameters with what was fitted to each channel of `signal`, in its order.
 
         Columns find theirs by name. Without names what was fitted to one channel, or to all together, serves any
         number of them, and what was fitted to several serves as many.
@@ -116,29 +138,37 @@ class RescaleJob(SignalJob):
         if fitted <= 1:
             if fitted and self.per_channel and signal.channels > 1:
                 raise InputError(
-                    f"--per-channel was given, but one range was fitted, and the input has {signal.channels} channels"
+                    f"--per-channel was given, but one was fitted for all, and the input has {signal.channels} channels"
                 )
             return params
         if fitted != signal.channels:
             raise InputError(
-                f"the ranges were fitted to {fitted} channels, and the input has {signal.channels}; "
-                f"expected {fitted}, or a range fitted without --per-channel, or --params-columns with those meant"
+                f"what was fitted had {fitted} channels, and the input has {signal.channels}; "
+                f"expected {fitted}, or a fit without --per-channel, or --params-columns with those meant"
             )
-        check_order(params, signal.names or (None,) * fitted)
+        check_order(tuple(each.name for each in params.channels), tuple(signal.names or (None,) * fitted))
         return params
 
     @property
     def _clips(self) -> bool:
         """Whether samples outside the range are put onto its ends."""
-        return self.params.method == "clip" or (self.params.method != "minmax" and self.invert)
+        method = self.params.method
+        return self.clip or method == "clip" or (method in ("sigmoid", "tanh") and self.invert)
 
     def _watched(self, params: Params) -> Sequence[tuple[float, float]] | None:
         """The ranges outside of which samples are worth telling about."""
-        if self._clips:
+        if self._clips and not self.clip:
             return [(params.low, params.high)]
-        if self.invert or not params.channels:
+        own = not self.params.channels
+        if self.invert or (own and params.method != "robust"):
             return None
-        return [(channel.minimum, channel.maximum) for channel in params.channels]
+        if params.method == "minmax":
+            return params.ranges
+        if params.method == "maxabs":
+            return [(-scale, scale) for _, scale, _ in params.spreads]
+        if all(scale != 0 for _, scale, _ in params.spreads):
+            return None
+        return [(-math.inf, math.inf) if scale else (_exact(place, rest),) * 2 for place, scale, rest in params.spreads]
 
     def clipping(self, output: Output, work: Work) -> tuple[int, str]:
         """What lay outside the range is clipped too, where that is the method."""
@@ -162,19 +192,29 @@ class RescaleJob(SignalJob):
         if not outside:
             return outcome
         count = counted(outside, "sample")
-        note = f"{count} outside what was fitted ({params.data}); results may leave {params.range}"
         if self._clips:
             note = f"{count} clipped to {params.range}"
             outcome.clipped += outside
-            if params.method == "clip":  # as was asked for
+            if params.method == "clip" or self.clip:  # as was asked for
                 outcome.remarks = [note, *outcome.remarks]
                 return outcome
+        else:
+            left = params.range if params.ranged else "-1:1"
+            note = f"{count} outside what was fitted ({params.data}); results may leave {left}"
         outcome.notes = [note, *outcome.notes]
         return outcome
 
     def _described(self, params: Params) -> str:
         """What was done, in a few words."""
-        ends = f"{params.data} to {params.range}" if params.channels else f"to {params.range}"
+        done = f"{params.method}{' inverted' * self.invert}, "
+        if not params.ranged:
+            return done + params.data
         if self.invert:
-            ends = f"{params.range} to {params.data}" if params.channels else f"from {params.range}"
-        return f"{params.method}{' inverted' * self.invert}, {ends}"
+            return done + (f"{params.range} to {params.data}" if params.channels else f"from {params.range}")
+        return done + (f"{params.data} to {params.range}" if params.channels else f"to {params.range}")
+
+
+def _exact(number: float, rest: float) -> float:
+    """Their sum, as an `int` where float64 does not hold it."""
+    total = Fraction(number) + Fraction(rest)
+    return number if not rest or total.denominator > 1 else int(total)

@@ -16,7 +16,14 @@ from convtool.files.atomic import write_file
 from convtool.files.names import show
 from convtool.files.source import reason_of
 
-Method = Literal["minmax", "clip", "sigmoid", "tanh"]
+Method = Literal["minmax", "clip", "sigmoid", "tanh", "standard", "robust", "maxabs"]
+RangedMethod = Literal["minmax", "clip", "sigmoid", "tanh"]
+SpreadMethod = Literal["standard", "robust", "maxabs"]
+
+SPREADS: dict[str, tuple[str, ...]] = {"standard": ("mean", "std"), "robust": ("median", "iqr"), "maxabs": ("maxabs",)}
+"""What the methods without a range go by, as PARAMS.json calls it."""
+FITTED = ("minmax", *SPREADS)
+"""The methods that need data."""
 
 _VERSION = 1
 _LARGEST = 1 << 26
@@ -38,17 +45,29 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """Where the numbers of one channel, or of all, lie and how far they spread: see `convtool.ops.Spread`."""
+
+    location: float
+    scale: float
+    rest: float = 0.0
+    name: str | None = None
+    """What its column is called in a CSV that has names."""
+
+
+@dataclass(frozen=True)
 class Params:
-    """How numbers are brought into a range, and what was found in the data that this was fitted to.
+    """How numbers are scaled, and what was found in the data that this was fitted to.
 
     `channels` has one entry, which serves any number of channels, or one for each. It is empty where nothing was
-    fitted: the other methods need no data, and minmax then takes the range of each input.
+    fitted: some methods need no data, and the others then take what each input holds.
     """
 
     method: Method
-    low: float
-    high: float
-    channels: tuple[Channel, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    """The range; 0 and 0 with the methods that have none."""
+    channels: tuple[Channel | Spread, ...] = ()
     dtype: str | None = None
     """That in which the data was read."""
     sources: int = 0
@@ -60,11 +79,29 @@ class Params:
         return range_text(self.low, self.high)
 
     @property
+    def ranged(self) -> bool:
+        """Whether numbers are brought into a range."""
+        return self.method not in SPREADS
+
+    @property
+    def ranges(self) -> list[tuple[float, float]]:
+        """The ranges of the data, of minmax."""
+        return [(each.minimum, each.maximum) for each in self.channels if isinstance(each, Channel)]
+
+    @property
+    def spreads(self) -> list[tuple[float, float, float]]:
+        """Location, scale and rest of the data, of the methods without a range."""
+        return [(each.location, each.scale, each.rest) for each in self.channels if isinstance(each, Spread)]
+
+    @property
     def data(self) -> str:
-        """The range of the data, in a few words."""
-        if len(self.channels) == 1:
-            return range_text(self.channels[0].minimum, self.channels[0].maximum)
-        return f"the ranges of {len(self.channels)} channels"
+        """What was found in the data, in a few words."""
+        if len(self.channels) > 1:
+            return f"the {'ranges' if self.ranged else 'figures'} of {len(self.channels)} channels"
+        if self.ranged:
+            return range_text(*self.ranges[0])
+        figures = zip(SPREADS[self.method], _figures(self.method, self.spreads[0]), strict=True)
+        return ", ".join(f"{name} {_short(number)}" for name, number in figures)
 
     def of_columns(self, wanted: Sequence[str], *, numbered: bool = False) -> Params:
         """These parameters with the channels of the columns `wanted`, by name, or if `numbered` by number from 1 too.
@@ -82,18 +119,13 @@ class Params:
         head = {
             "version": _VERSION,
             "method": self.method,
-            "range": [self.low, self.high],
+            **({"range": [self.low, self.high]} if self.ranged else {}),
             "dtype": self.dtype,
             "sources": self.sources,
         }
         lines = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
         rows = (
-            json.dumps(
-                {"name": channel.name, "min": channel.minimum, "max": channel.maximum},
-                ensure_ascii=False,
-                allow_nan=False,
-            )
-            for channel in self.channels
+            json.dumps(_record(self.method, channel), ensure_ascii=False, allow_nan=False) for channel in self.channels
         )
         listed = ",\n".join(f"    {row}" for row in rows)
         return "\n".join(["{", *lines, f'  "channels": [\n{listed}\n  ]' if listed else '  "channels": []', "}", ""])
@@ -101,6 +133,20 @@ class Params:
     def write(self, path: str, *, replace: bool = False) -> None:
         """Put the file at `path`, whole or not at all; with `replace`, over one that exists."""
         write_file(path, self.as_json().encode("utf-8"), replace=replace)
+
+
+def _record(method: Method, channel: Channel | Spread) -> dict[str, Any]:
+    """What a file says of a channel."""
+    if isinstance(channel, Channel):
+        return {"name": channel.name, "min": channel.minimum, "max": channel.maximum}
+    figures = _figures(method, (channel.location, channel.scale, channel.rest))
+    rest = {"rest": channel.rest} if channel.rest else {}
+    return {"name": channel.name, **dict(zip(SPREADS[method], figures, strict=True)), **rest}
+
+
+def _figures(method: Method, spread: tuple[float, float, float]) -> tuple[float, ...]:
+    """Those numbers that the method's names stand for."""
+    return spread[: len(SPREADS[method])] if method != "maxabs" else spread[1:2]
 
 
 def _place(wanted: str, known: Sequence[str | None], numbered: bool) -> int:
@@ -155,8 +201,12 @@ def range_text(low: float, high: float) -> str:
     >>> range_text(-20.0, 5e33)
     '-20:5e33'
     """
-    exact = (number if isinstance(number, int) and number != float(number) else float(number) for number in (low, high))
-    return ":".join(repr(number).removesuffix(".0").replace("e+", "e") for number in exact)
+    return ":".join(map(_short, (low, high)))
+
+
+def _short(number: float) -> str:
+    exact = number if isinstance(number, int) and number != float(number) else float(number)
+    return repr(exact).removesuffix(".0").replace("e+", "e")
 
 
 def read_params(path: str) -> Params:
@@ -190,8 +240,8 @@ def _parse(data: bytes) -> Params:
     if version != _VERSION:
         raise InputError(f"'version' is {_shown(version)}; this convtool reads version {_VERSION}")
     method = _one_of(record, "method", get_args(Method))
-    low, high = _range(_get(record, "range"))
-    channels = _channels(_get(record, "channels")) if method == "minmax" else ()
+    low, high = (0.0, 0.0) if method in SPREADS else _range(_get(record, "range"))
+    channels = _channels(_get(record, "channels"), method) if method in FITTED else ()
     dtype = _one_of(record, "dtype", ("float32", "float64")) if record.get("dtype") is not None else None
     return Params(method, low, high, channels, dtype, _count(record.get("sources", 0)))
 
@@ -234,22 +284,30 @@ def _range(value: Any) -> tuple[float, float]:
     return low, high
 
 
-def _channels(value: Any) -> tuple[Channel, ...]:
+def _channels(value: Any, method: Method) -> tuple[Channel | Spread, ...]:
     if not isinstance(value, list) or not value:
-        raise InputError(f"'channels' is {_shown(value)}; expected a list of the ranges that were found")
-    return tuple(_channel(each, f"channel {number}: ") for number, each in enumerate(value, 1))
+        raise InputError(f"'channels' is {_shown(value)}; expected a list of what was found in the data")
+    return tuple(_channel(each, method, f"channel {number}: ") for number, each in enumerate(value, 1))
 
 
-def _channel(value: Any, within: str) -> Channel:
+def _channel(value: Any, method: Method, within: str) -> Channel | Spread:
+    keys = SPREADS.get(method, ("min", "max"))
     if not isinstance(value, dict):
-        raise InputError(f"{within}{_shown(value)}; expected an object with 'min' and 'max'")
+        wanted = " and ".join(f"'{key}'" for key in keys)
+        raise InputError(f"{within}{_shown(value)}; expected an object with {wanted}")
     name = value.get("name")
     if name is not None and not isinstance(name, str):
         raise InputError(f"{within}'name' is {_shown(name)}; expected text or null")
-    least, most = (_number(_get(value, key, within), f"{within}'{key}'") for key in ("min", "max"))
-    if least > most:
-        raise InputError(f"{within}'min' is {least!r}, above 'max', which is {most!r}")
-    return Channel(least, most, name)
+    numbers = [_number(_get(value, key, within), f"{within}'{key}'") for key in keys]
+    if method == "minmax":
+        least, most = numbers
+        if least > most:
+            raise InputError(f"{within}'min' is {least!r}, above 'max', which is {most!r}")
+        return Channel(least, most, name)
+    if numbers[-1] < 0:
+        raise InputError(f"{within}'{keys[-1]}' is {numbers[-1]!r}; expected a number of at least 0")
+    rest = _number(value.get("rest", 0.0), f"{within}'rest'")
+    return Spread(0.0 if method == "maxabs" else numbers[0], numbers[-1], rest, name)
 
 
 def _number(value: Any, what: str) -> float:

@@ -20,7 +20,8 @@ class ScaledBlocks(Blockwise):
     Args:
         scale: what becomes of a block; it works number by number.
         ranges: samples outside are counted: one range, or one for each channel. None counts nothing.
-        constant: the first outside a range of a single number, which has no place for others, ends the work.
+        no_place: what there is to say of the first sample outside a range of a single number, which has no place for
+            others and ends the work; None lets them be.
     """
 
     def __init__(
@@ -28,9 +29,9 @@ class ScaledBlocks(Blockwise):
         scale: Callable[[Tensor], Tensor],
         ranges: Sequence[tuple[float, float]] | None,
         *,
-        constant: bool,
+        no_place: str | None,
     ) -> None:
-        self._scale, self._ranges, self._constant = scale, ranges, constant
+        self._scale, self._ranges, self._no_place = scale, ranges, no_place
         self.outside = 0
 
     def stage(self, block: Tensor) -> Work:
@@ -46,18 +47,15 @@ class ScaledBlocks(Blockwise):
         if block.is_floating_point():
             least, most = block.new_tensor(ranges).T.unsqueeze(-1)
         else:  # whole numbers, of which the same ones lie between these
-            ends = [(_in_int64(ceil(low)), _in_int64(floor(high))) for low, high in ranges]
+            ends = [(ceil(_in_int64(low)), floor(_in_int64(high))) for low, high in ranges]
             least, most = block.new_tensor(ends).T.unsqueeze(-1)
         outside = (block < least) | (block > most)
         count = int(outside.count_nonzero())
         single = block.new_tensor([low == high for low, high in ranges]).bool().unsqueeze(-1)
-        if count and self._constant and (outside & single).any():
-            raise InputError(
-                "the range was fitted to a constant, and there are other numbers in it, which would all become the "
-                "middle; fit to data that varies"
-            )
+        if count and self._no_place and (outside & single).any():
+            raise InputError(f"{self._no_place}; fit to data that varies")
         self.outside += count
 
 
-def _in_int64(number: int) -> int:
+def _in_int64(number: float) -> float:
     return max(-(1 << 63), min(number, (1 << 63) - 1))

@@ -47,6 +47,10 @@ def local_stats(
     median middle one in order; the mean of the middle two where n is even
     pQ     percentile, Q from 0 to 100, such as p95 or p99.9: at Q / 100 of the way from the first to the last in
            order, between two of them in proportion (NumPy: ``linear``)
+    skew   skewness, unbiased (pandas; SciPy: ``bias=False``): n sqrt(n - 1) / (n - 2) m3 / m2^(3/2), with the sums m2,
+           m3, m4 of (x - mean)^2, ^3, ^4; 0 where all samples are equal, NaN for n < 3
+    kurt   excess kurtosis, unbiased: (n - 1) / ((n - 2) (n - 3)) (n (n + 1) m4 / m2^2 - 3 (n - 1)); -3 where all
+           samples are equal, as in pandas, NaN for n < 4
     count  samples that are not NaN: exact, with any `nan` and any `min_count`
     ====== =====================================================================================
 
@@ -56,9 +60,9 @@ def local_stats(
     Accuracy: float64 inside. var, std and rms are as exact as a float64 two-pass computation of each window alone that
     is centred on one of its own samples (relative error below 1e-12, 5e-14 at most where it was measured; for float32
     then rounded once), whatever lies before the window: an offset of 1e15, a step from 1e6 to 1e-6, 1e308 and
-    denormals. Square roots are correctly rounded. The mean errs by less than 1e-12 of its window's largest \\|x\\|, and
-    the sum by n times as much. A
-    result beyond the dtype is inf or 0, as rounding makes it.
+    denormals. Square roots are correctly rounded. Skewness and kurtosis err by less than 1e-12, of themselves where
+    they are beyond 1, with the same freedom. The mean errs by less than 1e-12 of its window's largest \\|x\\|, and the
+    sum by n times as much. A result beyond the dtype is inf or 0, as rounding makes it.
 
     Args:
         signal: ``(..., T)``, or ``(..., H, W)`` with 2-D windows. Real numbers; of integers the differences are
@@ -87,6 +91,7 @@ def local_stats(
         it is 0 (with gradients the memory is some ten times the signal).
 
         Infinities: var and std of a window that holds one are NaN, rms is inf, the others follow IEEE arithmetic.
+        Skewness and kurtosis are NaN.
         A NaN or an infinity changes only the windows that hold it. var and std with n <= ddof are NaN.
         Silence and constants: var and std 0, and mean, min, max, median exactly the constant.
 

@@ -46,9 +46,9 @@ def weighed_samples(x: Tensor, present: Tensor) -> Part:
 
 def about(part: Part, other: Part) -> Part:
     """`part` with its sum taken about the centre of `other`: merging the two then needs no shift."""
-    n, c, s, m = part
+    n, c, s, *m = part
     shift = difference(c, other[1])
-    return n, other[1], shift * n if s is None else torch.add(s, shift, alpha=n), m
+    return n, other[1], shift * n if s is None else torch.add(s, shift, alpha=n), *m
 
 
 def merge(a: Part, b: Part) -> Part:

@@ -20,13 +20,15 @@ import torch
 from torch import Tensor
 
 from convtool.ops.exact import difference, wide
+from convtool.ops.windows.higher_moments import central, merge_higher
 from convtool.ops.windows.mergeable import Joining, by_doubling, cat, each, take
 from convtool.ops.windows.moments import Part, about, lone_samples, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MOMENTS = Joining(merge, about, torch.float64)
+HIGHER = Joining(merge_higher, dtype=torch.float64)
 
 # Windows up to this length add up their few samples one by one.
 _SHORT = 6
@@ -45,10 +47,13 @@ def block_length(window: int) -> int:
     return min(range(_LONGEST_BLOCK, _LONGEST_BLOCK // 2, -1), key=lambda length: (window - 1) % length)
 
 
-def slide_samples(x: Tensor, window: int, finish: Callable[[Part], Part], dtype: torch.dtype) -> Part:
+def slide_samples(
+    x: Tensor, window: int, finish: Callable[[Part], Part], dtype: torch.dtype, *, order: int = 2
+) -> Part:
     """`finish` of the moments of every window along the last axis of ``x`` ``(rows, n)``, given in `dtype`.
 
-    Where `x` is int64 its samples, and so the centres of the moments, stay integers.
+    `order` is the highest moment, 2 to 4: the parts are those of `moments`, or of `higher_moments`. Where `x` is int64
+    its samples, and so the centres of the moments, stay integers.
     """
     count = x.shape[1] - window + 1
     length = block_length(window)
@@ -59,7 +64,10 @@ def slide_samples(x: Tensor, window: int, finish: Callable[[Part], Part], dtype:
     def tiles() -> Iterator[tuple[int, int, Part]]:
         for start in range(0, x.shape[0], group):
             rows = x[start : start + group]
-            made = _short_tiles(rows, window, run) if length == 1 else _tiles(rows, window, length, run, blocks)
+            if length == 1:
+                made = _short_tiles(rows, window, run, order)
+            else:
+                made = _tiles(rows, window, length, run, blocks, order)
             for index, tile in enumerate(made):
                 yield start, index * run * length, each(lambda t: t.flatten(1), finish(tile))
 
@@ -85,7 +93,7 @@ def _joined(tiles: Iterator[tuple[int, int, Part]], shape: tuple[int, int], dtyp
     return joined or cat([cat(strip, 1) for strip in strips.values()], 0)
 
 
-def _short_tiles(x: Tensor, window: int, run: int) -> Iterator[Part]:
+def _short_tiles(x: Tensor, window: int, run: int, order: int) -> Iterator[Part]:
     """Windows of a few samples, about the first of them."""
     count = x.shape[1] - window + 1
     for start in range(0, count, run):
@@ -93,78 +101,90 @@ def _short_tiles(x: Tensor, window: int, run: int) -> Iterator[Part]:
         here = wide(x.narrow(1, start, size + window - 1))
         centre = here.narrow(1, 0, size)
         if window == 1:
-            yield lone_samples(centre)
+            yield lone_samples(centre) if order == 2 else (1, centre, *[torch.zeros_like(centre).double()] * order)
             continue
-        total = difference(here.narrow(1, 1, size), centre)
-        squares = total * total
+        sums = list(_powers(difference(here.narrow(1, 1, size), centre), order))
         for step in range(2, window):
             apart = difference(here.narrow(1, step, size), centre)
-            total = total + apart
-            squares = torch.addcmul(squares, apart, apart)
-        yield window, centre, total, torch.addcmul(squares, total, total, value=-1 / window)
+            sums[0], sums[1] = sums[0] + apart, torch.addcmul(sums[1], apart, apart)
+            sums[2:] = [total + power for total, power in zip(sums[2:], _powers(apart, order)[2:], strict=True)]
+        yield window, centre, sums[0], *_central(window, sums)
 
 
-def _tiles(x: Tensor, window: int, length: int, run: int, blocks: int) -> Iterator[Part]:
+def _powers(x: Tensor, order: int) -> tuple[Tensor, ...]:
+    """`x`, its square, and so on."""
+    square = x * x
+    return (x, square, square * x, square * square)[:order]
+
+
+def _central(n: int, sums: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Powers of deviations from the mean, summed, from the sums of powers about a sample."""
+    if len(sums) > 2:
+        return central(n, sums)
+    return (torch.addcmul(sums[1], sums[0], sums[0], value=-1 / n),)
+
+
+def _tiles(x: Tensor, window: int, length: int, run: int, blocks: int, order: int) -> Iterator[Part]:
     """Longer windows, in the order told above, `run` blocks at a time."""
     outer = length if window == length else length + 1
-    between = _between(x, window, length, run, blocks) if window > outer else None
+    between = _between(x, window, length, run, blocks, order) if window > outer else None
     # One piece of memory for all tiles: it stays in cache, and fresh pages cost as much as the work.
-    memory = None if x.requires_grad else x.new_empty(4 * x.shape[0] * run * length, dtype=torch.float64)
+    memory = None if x.requires_grad else x.new_empty(2 * order * x.shape[0] * run * length, dtype=torch.float64)
     for first in range(0, blocks, run):
         lanes = min(run, blocks - first)
         left = _blocks(x, first * length, lanes, length)
         right = _blocks(x, first * length + window - 1, lanes, length)
         centre = wide(left[..., -1:])
-        backwards, forwards = _running(left.flip(-1), right, centre, memory)
-        both = backwards.flip(-1) + forwards if memory is None else forwards.add_(backwards.flip(-1))
-        total, squares = both
-        ends = (outer, centre, total, torch.addcmul(squares, total, total, value=-1 / outer))
+        backwards, forwards = _running(left.flip(-1), right, centre, memory, order)
+        sums = backwards.flip(-1) + forwards if memory is None else forwards.add_(backwards.flip(-1))
+        ends: Part = (outer, centre, sums[0], *_central(outer, sums.unbind()))
         if between is not None:
             middle = each(lambda t, f=first, n=lanes: t.narrow(1, f, n).unsqueeze(-1), between)
-            ends = merge(ends, about(middle, ends))
+            ends = (merge if order == 2 else merge_higher)(ends, about(middle, ends))
         yield ends[0], centre.expand_as(ends[2]), *ends[2:]
 
 
-def _running(backwards: Tensor, forwards: Tensor, centre: Tensor, memory: Tensor | None) -> Tensor:
-    """Running sums along the last axis, (backwards, forwards) x (of ``x - centre``, of its square)."""
+def _running(backwards: Tensor, forwards: Tensor, centre: Tensor, memory: Tensor | None, order: int) -> Tensor:
+    """Running sums along the last axis, (backwards, forwards) x (of ``x - centre``, of its square, and so on)."""
     if memory is None:
-        apart = torch.stack((backwards, forwards)) - centre
-        return torch.stack((apart, apart * apart), 1).cumsum(-1)
-    sums = memory[: 4 * backwards.numel()].view(2, 2, *backwards.shape)
+        return torch.stack(_powers(torch.stack((backwards, forwards)) - centre, order), 1).cumsum(-1)
+    sums = memory[: 2 * order * backwards.numel()].view(2, order, *backwards.shape)
     for side, samples in enumerate((backwards, forwards)):
         if samples.is_floating_point():
             torch.sub(samples, centre, out=sums[side, 0])
         else:
             sums[side, 0] = difference(samples, centre)
     torch.mul(sums[:, 0], sums[:, 0], out=sums[:, 1])
+    for power in range(2, order):
+        torch.mul(sums[:, 1], sums[:, power - 2], out=sums[:, power])
     return sums.cumsum_(-1)
 
 
-def _between(x: Tensor, window: int, length: int, run: int, blocks: int) -> Part:
+def _between(x: Tensor, window: int, length: int, run: int, blocks: int, order: int) -> Part:
     """For each block, the ``window - length - 1`` samples that follow it."""
     whole, over = divmod(window - length - 1, length)
     totals, begins = [], []
     for first in range(0, blocks + whole, run):
         held = _blocks(x, (first + 1) * length, min(run, blocks + whole - first), length)
-        totals.append(_totals(held))
+        totals.append(_totals(held, order))
         if over:
-            begins.append(_totals(held[..., :over]))
+            begins.append(_totals(held[..., :over], order))
     after = each(lambda t: t[:, whole:], cat(begins, 1)) if over else None
     if not whole:
         assert after is not None
         return after
-    runs = by_doubling(each(lambda t: t[:, : blocks + whole - 1], cat(totals, 1)), whole, merge, 1)
-    return runs if after is None else merge(runs, after)
+    join = merge if order == 2 else merge_higher
+    runs = by_doubling(each(lambda t: t[:, : blocks + whole - 1], cat(totals, 1)), whole, join, 1)
+    return runs if after is None else join(runs, after)
 
 
-def _totals(x: Tensor) -> Part:
+def _totals(x: Tensor, order: int) -> Part:
     """The moments of each block, about its last sample."""
     last = wide(x[..., -1:])
     apart = difference(wide(x), last)
-    total = apart.sum(-1)
-    squares = (apart * apart).sum(-1)
+    sums = [power.sum(-1) for power in _powers(apart, order)]
     n = x.shape[-1]
-    return n, last.squeeze(-1), total, torch.addcmul(squares, total, total, value=-1 / n)
+    return n, last.squeeze(-1), sums[0], *_central(n, sums)
 
 
 def _blocks(x: Tensor, start: int, lanes: int, length: int) -> Tensor:

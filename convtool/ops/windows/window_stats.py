@@ -11,18 +11,19 @@ import torch
 from torch import Tensor
 
 from convtool.errors import InputError
-from convtool.ops.exact import float_parts, square_root, wide
+from convtool.ops.exact import float_parts, scaled, square_root, wide
+from convtool.ops.windows.higher_moments import kurtosis, skewness
 from convtool.ops.windows.mergeable import Joining, slide
 from convtool.ops.windows.moments import Part, mean, mean_square, merge_weighed, total, variance, weighed_samples
 from convtool.ops.windows.percentiles import grid_percentiles, sliding_percentiles
-from convtool.ops.windows.sample_windows import MOMENTS, slide_samples
+from convtool.ops.windows.sample_windows import HIGHER, MOMENTS, slide_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from convtool.ops.windows.sliding import Absent
 
-STATS = ("var", "std", "mean", "rms", "sum", "min", "max", "range", "median", "count")
+STATS = ("var", "std", "mean", "rms", "sum", "min", "max", "range", "median", "skew", "kurt", "count")
 Mode = Literal["valid", "same"]
 Align = Literal["center", "left", "right"]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular", "none"]
@@ -36,6 +37,11 @@ _MOMENTS: dict[str, Callable[[Part, int], Tensor]] = {
     "sum": lambda part, _: total(part),
     "rms": lambda part, _: square_root(mean_square(part)),
 }
+_HIGHER: dict[str, Callable[[Part], Tensor]] = {"skew": skewness, "kurt": kurtosis}
+_SHIFTS = (-1000, -700, -350, 350, 700, 1050)
+"""Powers of two that bring numbers of any size to where float64 holds their fourth powers."""
+_FAR = 2.0**200
+"""Where it does so for sure, and for the inverse."""
 # Squares of these leave the range of float64, or its full precision; powers of two change no digit.
 _LARGE, _SMALL = 2.0**480, 2.0**-440
 _SHRINK, _GROW = 2.0**-600, 2.0**600
@@ -273,7 +279,7 @@ def _moments(
     x: Tensor, request: Request, nans: Tensor | None, gaps: Tensor | None, largest: float
 ) -> dict[str, Tensor]:
     """Those statistics that come from the moments, at every window."""
-    names: list[str] = [name for name in _MOMENTS if name in request.stats]
+    names: list[str] = [name for name in (*_MOMENTS, *_HIGHER) if name in request.stats]
     if not names:
         return {}
     if nans is None:
@@ -295,6 +301,31 @@ def _moments(
 
 def _ranged(x: Tensor, present: Tensor | None, request: Request, names: list[str], largest: float) -> dict[str, Tensor]:
     """The statistics of finite samples, of any size."""
+    higher = [name for name in names if name in _HIGHER]
+    names = [name for name in names if name in _MOMENTS]
+    shapes = _shapes(x, present, request, higher, largest) if higher else {}
+    return (_sizes(x, present, request, names, largest) if names else {}) | shapes
+
+
+def _shapes(x: Tensor, present: Tensor | None, request: Request, names: list[str], largest: float) -> dict[str, Tensor]:
+    """Skewness and kurtosis, which are those of the numbers times any power of two."""
+
+    def finish(part: Part) -> Part:
+        spread = part[3] if isinstance(part[0], Tensor) else part[3] / part[0]
+        return *(_HIGHER[name](part) for name in names), spread
+
+    *made, _ = _slid(x, present, request, finish, order=4 if "kurt" in names else 3)
+    size = x.detach().abs()
+    if x.dtype == torch.float64 and (largest > _FAR or bool(((size > 0) & (size < 1 / _FAR)).any())):
+        for shift in _SHIFTS:
+            *found, spread = _slid(scaled(x, torch.tensor(shift)), present, request, finish, order=4)
+            good = (spread > _FAR**-2) & (spread < _FAR**2)
+            made = [torch.where(good, new, old) for new, old in zip(found, made, strict=True)]
+    return dict(zip(names, made, strict=True))
+
+
+def _sizes(x: Tensor, present: Tensor | None, request: Request, names: list[str], largest: float) -> dict[str, Tensor]:
+    """The statistics that grow with the numbers."""
     made = _worked(x, present, request, names)
     if x.dtype != torch.float64:  # the squares of narrower numbers fit
         return made
@@ -319,16 +350,22 @@ def _worked(x: Tensor, present: Tensor | None, request: Request, names: list[str
     def finish(part: Part) -> Part:
         return tuple(_MOMENTS[name](part, request.ddof) for name in names)
 
+    return dict(zip(names, _slid(x, present, request, finish, order=2), strict=True))
+
+
+def _slid(x: Tensor, present: Tensor | None, request: Request, finish: Callable[[Part], Part], *, order: int) -> Part:
+    """`finish` of the moments up to `order` of every window."""
     dtype = x.dtype if x.is_floating_point() else torch.float64
     if present is not None:
-        part = slide_all(weighed_samples(wide(x), present), request.windows, _WEIGHED, finish)
-        fields = tuple(field.to(dtype) for field in part)
-    elif len(request.windows) == 1:
-        fields = slide_samples(x, request.windows[0], finish, dtype)
-    else:
-        along = slide_samples(x, request.windows[1], lambda part: part, torch.float64)
-        fields = tuple(field.to(dtype) for field in slide(along, request.windows[0], MOMENTS, finish, 0))
-    return dict(zip(names, fields, strict=True))
+        samples = weighed_samples(wide(x), present)
+        samples = (*samples, *samples[3:] * (order - 2))
+        joining = _WEIGHED if order == 2 else HIGHER
+        return tuple(field.to(dtype) for field in slide_all(samples, request.windows, joining, finish))
+    if len(request.windows) == 1:
+        return slide_samples(x, request.windows[0], finish, dtype, order=order)
+    along = slide_samples(x, request.windows[1], lambda part: part, torch.float64, order=order)
+    joining = MOMENTS if order == 2 else HIGHER
+    return tuple(field.to(dtype) for field in slide(along, request.windows[0], joining, finish, 0))
 
 
 def slide_all(part: Part, windows: tuple[int, ...], joining: Joining, finish: Callable[[Part], Part]) -> Part:

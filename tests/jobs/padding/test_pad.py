@@ -137,7 +137,7 @@ def test_a_file_that_never_stays_the_same(tmp_path: Path, monkeypatch: pytest.Mo
             raise batch_rows.Miscounted(next(counts))
         return whole(row, dtype, options, notes)
 
-    monkeypatch.setattr("convtool.jobs.padding.writing.read_row", changing)
+    monkeypatch.setattr("convtool.jobs.padding.segments.read_row", changing)
     with pytest.raises(InputError, match=r"0\.wav changes while it is read; 1 inputs do"):
         job.run(rows, SingleFile(str(tmp_path / "b.npz"), job.padding), threads=1)
     assert os.listdir(tmp_path) == ["takes"]
@@ -162,7 +162,7 @@ def test_errors_of_any_kind_are_of_one_row(tmp_path: Path, monkeypatch: pytest.M
         notes.append("told")
         return whole(row, dtype, options, notes)
 
-    monkeypatch.setattr("convtool.jobs.padding.writing.read_row", broken)
+    monkeypatch.setattr("convtool.jobs.padding.segments.read_row", broken)
     written = job.run(rows, SingleFile(str(tmp_path / "b.npz"), job.padding), threads=1)
     assert [failure.error[:28] for failure in written.failures] == ["unexpected ZeroDivisionError"]
     assert [result.notes for result in written.results] == [["told"]]

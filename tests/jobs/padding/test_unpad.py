@@ -14,7 +14,7 @@ import pytest
 from convtool.errors import OutputError
 from convtool.jobs.padding import unpad as module
 from convtool.jobs.padding.reading import read_batches
-from convtool.jobs.padding.unpad import unpad
+from convtool.jobs.padding.unpad import Parts, unpad
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task, plan
 from convtool.signals.opening import WriteOptions
@@ -24,7 +24,8 @@ def unpadded(batch: Path, folder: Path, *, threads: int, skip: Sequence[int] = (
     (stored,) = read_batches(str(batch))
     tasks = plan([row.item for row in stored.rows], f"{folder}/")
     tasks = [Task(task.index, task.input, task.output, task.index in skip) for task in tasks]
-    return list(unpad(stored, tasks, WriteOptions(), threads=threads))
+    with Parts([stored]) as parts:
+        return list(unpad(stored, tasks, WriteOptions(), parts, threads=threads))
 
 
 @pytest.mark.parametrize("layout", ["NCT", "NTC"])
@@ -68,6 +69,9 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
 
 def test_a_temporary_folder_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
+        def seek(self, _: int) -> int:
+            return 0
+
         def write(self, _: object) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convtool.errors import InputError, OutputError
+from convtool.jobs.rescale.fitting import Fitting, fit_all
 from convtool.jobs.rescale.job import RescaleJob
-from convtool.jobs.rescale.params import Channel, Params, parse_range, range_text, read_params
-from convtool.jobs.rescale.range_fit import Fitting, fit_all
+from convtool.jobs.rescale.params import Channel, Params, Spread, parse_range, range_text, read_params
 from convtool.runs.plan import Task
 from convtool.signals.inputs import Input, expand
 from convtool.signals.opening import ReadOptions
@@ -102,6 +102,52 @@ def test_the_file_is_readable() -> None:
     assert Params("tanh", 0.0, 1.0).as_json().endswith('"channels": []\n}\n')
 
 
+@pytest.mark.parametrize(
+    ("params", "line", "told"),
+    [
+        (
+            Params("standard", channels=(Spread(1e9, 0.1, -3e-9, "a"),)),
+            '{"name": "a", "mean": 1000000000.0, "std": 0.1, "rest": -3e-09}',
+            "mean 1000000000, std 0.1",
+        ),
+        (
+            Params("robust", channels=(Spread(0.5, 2.0), Spread(1.0, 0.0))),
+            '{"name": null, "median": 0.5, "iqr": 2.0}',
+            "the figures of 2 channels",
+        ),
+        (
+            Params("maxabs", channels=(Spread(0.0, 2**53 + 1),)),
+            '{"name": null, "maxabs": 9007199254740993}',
+            "maxabs 9007199254740993",
+        ),
+    ],
+)
+def test_figures_are_kept_to_the_bit(params: Params, line: str, told: str) -> None:
+    params.write("p.json")
+    assert line in Path("p.json").read_text()
+    assert read_params("p.json") == params
+    assert params.data == told
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"method": "standard", "channels": [{"mean": 1}]}, "channel 1: 'std' is missing"),
+        (
+            {"method": "robust", "channels": [{"median": 1, "iqr": -1}]},
+            "channel 1: 'iqr' is -1(.0)?; expected a number",
+        ),
+        ({"method": "maxabs", "channels": [3]}, "channel 1: 3; expected an object with 'maxabs'"),
+        ({"method": "standard", "channels": [{"mean": 1, "std": 1, "rest": "a"}]}, "channel 1: 'rest' is \"a\""),
+        ({"method": "standard", "channels": []}, "'channels' is \\[\\]; expected a list of what was found"),
+    ],
+)
+def test_figures_that_are_wrong_are_named(record: dict[str, Any], message: str) -> None:
+    Path("p.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=message):
+        read_params("p.json")
+
+
 @given(
     ends=st.tuples(finite, finite).filter(lambda ends: ends[0] < ends[1]),
     figures=st.lists(
@@ -172,7 +218,7 @@ def test_no_parameters_at_all(text: str, message: str) -> None:
         ("sources", -1, "'sources' is -1; expected how many inputs were fitted"),
         ("sources", True, "'sources' is true; expected"),
         ("sources", 1.5, "'sources' is 1.5; expected"),
-        ("channels", {}, "'channels' is {}; expected a list of the ranges that were found"),
+        ("channels", {}, "'channels' is {}; expected a list of what was found in the data"),
         ("channels", [], r"'channels' is \[\]; expected a list"),
         ("channels", [1], "channel 1: 1; expected an object with 'min' and 'max'"),
         ("channels", [{"min": 0}], "channel 1: 'max' is missing"),
@@ -214,7 +260,7 @@ def fitted(sources: Sequence[Input], **how: Any) -> Params:
 
 
 def test_one_range_over_formats_and_folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convtool.jobs.rescale.range_fit.BLOCK_SAMPLES", 16)
+    monkeypatch.setattr("convtool.jobs.rescale.fitting.BLOCK_SAMPLES", 16)
     rng = np.random.default_rng(0)
     Path("takes/live").mkdir(parents=True)
     stereo, mono = rng.uniform(-0.5, 0.5, (100, 2)), rng.uniform(-0.7, 0.2, 50)
@@ -244,7 +290,7 @@ def test_channels_apart_with_their_names() -> None:
     ("text", "how", "message"),
     [
         ("1,2,3\n4,5,6\n", {"per_channel": True}, "bad.csv: the signal has 3 channels; there were 2 before"),
-        ("b,a\n1,2\n", {"per_channel": True}, "bad.csv: column 1 is 'b', and the range of that is the one of column 2"),
+        ("b,a\n1,2\n", {"per_channel": True}, "bad.csv: column 1 is 'b', and what was fitted to that is column 2's"),
         ("a\n", {}, "bad.csv: there are 0 samples in it"),
         ("1,2\n1,x\n", {}, "bad.csv: line 2, column 2: 'x' is not a number"),
         ("1,2\n1,nan\n", {"nan": "error"}, "bad.csv: sample 1 is NaN or infinite"),
@@ -272,6 +318,11 @@ def test_nan_in_sources() -> None:
         fitted(inputs("x.csv"), per_channel=True)
     with pytest.raises(InputError, match=r"^there is no range to keep: no number is finite; see --nan$"):
         fitted(inputs("nan,inf"))
+
+
+def test_no_figures_of_nan() -> None:
+    with pytest.raises(InputError, match=r"^there is no mean or std to keep: no number is finite; see --nan$"):
+        fit_all(Fitting(), Params("standard"), inputs("nan,inf"))
 
 
 def test_what_readers_note_is_passed_on() -> None:
@@ -314,6 +365,11 @@ def test_only_minmax_without_a_range_reads_twice() -> None:
     [
         (Params("tanh", -1, 1), "tanh, to -1:1", "tanh inverted, from -1:1"),
         (Params("minmax", -1, 1, (Channel(0, 5e33),)), "minmax, 0:5e33 to -1:1", "minmax inverted, -1:1 to 0:5e33"),
+        (
+            Params("standard", channels=(Spread(0.5, 2.0),)),
+            "standard, mean 0.5, std 2",
+            "standard inverted, mean 0.5, std 2",
+        ),
         (
             Params("minmax", -1, 1, (Channel(0, 1), Channel(0, 2))),
             "minmax, the ranges of 2 channels to -1:1",
@@ -406,8 +462,8 @@ def test_samples_outside_are_refused(samples: int, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("channels", "per_channel", "message"),
     [
-        (3, False, "the ranges were fitted to 3 channels, and the input has 2; expected 3, or a range fitted without"),
-        (1, True, "--per-channel was given, but one range was fitted, and the input has 2 channels"),
+        (3, False, "what was fitted had 3 channels, and the input has 2; expected 3, or a fit without"),
+        (1, True, "--per-channel was given, but one was fitted for all, and the input has 2 channels"),
     ],
 )
 def test_channels_that_do_not_fit(channels: int, per_channel: bool, message: str) -> None:
@@ -490,7 +546,7 @@ def test_ranges_without_names_go_by_place() -> None:
     with pytest.raises(InputError, match="no column 'a'; they know no names, but numbers 1 to 2"):
         run(RescaleJob(Params("minmax", 0, 1, (Channel(0, 1),) * 2), params_columns=("2", "a")), "x.csv")
     half = Params("minmax", 0, 1, (Channel(0, 1, "a"), Channel(0, 2)))
-    with pytest.raises(InputError, match=r"^column 2 is 'a', and the range of that is the one of column 1; --columns"):
+    with pytest.raises(InputError, match=r"^column 2 is 'a', and what was fitted to that is column 1's; --columns"):
         run(RescaleJob(half), "x.csv")
 
 
@@ -539,5 +595,5 @@ def test_integers_outside_a_fitted_range_are_counted_to_the_last_digit() -> None
     assert run(RescaleJob(params=fitted_to), "x.npy").notes[0].startswith("1 sample outside what was fitted")
     within = Params("minmax", 0.0, 1.0, (Channel(2.0**53 - 0.5, 2.0**53 + 2),), "float64", 1)
     assert run(RescaleJob(params=within), "x.npy").notes == []
-    with pytest.raises(InputError, match="range was fitted to a constant"):
+    with pytest.raises(InputError, match="it was fitted to a constant"):
         run(RescaleJob(params=Params("minmax", 0.0, 1.0, (Channel(2**53 + 1, 2**53 + 1),), "float64", 1)), "x.npy")
