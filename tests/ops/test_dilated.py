@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from convtool.ops.dilated.activations import activation
+from convtool.ops.dilated.impulse import Impulse
 from convtool.ops.dilated.parts import Array, Chain, Conv, Film, Layer, Stack
 from convtool.ops.dilated.stream import Dilated
 
@@ -43,7 +44,7 @@ def applied(conv: Conv, x: Tensor) -> Tensor:
     return y
 
 
-def run(core: Dilated, x: Tensor, cuts: Sequence[int] = ()) -> Tensor:
+def run(core: Dilated | Impulse, x: Tensor, cuts: Sequence[int] = ()) -> Tensor:
     pieces = torch.tensor_split(x, list(cuts), dim=-1)
     return torch.cat([*map(core.push, pieces), core.finish()], -1)
 
@@ -143,6 +144,15 @@ def test_a_condition_takes_the_place_of_inputs_and_gains_multiply() -> None:
         Dilated(Chain([conv(1, 1)]), condition=[1])
     with pytest.raises(ValueError, match="the model has 2 inputs for the signal, which has 3 channels; a condition"):
         run(Dilated(Chain([one])), numbers(3, 5))
+
+
+def test_an_impulse_response_goes_on_from_what_was_before() -> None:
+    taps, x = numbers(30), numbers(2, 400)
+    whole = run(Impulse(taps, bias=0.5), x, [1, 20, 333])
+    expected = applied(Conv(taps.flip(0).expand(2, 1, -1), numbers(2) * 0 + 0.5, groups=2), x)
+    assert torch.allclose(whole, expected, rtol=0, atol=1e-12)
+    rest = run(Impulse(taps, bias=0.5, initial=x[:, None, 71:100]), x[:, 100:], [50])
+    assert torch.allclose(rest, expected[:, 100:], rtol=0, atol=1e-12)
 
 
 def test_nothing_gives_nothing() -> None:

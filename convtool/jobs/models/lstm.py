@@ -7,29 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from convtool.errors import InputError
-from convtool.jobs.models.network import Place, build_network, initial_states
-from convtool.jobs.models.state import read_states, write_states
-from convtool.jobs.signal_job import SignalJob, Work
-from convtool.jobs.stream import working_dtype
+from convtool.jobs.models.job import ModelJob, Player
+from convtool.jobs.models.network import build_network, initial_states
+from convtool.jobs.models.place import Place
+from convtool.jobs.models.state import named_states, read_recurrent_states
 from convtool.models.recurrent import RecurrentModel
-from convtool.runs.outcome import Outcome
-from convtool.runs.plan import Task
-from convtool.signals.inputs import Input
-from convtool.signals.opening import Output
-from convtool.signals.signal import Signal
 
 if TYPE_CHECKING:
-    from convtool.ops.recurrent.network import Network, Recurrent
+    from convtool.ops.recurrent.network import Network
     from convtool.ops.recurrent.shared_rows import SharedRows
-
-
-@dataclass(frozen=True, kw_only=True)
-class Played(Work):
-    """A model over one input, and what is to be told of it."""
-
-    core: Recurrent
-    notes: list[str]
 
 
 class Networks:
@@ -50,55 +36,39 @@ class Networks:
 
 
 @dataclass(frozen=True)
-class LstmJob(SignalJob):
+class LstmJob(ModelJob):
     """Run a recurrent model over one input."""
 
     model: RecurrentModel
     engine: Literal["sequence", "cell"] = "sequence"
     block: int = 4096
     prewarm: int = 0
-    condition: tuple[float, ...] = ()
-    rate_policy: Literal["error", "resample", "ignore"] = "error"
-    state_in: str | None = None
-    state_out: str | None = None
     networks: Networks | None = field(default=None, repr=False)
     """Those that are shared with the inputs beside this one."""
 
-    against_clipping = "turn the input down, or write --subtype FLOAT"
     together: ClassVar[int] = 4
 
     def shared(self) -> LstmJob:
         """The same job on several inputs at a time, in one process."""
         return replace(self, networks=Networks())
 
-    def prepare(self, item: Input, signal: Signal) -> Played:
-        """The model over `signal`, at the rate that the policy says."""
-        from convtool.ops.at_rate import AtRate
+    def player(self, place: Place) -> Player:
+        """The network there, and the state that it begins from."""
         from convtool.ops.recurrent.network import Recurrent
 
-        working = working_dtype(self.dtype, signal)
-        ingest = self.ingest(signal, working)
-        ingest.nan = self.nan
-        place = Place(working, ingest.device)
         network, shared = self._network(place)
-        initial = initial_states(self.model, place) if self.state_in is None else read_states(self.state_in, place)
+        if self.state_in is None:
+            initial = initial_states(self.model, place)
+        else:
+            initial = read_recurrent_states(self.state_in, place)
         core = Recurrent(network, block=self.block, prewarm=self.prewarm, initial=initial)
-        operation = shared.stream(core) if shared else core
-        rate = self._other_rate(signal)
-        if rate is not None:
-            operation = AtRate(operation, signal_rate=signal.sample_rate or rate, rate=rate)
-        channels = network.channels(signal.channels)
-        result = replace(
-            signal,
-            channels=channels,
-            dtype=working,
-            full_scale=None,
-            frames=None,
-            flat=signal.flat and channels == 1,
-            names=signal.names if network.inputs == network.outputs == 1 else None,
+        return Player(
+            operation=shared.stream(core) if shared else core,
+            channels=network.channels,
+            keeps_names=network.inputs == network.outputs == 1,
+            states=lambda: named_states(core.states),
+            told=lambda rate: self._told(network, rate),
         )
-        told, notes = self._told(network, rate), [*self._of_model(), *self._doubts(signal)]
-        return Played(operation=operation, ingest=ingest, result=result, method=lambda: told, core=core, notes=notes)
 
     def _network(self, place: Place) -> tuple[Network, SharedRows | None]:
         def build() -> Network:
@@ -109,52 +79,14 @@ class LstmJob(SignalJob):
         shared = self.networks.at(place, build)
         return shared.network, shared
 
-    def _other_rate(self, signal: Signal) -> int | None:
-        """The model's rate, where the signal must be brought to it."""
-        ours, models = signal.sample_rate, self._model_rate
-        if self.rate_policy == "ignore" or ours is None or models is None or ours == models:
-            return None
-        if self.rate_policy == "error":
-            raise InputError(
-                f"it has {ours} samples a second, and the model is for {models}; give --rate-policy resample to "
-                "bring it there and back, or --rate-policy ignore"
-            )
-        if self.state_in or self.state_out:
-            raise InputError(
-                f"it has {ours} samples a second, and the model is for {models}: a state does not go on across the "
-                "edge of a resampled signal; resample the signal as a whole first"
-            )
-        return models
+    def model_rates(self) -> tuple[int | None, int | None]:
+        """In Hz: what the model's file tells, and what is usual for such a file."""
+        return self.model.sample_rate, self.model.usual_rate
 
-    @property
-    def _model_rate(self) -> int | None:
-        """In Hz. A rate that is only usual for a format obliges nobody, but is what can be resampled to."""
-        return self.model.sample_rate or (self.model.usual_rate if self.rate_policy == "resample" else None)
-
-    def _of_model(self) -> list[str]:
+    def model_notes(self) -> list[str]:
         """What is not as in the program that the model comes from, or may not be."""
         assumed = self.model.assumed
         return [*self.model.notes, *([f"assumed, as the model's file does not tell: {assumed}"] if assumed else [])]
-
-    def _doubts(self, signal: Signal) -> list[str]:
-        """What a file that tells no rate leaves open."""
-        usual = self.model.usual_rate
-        if usual is None or self.rate_policy != "error" or signal.sample_rate in (None, usual):
-            return []
-        return [
-            f"it has {signal.sample_rate} samples a second; the model's file tells no rate, and such models are run at "
-            f"{usual}: --rate-policy resample does so, and ignore says that this is right"
-        ]
-
-    def keep(self, work: Work) -> None:
-        """Write the states after the last sample."""
-        assert isinstance(work, Played)
-        if self.state_out is not None:
-            write_states(self.state_out, work.core.states, replace=self.write.overwrite)
-
-    def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:
-        assert isinstance(work, Played)
-        return super()._outcome(task, [*work.notes, *notes], output, samples, work)
 
     def _told(self, network: Network, rate: int | None) -> str:
         """How it was done, in a few words."""
