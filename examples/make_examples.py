@@ -1,4 +1,4 @@
-"""Write the example files: a guitar phrase, an amplifier, a loudspeaker cabinet, a hall, filters, a table of readings.
+"""Write the example files: a guitar phrase, two amplifiers, a cabinet, a hall, filters, a table of readings.
 
     python examples/make_examples.py [FOLDER]
 
@@ -133,6 +133,44 @@ def amplifier() -> str:
     return json.dumps({"model_data": data, "state_dict": state}) + "\n"
 
 
+def preamp() -> str:
+    """A WaveNet of two arrays with four layers each, as NAM's player reads it: a drive that follows what was before.
+
+    Of its two channels one is driven hard and bends on one side first, the other passes on a slower mean; each layer
+    clips softly what it hears of the last 2, 4... 32 samples. The last bias takes away what silence would give.
+    """
+
+    def array(drive: float, bias: float, dilations: list[int]) -> list[float]:
+        numbers = []
+        for dilation in dilations:
+            own, other = [0.0, 0.3, 0.5], [0.0, 0.1 / dilation, 0.0]  # of the last three samples that it sees
+            numbers += [*own, *other, *other, *own, bias, 0.0]  # (2, 2, 3) and two biases
+            numbers += [drive / dilation, 0.3]  # how the input is mixed in
+            numbers += [-0.2, 0.1, 0.1, 0.2, 0.0, 0.0]  # what is handed on
+        return numbers
+
+    shapes = [(1, 2, [1, 2, 4, 8], False), (2, 1, [1, 4, 8, 16], True)]
+    layers = [
+        {
+            "input_size": inputs,
+            "condition_size": 1,
+            "channels": 2,
+            "head_size": size,
+            "kernel_size": 3,
+            "dilations": dilations,
+            "activation": "Tanh",
+            "gated": False,
+            "head_bias": bias,
+        }
+        for inputs, size, dilations, bias in shapes
+    ]
+    weights = [1.0, 0.6, *array(6.0, 0.1, [1, 2, 4, 8]), 0.5, 0.1, 0.1, 0.5]
+    weights += [0.5, 0.1, 0.1, 0.5, *array(2.0, 0.05, [1, 4, 8, 16]), 0.6, 0.4, -0.20695, 0.16]
+    model = {"version": "0.5.4", "metadata": {"name": "Preamp"}, "architecture": "WaveNet"}
+    config = {"layers": layers, "head": None, "head_scale": 0.16}
+    return json.dumps(model | {"config": config, "weights": weights, "sample_rate": RATE}) + "\n"
+
+
 def bands() -> Samples:
     """Six filters that cut the spectrum at 500 Hz, 1, 2, 4 and 8 kHz, and whose outputs add up to the delayed input.
 
@@ -185,6 +223,7 @@ def main(folder: Path) -> None:
     np.save(folder / "bands.npy", bands())
     save_file({"conv1.weight": gabor(), "conv1.bias": np.zeros(24, np.float32)}, folder / "gabor.safetensors")
     (folder / "amp.json").write_text(amplifier(), encoding="ascii", newline="\n")
+    (folder / "preamp.nam").write_text(preamp(), encoding="ascii", newline="\n")
     (folder / "readings.csv").write_text(readings(), encoding="ascii", newline="\n")
 
 

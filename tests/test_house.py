@@ -118,6 +118,7 @@ SAFETENSORS = len(_HEADER).to_bytes(8, "little") + _HEADER + bytes(8)
         ("convolve 4,1 -k h.csv", 1, {"torch", "soundfile", "rich", "matplotlib"}),
         ("convolve 4,1 -k 1", 0, {"soundfile", "rich", "matplotlib"}),
         ("lstm --help", 0, LIBRARIES),
+        ("wavenet --help", 0, LIBRARIES),
         ("lstm w.safetensors 4,1 --self-test", 2, LIBRARIES),
         ("lstm w.safetensors 4,1", 1, {"torch", "soundfile", "rich", "matplotlib"}),
         ("inspect-weights --help", 0, LIBRARIES),

@@ -1,4 +1,4 @@
-"""Recurrent models of amplifiers as JSON: what GuitarML, RTNeural (AIDA-X) and NAM write, and bare state dicts.
+"""Models of amplifiers as JSON: what GuitarML, RTNeural (AIDA-X) and NAM write, and bare state dicts.
 
 The numbers are decimal text, exported from float32; they are given as the float64 next to what the file says.
 """
@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
+from convtool.arrays.nam import NETS, Stack, read_net
 from convtool.errors import InputError
 from convtool.files.json import json_kind, json_numbers, read_json
 
@@ -48,19 +49,22 @@ _TOLD = (
 """What these files say of themselves, and a listing shows."""
 
 
-class RecurrentJsonReader(WeightFile):
-    """The weights of a recurrent model in a JSON file.
+class ModelJsonReader(WeightFile):
+    """The weights of an amplifier's model in a JSON file.
 
     ==============  ===================================  ======  =====================================================
     format          told by                              layout  names
     ==============  ===================================  ======  =====================================================
     ``guitarml``    ``model_data`` and ``state_dict``    torch   as in the state dict: ``rec.weight_ih_l0``
     ``rtneural``    ``layers``, a list                   keras   ``layers.0.kernel``, ``layers.0.recurrent_kernel``...
-    ``nam``         ``architecture``                     torch   ``layers.0.weight`` [4H, I+H], input and recurrent
-                                                                 weights side by side, ``layers.0.bias`` [4H] (both
-                                                                 biases summed), ``layers.0.h0``, ``layers.0.c0``,
-                                                                 ``head.weight`` [H] and ``head.bias`` [1]; gates
-                                                                 i f g o. Other architectures: ``weights``, as they are
+    ``nam``         ``architecture``                     torch   LSTM: ``layers.0.weight`` [4H, I+H], input and
+                                                                 recurrent weights side by side, ``layers.0.bias``
+                                                                 [4H] (both biases summed), ``layers.0.h0``,
+                                                                 ``layers.0.c0``, ``head.weight`` [H] and
+                                                                 ``head.bias`` [1]; gates i f g o. WaveNet, ConvNet and
+                                                                 Linear: see `convtool.arrays.nam`, and before those of
+                                                                 a container ``submodels.0.``. What is not known:
+                                                                 ``weights``, as they are
     ``torch json``  tensors alone, some named a weight   torch   as in the state dict
     ==============  ===================================  ======  =====================================================
 
@@ -172,25 +176,46 @@ def _settings(layer: Mapping[str, Any], name: str) -> dict[str, Any]:
     return config
 
 
-def _nam(document: dict[str, Any]) -> Iterator[_Tensor]:
+def _nam(document: Mapping[str, Any], prefix: str = "") -> Iterator[_Tensor]:
     config = document.get("config")
     submodels = config.get("submodels") if isinstance(config, dict) else None
-    if not isinstance(submodels, list):
-        yield from _nam_model(document, "")
-        return
-    for index, submodel in enumerate(submodels):
-        place = f"submodels.{index}"
+    for index, submodel in enumerate(submodels if isinstance(submodels, list) else ()):
+        place = f"{prefix}submodels.{index}"
         model = _entry(_entry({place: submodel}, place, dict), "model", dict, f"{place}.")
-        yield from _nam_model(model, f"{place}.")
-
-
-def _nam_model(model: Mapping[str, Any], prefix: str) -> Iterator[_Tensor]:
-    architecture = _entry(model, "architecture", str, prefix)
-    shape, numbers = json_numbers(_value(model, "weights", prefix), f"{prefix}weights")
+        yield from _nam(model, f"{place}.")
+    if isinstance(submodels, list):
+        return
+    architecture = _entry(document, "architecture", str, prefix)
+    shape, numbers = json_numbers(_value(document, "weights", prefix), f"{prefix}weights")
     if architecture == "LSTM":
-        yield from _nam_lstm(_entry(model, "config", dict, prefix), prefix, numbers)
+        yield from _nam_lstm(_entry(document, "config", dict, prefix), prefix, numbers)
+    elif architecture in NETS:
+        yield from _nam_net(document, prefix, shape, numbers)
     else:
         yield _tensor(f"{prefix}weights", shape, numbers, layer=architecture)
+
+
+def _nam_net(
+    document: Mapping[str, Any], prefix: str, shape: tuple[int, ...], numbers: array[float]
+) -> Iterator[_Tensor]:
+    """The tensors of convolutions; the flat list of those whose config is not understood."""
+    architecture = document["architecture"]
+    try:
+        net = read_net(architecture, document.get("config"), prefix)
+    except InputError:
+        yield _tensor(f"{prefix}weights", shape, numbers, layer=architecture)
+        return
+    needed = sum(math.prod(shape) for _, shape in net.tensors())
+    if shape != (needed,):
+        found = f"{len(numbers)} numbers" if len(shape) == 1 else f"numbers of the shape {shape}"
+        raise InputError(f"'{prefix}weights' holds {found}; a {architecture} with this 'config' has {needed}")
+    at = 0
+    for name, shape in net.tensors():
+        count = math.prod(shape)
+        yield _tensor(name, shape, numbers[at : at + count], layer="Conv1d" if len(shape) == 3 else "")
+        at += count
+    if isinstance(net, Stack) and net.condition is not None:
+        yield from _nam(document["config"]["condition_dsp"], f"{prefix}condition_dsp.")
 
 
 def _nam_lstm(config: Mapping[str, Any], prefix: str, numbers: array[float]) -> Iterator[_Tensor]:

@@ -48,7 +48,7 @@ _ZIPPED = {
 }
 _EXPORTED = ("torch.exported", "ExportedReader")
 _SHARDED = ("sharded", "ShardedReader")
-_MODEL = ("model_json", "RecurrentJsonReader")
+_MODEL = ("model_json", "ModelJsonReader")
 """The module and the class that reads each kind of file, called with the path; imported only then."""
 
 _EXPORTED_CONFIG = "data/weights/model_weights_config.json"

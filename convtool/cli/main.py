@@ -26,6 +26,7 @@ COMMANDS = {
     "inspect-weights": "What is in weight files: names, shapes, filters, responses.",
     "rescale": "Bring signals into a range, and back: affinely, by clipping, squashed.",
     "lstm": "Run recurrent models over signals: captured amplifiers, nn.LSTM and nn.GRU.",
+    "wavenet": "Run dilated convolutions over signals: captured amplifiers in NAM's files.",
     "completion": "Completion of command lines for bash, zsh and fish.",
 }
 """Each command and its line of help. Its module, which is imported only to run it, and its function bear its name."""

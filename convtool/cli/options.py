@@ -264,9 +264,10 @@ def _parameters(options: type[Any]) -> Iterator[click.Parameter]:
 
     def place(declared: Field[Any]) -> int:
         owner = next(each for each in options.__mro__ if declared.name in get_annotations(each))
-        if owner is not options:
-            return 1 if hasattr(owner, "COMES_FIRST") else 3
-        return 0 if declared.metadata["kind"] is click.Argument else 2
+        of_command = owner is options or hasattr(owner, "OF_COMMAND")
+        if declared.metadata["kind"] is click.Argument and of_command:
+            return 0
+        return 1 if hasattr(owner, "COMES_FIRST") else 2 if of_command else 3
 
     for each in sorted(fields(options), key=place):
         settings = each.metadata["settings"]

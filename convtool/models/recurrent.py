@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from convtool.arrays import open_weights
 from convtool.arrays.description import TensorInfo, WeightFile
-from convtool.arrays.model_json import RecurrentJsonReader, whole_number
+from convtool.arrays.model_json import ModelJsonReader, whole_number
 from convtool.errors import InputError
 from convtool.files.json import json_kind, json_numbers
 from convtool.models.keras_chain import check_chain_of_keras
@@ -38,6 +38,7 @@ from convtool.models.layers import (
     finite_values,
     read_layers,
 )
+from convtool.models.told import NAM_NETS, nam_rate, told_number, told_rate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from convtool.arrays.keras.hdf5_file import Hdf5Weights
 
 _GUITARML_RATE = 44100
-_NAM_RATE = 48000
-_HIGHEST_RATE = (1 << 31) - 1
 _MOST_DECIBELS = 300
 _RTNEURAL_TYPES = ("lstm", "gru", "dense", "time-distributed-dense")
 
@@ -135,7 +134,7 @@ def _defaults(layers: Sequence[ModelLayer]) -> str:
 # GuitarML
 
 
-def _guitarml(file: RecurrentJsonReader) -> RecurrentModel:
+def _guitarml(file: ModelJsonReader) -> RecurrentModel:
     place, told = "model_data.", {"skip": 0} | file.document["model_data"]
     for key, known in (("model", ("SimpleRNN",)), ("unit_type", ("LSTM", "GRU"))):
         if told.get(key, known[0]) not in known:
@@ -159,7 +158,7 @@ def _guitarml(file: RecurrentJsonReader) -> RecurrentModel:
 # RTNeural
 
 
-def _rtneural(file: RecurrentJsonReader) -> RecurrentModel:
+def _rtneural(file: ModelJsonReader) -> RecurrentModel:
     document, names = file.document, {tensor.name for tensor in file.tensors}
     for index, entry in enumerate(document["layers"]):
         if entry["type"] not in _RTNEURAL_TYPES:
@@ -171,7 +170,7 @@ def _rtneural(file: RecurrentJsonReader) -> RecurrentModel:
     model = RecurrentModel(
         file.format,
         chained(read_layers(file)),
-        skip=int(_number(document, "in_skip") != 0),
+        skip=int(told_number(document, "in_skip") != 0),
         input_gain=_gain(document, "in_gain"),
         output_gain=_gain(document, "out_gain"),
         sample_rate=_rtneural_rate(document),
@@ -182,20 +181,8 @@ def _rtneural(file: RecurrentJsonReader) -> RecurrentModel:
     return replace(model, vectors=_vectors(document, model))
 
 
-def _number(document: Mapping[str, Any], key: str) -> float:
-    """A number, which some writers give as text or true; 0 where there is none."""
-    value = document.get(key) or 0
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = float("nan")
-    if not abs(number) < float("inf"):
-        raise InputError(f"{key!r} is {json_kind(value)}; expected a number")
-    return number
-
-
 def _gain(document: Mapping[str, Any], key: str) -> float:
-    decibels = _number(document, key)
+    decibels = told_number(document, key)
     if abs(decibels) > _MOST_DECIBELS:
         raise InputError(f"{key!r} is {decibels:g} dB; expected at most {_MOST_DECIBELS}")
     return float(10 ** (decibels / 20))
@@ -206,15 +193,8 @@ def _rtneural_rate(document: Mapping[str, Any]) -> int | None:
     for told in (metadata if isinstance(metadata, dict) else {}, document):
         for key in ("samplerate", "sample_rate"):
             if told.get(key) is not None:
-                return _rate(told, key)
+                return told_rate(told, key)
     return None
-
-
-def _rate(told: Mapping[str, Any], key: str) -> int:
-    rate = _number(told, key)
-    if not rate.is_integer() or not 1 <= rate <= _HIGHEST_RATE:
-        raise InputError(f"{key!r} is {json_kind(told[key])}; expected a sample rate in whole Hz")
-    return int(rate)
 
 
 def _vectors(document: Mapping[str, Any], model: RecurrentModel) -> tuple[NDArray[Any], NDArray[Any]] | None:
@@ -241,17 +221,14 @@ def _vectors(document: Mapping[str, Any], model: RecurrentModel) -> tuple[NDArra
 # NAM
 
 
-def _nam(file: RecurrentJsonReader) -> RecurrentModel:
+def _nam(file: ModelJsonReader) -> RecurrentModel:
     document = file.document
     if document["architecture"] != "LSTM":
-        hint = "; an impulse response is for convtool convolve" * (document["architecture"] == "Linear")
-        raise InputError(f"its architecture is {document['architecture']!r}; convtool runs 'LSTM'{hint}")
+        others = "convtool wavenet runs it" if document["architecture"] in NAM_NETS else "convtool lstm runs 'LSTM'"
+        raise InputError(f"its architecture is {document['architecture']!r}; {others}")
     levels = sum(tensor.name.endswith(".h0") for tensor in file.tensors)
-    if not levels:
-        raise InputError("it is a container of models; convtool runs one, of the architecture 'LSTM'")
-    rate = _rate(document, "sample_rate") if document.get("sample_rate") is not None else _NAM_RATE
     layers = [_nam_layer(file, level) for level in range(levels)]
-    return RecurrentModel(file.format, chained([*layers, _nam_head(file)]), sample_rate=rate)
+    return RecurrentModel(file.format, chained([*layers, _nam_head(file)]), sample_rate=nam_rate(document))
 
 
 def _nam_layer(file: WeightFile, level: int) -> RecurrentLayer:

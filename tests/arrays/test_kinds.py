@@ -56,7 +56,7 @@ READERS = {
     "hdf5": ("keras.hdf5_file", "Hdf5Reader"),
     "keras": ("keras.archive", "KerasReader"),
     "onnx": ("onnx.reader", "OnnxReader"),
-    "recurrent json": ("model_json", "RecurrentJsonReader"),
+    "recurrent json": ("model_json", "ModelJsonReader"),
 }
 TENSORS = {"w": torch.zeros(2)}
 

@@ -14,7 +14,7 @@ import torch
 
 from convtool.arrays import open_weights
 from convtool.arrays.description import PIECE_BYTES, TensorInfo
-from convtool.arrays.model_json import TENSORS_LIMIT, RecurrentJsonReader
+from convtool.arrays.model_json import TENSORS_LIMIT, ModelJsonReader
 from convtool.errors import InputError
 from convtool.files import json as json_files
 from convtool.files.json import json_kind, json_numbers, read_json
@@ -34,9 +34,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "model.json"
 
 
-def opened(path: Path, document: Any) -> RecurrentJsonReader:
+def opened(path: Path, document: Any) -> ModelJsonReader:
     path.write_text(json.dumps(document))
-    return RecurrentJsonReader(str(path))
+    return ModelJsonReader(str(path))
 
 
 def refusal(path: Path, document: Any) -> str:
@@ -46,7 +46,7 @@ def refusal(path: Path, document: Any) -> str:
     return str(caught.value)
 
 
-def arrays(file: RecurrentJsonReader) -> dict[str, np.ndarray]:
+def arrays(file: ModelJsonReader) -> dict[str, np.ndarray]:
     for tensor in file.tensors:
         assert (tensor.dtype, tensor.nbytes) == ("float64", 8 * math.prod(tensor.shape))
     return {tensor.name: file.values(tensor) for tensor in file.tensors}
@@ -71,7 +71,7 @@ def guitarml(**state: Any) -> dict[str, Any]:
 def test_guitarml(path: Path) -> None:
     path.write_text(json.dumps(guitarml()))
     with open_weights(str(path)) as file:
-        assert isinstance(file, RecurrentJsonReader)
+        assert isinstance(file, ModelJsonReader)
         assert (file.format, file.layout, file.notes) == ("guitarml", "torch", [])
         assert file.metadata == {
             "model": "SimpleRNN",
@@ -130,7 +130,7 @@ def test_damaged_state_dicts(document: Any, message: str, path: Path) -> None:
 
 def test_numbers_that_are_not_finite_are_numbers(path: Path) -> None:
     path.write_text('{"weight": [NaN, Infinity, -Infinity, 1e999, 5e-324, 12345678901234567890]}')
-    values = arrays(RecurrentJsonReader(str(path)))["weight"]
+    values = arrays(ModelJsonReader(str(path)))["weight"]
     np.testing.assert_array_equal(values, [np.nan, np.inf, -np.inf, np.inf, 5e-324, 12345678901234567890])
 
 

@@ -355,10 +355,10 @@ def test_a_head_without_a_bias(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
-        (["architecture"], "WaveNet", "its architecture is 'WaveNet'; convtool runs 'LSTM'"),
-        (["architecture"], "Linear", "'LSTM'; an impulse response is for convtool convolve"),
+        (["architecture"], "WaveNet", "its architecture is 'WaveNet'; convtool wavenet runs it"),
+        (["architecture"], "Linear", "its architecture is 'Linear'; convtool wavenet runs it"),
         (["config", "hidden_size"], 10**9, "an LSTM of input_size 1, hidden_size 1000000000"),
-        (["config"], {"submodels": []}, "it is a container of models"),
+        (["architecture"], "Transformer", "its architecture is 'Transformer'; convtool lstm runs 'LSTM'"),
         (["sample_rate"], "many", "'sample_rate' is the text 'many'"),
         (["weights", 5], float("-inf"), "tensor 'layers.0.weight' has 1 values that are NaN, infinite"),
     ],

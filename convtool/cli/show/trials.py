@@ -1,4 +1,4 @@
-"""What `convtool lstm` prints of a model that it tries out."""
+"""What `convtool lstm` and `convtool wavenet` print of a model that they try out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
     from convtool.cli.lstm import Options
+    from convtool.cli.wavenet import Options as WaveNetOptions
     from convtool.jobs.models.trials import Comparison
+    from convtool.jobs.models.wavenet import WaveNetJob
     from convtool.models.recurrent import RecurrentModel
 
 
@@ -70,3 +72,27 @@ def _apart(found: Comparison) -> str:
     part = "" if found.whole else f"the first {found.samples} of its samples, "
     size = f"{part}{found.channels} x {found.samples} in {found.dtype}"
     return f"largest difference {found.difference:.3g}, of a peak of {found.peak:.3g} ({size})"
+
+
+def show_deviation(job: WaveNetJob, options: WaveNetOptions, reference: str) -> int:
+    """Print how far what the model makes of the input is from a `reference`."""
+    from convtool.jobs.models.deviation import deviation
+    from convtool.signals.inputs import expand
+
+    inputs, _ = options.find_inputs()
+    references, _ = expand([reference])
+    if len(inputs) != 1 or len(references) != 1:
+        raise UsageError(f"--compare takes one input and one reference; {max(len(inputs), len(references))} were given")
+    with messages.about(inputs[0].name):
+        found = deviation(job, inputs[0], references[0])
+    for note in found.notes:
+        messages.warn(note)
+    if options.as_json:
+        told = {key: value for key, value in asdict(found).items() if key not in ("notes", "squares", "of_reference")}
+        click.echo(json.dumps({"esr": found.esr, **told}))
+        return 0
+    at = f"sample {found.at}" + (f" ({found.at / found.sample_rate:.3f} s)" if found.sample_rate else "")
+    channel = f" of channel {found.channel}" if found.channels > 1 else ""
+    size = f"of a peak of {found.peak:.3g} ({found.channels} x {found.samples})"
+    click.echo(f"ESR {found.esr:.4g}; largest error {found.largest:.3g} at {at}{channel}, {size}")
+    return 0

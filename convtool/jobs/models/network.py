@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
+from convtool.jobs.models.place import Place
 from convtool.models.layers import ModelLayer, RecurrentLayer
 from convtool.models.recurrent import RecurrentModel
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import nn
 
     from convtool.ops.recurrent.network import Network, State
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where, and with which numbers, a network runs."""
-
-    dtype: str
-    device: str = "cpu"
-
-    def tensor(self, values: NDArray[Any]) -> Tensor:
-        """A copy of `values` there."""
-        import torch
-
-        return torch.from_numpy(np.array(values, self.dtype)).to(self.device)
 
 
 def build_network(

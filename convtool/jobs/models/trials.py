@@ -11,7 +11,8 @@ import numpy as np
 
 from convtool.errors import InputError
 from convtool.jobs.backend import choose_device, load_torch
-from convtool.jobs.models.network import Place, build_network, initial_states
+from convtool.jobs.models.network import build_network, initial_states
+from convtool.jobs.models.place import Place
 from convtool.jobs.signal_job import plain_errors
 from convtool.jobs.stream import Ingest, working_dtype
 from convtool.models.recurrent import RecurrentModel

@@ -1,0 +1,86 @@
+"""The step from a model of dilated convolutions that was read from a file to what runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, overload
+
+from convtool.arrays import nam
+from convtool.jobs.models.place import Place
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convtool.ops.dilated.activations import Activation
+    from convtool.ops.dilated.parts import Chain, Conv, Layer, Stack
+
+
+class _Builder:
+    """Makes the parts of a net from their descriptions and the weights of these names."""
+
+    def __init__(self, weights: Mapping[str, NDArray[Any]], place: Place) -> None:
+        self._weights = weights
+        self._place = place
+
+    @overload
+    def conv(self, conv: nam.Conv) -> Conv: ...
+    @overload
+    def conv(self, conv: None) -> None: ...
+    def conv(self, conv: nam.Conv | None) -> Conv | None:
+        from convtool.ops.dilated.parts import Conv
+
+        if conv is None:
+            return None
+        weight, bias = self._weights[f"{conv.name}.weight"], self._weights.get(f"{conv.name}.bias")
+        return Conv(
+            self._place.tensor(weight),
+            None if bias is None else self._place.tensor(bias),
+            conv.dilation,
+            conv.groups,
+        )
+
+    def layer(self, layer: nam.Layer) -> Layer:
+        from convtool.ops.dilated.parts import Film, Layer
+
+        return Layer(
+            self.conv(layer.conv),
+            self.conv(layer.mixin),
+            _activation(layer.activation),
+            gate=None if layer.gate is None else _activation(layer.gate),
+            blends=layer.gating == "blended",
+            to_next=self.conv(layer.to_next),
+            to_head=self.conv(layer.to_head),
+            films={place: Film(self.conv(film.conv), film.shift) for place, film in layer.films.items()},
+        )
+
+    def chain(self, chain: nam.Chain) -> Chain:
+        from convtool.ops.dilated.parts import Chain
+
+        return Chain([self.conv(step) if isinstance(step, nam.Conv) else _activation(step) for step in chain.steps])
+
+    def net(self, net: nam.Stack | nam.Chain) -> Stack | Chain:
+        from convtool.ops.dilated.parts import Array, Stack
+
+        if isinstance(net, nam.Chain):
+            return self.chain(net)
+        arrays = [
+            Array(self.conv(array.enter), [self.layer(layer) for layer in array.layers], self.conv(array.leave))
+            for array in net.arrays
+        ]
+        return Stack(
+            arrays,
+            scale=float(self._weights[net.scale][0]),
+            head=None if net.head is None else self.chain(net.head),
+            condition=None if net.condition is None else self.net(net.condition),
+        )
+
+
+def _activation(described: nam.Activation) -> Activation:
+    from convtool.ops.dilated.activations import activation
+
+    return activation(described.name, **described.settings)
+
+
+def build_stack(net: nam.Stack | nam.Chain, weights: Mapping[str, NDArray[Any]], place: Place) -> Stack | Chain:
+    """What runs `net` with `weights` there."""
+    return _Builder(weights, place).net(net)
