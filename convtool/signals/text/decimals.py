@@ -12,8 +12,8 @@ four times as long.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +47,7 @@ _LEAST, _MOST = -342, 308
 """Powers of ten beyond which 19 digits are zero or infinite."""
 
 
-@dataclass(frozen=True)
-class Numbers:
+class Numbers(NamedTuple):
     """What cells hold: `values` in float64 and, where `whole`, `integers` exactly; nothing where `hard`."""
 
     values: NDArray[np.float64]

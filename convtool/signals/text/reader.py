@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,7 @@ class _Table:
     """Line, column and digits of integers past int64."""
 
 
-@dataclass(frozen=True)
-class _LineNumbers:
+class _LineNumbers(NamedTuple):
     """The lines that rows stand on, from `first` on; of `lines` in all where comments are between them."""
 
     first: int
