@@ -193,6 +193,7 @@ def _role_of_content(path: str, selection: Selection) -> str:
     from convtool.errors import InputError
     from convtool.files.recognition import UNKNOWN
     from convtool.files.source import Source
+    from convtool.signals.audio.media import is_installed
 
     try:
         source = Source.of_path(path)
@@ -202,7 +203,7 @@ def _role_of_content(path: str, selection: Selection) -> str:
             source.close()
     except InputError:
         return "other"
-    if selection.raw and kind is UNKNOWN:
+    if (selection.raw and kind is UNKNOWN) or (kind.role == "media" and is_installed()):
         return "audio"
     return kind.role if kind.role in ("audio", "array", "picture") else "other"
 
