@@ -112,7 +112,7 @@ def convolve(options: Options) -> int:
         raise UsageError("standard input can be the kernel, the bias or the input, and one of them alone")
     raw = options.raw_layout()
     for word in kernels:
-        kernel = load(word, raw)  # a kernel that can't be read is one error, not one for each input
+        kernel = load(word, raw, options.decimal)  # a kernel that can't be read is one error, not one for each input
         for note in kernel.notes:
             messages.warn(f"kernel {show(word)}: {note}")
         for remark in kernel.remarks:

@@ -45,9 +45,13 @@ class ConvolveJob(SignalJob):
 
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The convolution of `signal` with the kernel, brought into shape for it."""
-        taps, ringing = shape(kernels.load(self.kernel, self.read.raw), signal, self.shaping)
+        taps, ringing = shape(kernels.load(self.kernel, self.read.raw, self.read.text.decimal), signal, self.shaping)
         kernels.check_span(self.dilation * (taps.shape[-1] - 1) + 1, signal.channels)
-        bias = None if self.bias is None else kernels.load(self.bias, self.read.raw).taps.reshape(-1)
+        bias = (
+            None
+            if self.bias is None
+            else kernels.load(self.bias, self.read.raw, self.read.text.decimal).taps.reshape(-1)
+        )
         working = self._working_dtype(signal, taps, bias)
         result = _result(signal, taps, working)
         ingest = self.ingest(signal, working if signal.dtype != "int64" else self.dtype or "int64")
