@@ -128,14 +128,13 @@ def _within(positions: Places, starts: Places, ends: Places) -> tuple[Places, Fl
     several = np.zeros(len(starts), np.bool_)
     if len(positions) == len(starts) and ((positions >= starts) & (positions < ends)).all():
         return positions, several
-    if len(positions):
-        cells = np.searchsorted(ends, positions, side="right")
-        inside = cells < len(starts)
-        cells, positions = cells[inside], positions[inside]
-        inside = positions >= starts[cells]
-        cells, positions = cells[inside], positions[inside]
-        found[cells] = positions
-        several[cells[1:][cells[1:] == cells[:-1]]] = True
+    cells = np.searchsorted(ends, positions, side="right")
+    inside = cells < len(starts)
+    cells, positions = cells[inside], positions[inside]
+    inside = positions >= starts[cells]
+    cells, positions = cells[inside], positions[inside]
+    found[cells] = positions
+    several[cells[1:][cells[1:] == cells[:-1]]] = True
     return found, several
 
 
