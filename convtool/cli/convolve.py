@@ -163,7 +163,7 @@ def convolve(options: Options) -> int:
     words = [word_of(kernel) for kernel in kernels] + ([] if options.bias is None else [options.bias])
     if words.count("-") > 1 or ("-" in words and options.takes_stdin()):
         raise UsageError("standard input can be the kernel, the bias or the input, and one of them alone")
-    _load(words, options.raw_layout())
+    _load(words, options.raw_layout(), options.decimal)
     single = "a kernel on standard input serves one input" if "-" in words else None
     also_read = [path_of(word) for word in words]
     return run_job(options, job, plot=options.plot, single=single, also_read=also_read, choices=choices)
@@ -191,14 +191,14 @@ def _choices(options: Options, kernels: Sequence[Input]) -> Callable[[Input], Se
     return all_of(kernels) if options.pick == "all" or named else lambda _: ()
 
 
-def _load(words: Sequence[str], raw: RawLayout | None) -> None:
+def _load(words: Sequence[str], raw: RawLayout | None, decimal: str) -> None:
     """Read all kernels: one that can't be read is one error, not one for each input, and told before any work."""
     from convtool.jobs.convolve.kernel import load
 
     failed: list[ConvtoolError] = []
     for word in words:
         try:
-            kernel = load(word, raw)
+            kernel = load(word, raw, decimal)
         except ConvtoolError as error:
             failed.append(error)
             continue

@@ -16,7 +16,7 @@ from convtool.files.names import show
 HEAD = 4096
 """Bytes that are enough to tell, but for what an ID3 tag stands in front of."""
 
-Role = Literal["audio", "text", "array", "arrays", "picture", "other"]
+Role = Literal["audio", "media", "text", "array", "arrays", "picture", "other"]
 
 Peek = Callable[[int, int], bytes]
 """``peek(offset, count)``: bytes of the file anywhere, without reading it."""
@@ -29,15 +29,18 @@ class Kind:
     name: str
     """The format as libsndfile or convtool calls it (``WAV``, ``NPY``, ``zip``), or words for a message."""
     role: Role
-    """What it holds: ``audio``, ``text``, one ``array``, named ``arrays``, a ``picture``, or nothing that is read."""
+    """What it holds: ``audio``, ``media`` (what FFmpeg decodes), ``text``, one ``array``, named ``arrays``, a
+    ``picture``, or nothing that is read."""
     way_out: str = ""
     """What to do about a kind that is not read; ``{name}`` and ``{stem}`` stand for the file's."""
+    demuxer: str = ""
+    """FFmpeg's name of a container of media."""
 
     def refusal(self, path: str | None = None) -> str:
         """What the content of the file at `path` is, and what to do about it, for a message.
 
         >>> recognise(b"wvpk\\0\\0").refusal("take.wv")
-        'the content is WavPack audio: ffmpeg -i take.wv take.wav makes a WAV of it'
+        "the content is WavPack audio: ffmpeg -i take.wv take.wav makes a WAV of it, or pip install 'convtool[media]'"
         """
         name = show(os.path.basename(path)) if path else "FILE"
         way_out = self.way_out.format(name=name, stem=os.path.splitext(name)[0])
@@ -48,9 +51,9 @@ def _audio(name: str) -> Kind:
     return Kind(name, "audio")
 
 
-def _foreign(words: str) -> Kind:
+def _media(words: str, demuxer: str, way_out: str = "ffmpeg -i {name} {stem}.wav makes a WAV of it") -> Kind:
     """A recording that libsndfile can't decode and FFmpeg can."""
-    return Kind(words, "other", "ffmpeg -i {name} {stem}.wav makes a WAV of it")
+    return Kind(words, "media", f"{way_out}, or pip install 'convtool[media]'", demuxer)
 
 
 def _other(words: str, way_out: str = "") -> Kind:
@@ -100,19 +103,19 @@ _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"MATLAB 5.0 MAT-file", MATLAB),
     (b"GGUF", _other("a GGUF file, which convtool does not read")),
     (b"version https://git-lfs", _other("a Git LFS pointer, not the file that it stands for", "run git lfs pull")),
-    (b"wvpk", _foreign("WavPack audio")),
-    (b"MAC ", _foreign("Monkey's Audio")),
-    (b"TTA1", _foreign("True Audio")),
-    (b"MPCK", _foreign("Musepack audio")),
-    (b"MP+", _foreign("Musepack audio")),
-    (b"DSD ", _foreign("DSD audio (DSF)")),
-    (b"FRM8", _foreign("DSD audio (DSDIFF)")),
-    (b"#!AMR", _foreign("AMR audio")),
-    (b"ADIF", _foreign("AAC audio (ADIF)")),
-    (b".ra\xfd", _foreign("RealAudio")),
-    (b"\x1a\x45\xdf\xa3", _foreign("Matroska or WebM")),
-    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _foreign("WMA or other ASF media")),
-    (b"FLV\x01", _foreign("Flash video")),
+    (b"wvpk", _media("WavPack audio", "wv")),
+    (b"MAC ", _media("Monkey's Audio", "ape")),
+    (b"TTA1", _media("True Audio", "tta")),
+    (b"MPCK", _media("Musepack audio", "mpc8")),
+    (b"MP+", _media("Musepack audio", "mpc")),
+    (b"DSD ", _media("DSD audio (DSF)", "dsf")),
+    (b"FRM8", _media("DSD audio (DSDIFF)", "iff")),
+    (b"#!AMR", _media("AMR audio", "amr")),
+    (b"ADIF", _other("AAC audio (ADIF)", "faad FILE makes a WAV of it")),
+    (b".ra\xfd", _media("RealAudio", "rm")),
+    (b"\x1a\x45\xdf\xa3", _media("Matroska or WebM", "matroska")),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _media("WMA or other ASF media", "asf")),
+    (b"FLV\x01", _media("Flash video", "flv")),
     (b"MThd", _other("MIDI: notes, not samples", "a synthesizer such as fluidsynth plays it into a WAV")),
     (b"PAR1", _other("a Parquet table", _TABLE)),
     (b"ARROW1", _other("an Arrow table", _TABLE)),
@@ -151,7 +154,7 @@ _CERTAIN = (b"version https://git-lfs", b"NIST_1A", b"%PDF")
 
 _RIFF = {
     b"WAVE": _audio("WAV"),
-    b"AVI ": _foreign("AVI video"),
+    b"AVI ": _media("AVI video", "avi"),
     b"WEBP": _other("a WebP picture", "save it as PNG"),
     b"sfbk": _other("a SoundFont", "play it into a WAV"),
     b"RMID": _other("MIDI: notes, not samples", "a synthesizer such as fluidsynth plays it into a WAV"),
@@ -160,9 +163,9 @@ _IFF = {b"AIFF": _audio("AIFF"), b"AIFC": _audio("AIFF"), b"8SVX": _audio("SVX")
 _OGG = (
     (b"\x01vorbis", _audio("OGG")),
     (b"OpusHead", _audio("OGG")),
-    (b"\x7fFLAC", Kind("FLAC in Ogg", "other", "ffmpeg -i {name} {stem}.flac takes the FLAC out of it")),
-    (b"Speex   ", _foreign("Speex in Ogg")),
-    (b"\x80theora", _foreign("Ogg video")),
+    (b"\x7fFLAC", _media("FLAC in Ogg", "ogg", "ffmpeg -i {name} {stem}.flac takes the FLAC out of it")),
+    (b"Speex   ", _media("Speex in Ogg", "ogg")),
+    (b"\x80theora", _media("Ogg video", "ogg")),
 )
 _HTML = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body", b"<svg")
 
@@ -246,9 +249,9 @@ def _of_container(head: bytes) -> Kind | None:
         return _IFF.get(inner, _other(f"an IFF file of type {inner.decode('latin-1')!r}, which holds no samples"))
     if first == b"OggS":
         page = head[28:]
-        return next((kind for magic, kind in _OGG if page.startswith(magic)), _foreign("Ogg of another codec"))
+        return next((kind for magic, kind in _OGG if page.startswith(magic)), _media("Ogg of another codec", "ogg"))
     if head[4:8] == b"ftyp":
-        return _foreign("MP4 or QuickTime media (AAC or ALAC audio)")
+        return _media("MP4 or QuickTime media (AAC or ALAC audio)", "mov")
     if any(head[at : at + 8] == _HDF5_SIGNATURE for at in _HDF5_PLACES):
         return HDF5
     return None
@@ -263,7 +266,7 @@ def _weakly(head: bytes) -> Kind:
     if head[257:262] == b"ustar":
         return TAR
     if len(head) > 3 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0 and head[2] & 0x3C < 0x34:
-        return _foreign("AAC audio (ADTS)")
+        return _media("AAC audio (ADTS)", "aac")
     if _is_mpeg(head) or _is_mpeg(head.lstrip(b"\0")):
         return MP3
     if _is_matlab_4(head):

@@ -76,7 +76,7 @@ def _refuse_without_names(path: str, name: str) -> None:
         kind = source.kind
     if kind is TEXT:
         raise InputError(f"the content is text, which has columns: give --columns {show(name)}, and the file alone")
-    if kind.role == "audio":
+    if kind.role in ("audio", "media"):
         raise InputError(
             f"the content is {kind.name}, which holds one signal: give the file alone, without ::{show(name)}"
         )

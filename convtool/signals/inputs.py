@@ -168,7 +168,7 @@ def _walk(folder: str, passed: list[str], selection: Selection) -> Iterator[Inpu
 
     A folder that can't be read, this one or one below it, is an input that fails.
     """
-    found: list[str] = []
+    found: list[tuple[str, str]] = []
     unread: dict[str, str] = {}
 
     def note(error: OSError) -> None:
@@ -176,17 +176,18 @@ def _walk(folder: str, passed: list[str], selection: Selection) -> Iterator[Inpu
 
     for base, folders, files in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found.extend(os.path.join(base, name) for name in files if not name.startswith("."))
-    roles = [(path, _role(path, selection)) for path in found if _is_meant(os.path.relpath(path, folder), selection)]
-    beside_audio = any(role == "audio" for _, role in roles) and not selection.include
-    roles += [(path, "unread") for path in unread]
-    for path, role in sorted(roles, key=lambda each: os.fsencode(each[0])):
+        below = "" if base == folder else os.path.relpath(base, folder)
+        found += [(os.path.join(base, name), os.path.join(below, name)) for name in files if not name.startswith(".")]
+    roles = [(path, name, _role(path, selection)) for path, name in found if _is_meant(name, selection)]
+    beside_audio = any(role == "audio" for *_, role in roles) and not selection.include
+    roles += [(path, "", "unread") for path in unread]
+    for path, name, role in sorted(roles, key=lambda each: os.fsencode(each[0])):
         if role == "unread":
             yield Input("nothing", path, "", fault=unread[path])
         elif role == "other" or (role in ("text", "picture") and beside_audio):
             passed.append(path)
         else:
-            yield Input("file", path, os.path.relpath(path, folder))
+            yield Input("file", path, name)
 
 
 def _is_meant(path: str, selection: Selection) -> bool:
@@ -216,6 +217,7 @@ def _role(path: str, selection: Selection) -> str:
 def _role_of_content(path: str, selection: Selection) -> str:
     from convtool.files.recognition import UNKNOWN
     from convtool.files.source import Source
+    from convtool.signals.audio.media import is_installed
 
     try:
         source = Source.of_path(path)
@@ -225,7 +227,7 @@ def _role_of_content(path: str, selection: Selection) -> str:
             source.close()
     except InputError:
         return "other"
-    if selection.raw and kind is UNKNOWN:
+    if (selection.raw and kind is UNKNOWN) or (kind.role == "media" and is_installed()):
         return "audio"
     return kind.role if kind.role in ("audio", "array", "picture") else "other"
 

@@ -106,6 +106,8 @@ def _reader(source: Source, item: Input, options: ReadOptions) -> Reader:
 def _is_named(kind: Kind, named: str | None) -> bool:
     """Whether content of that kind stands in files of the format `named`."""
     container = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF"}
+    if kind.demuxer == "ogg" and named == "OGG":
+        return True
     return named is not None and container.get(kind.name, kind.name) == container.get(named, named)
 
 
@@ -139,6 +141,10 @@ def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, optio
         from convtool.signals.audio.opening import open_audio
 
         return open_audio(source, kind.name)
+    if kind.role == "media":
+        from convtool.signals.audio.opening import open_media
+
+        return open_media(source, kind, item.value if item.kind == "file" else None)
     if kind.role == "picture":
         from convtool.signals.pictures import PictureReader
 

@@ -70,3 +70,13 @@ def test_options_that_contradict_each_other_are_refused(convtool: Convtool) -> N
     run = convtool("convolve", "1,2", "-k", "1", "--delimiter", ",", "--decimal", ",")
     assert run.code == 2
     assert "--delimiter , is the decimal mark too; choose another with --decimal" in run.err
+
+
+@pytest.mark.parametrize("kernel", ["0,5\n0,25\n", "0.5\n0.25\n", "0.5,0.25\n"])
+def test_a_kernel_is_written_as_the_input_is_or_with_points(tmp_path: Path, convtool: Convtool, kernel: str) -> None:
+    (tmp_path / "x.csv").write_text("1,5\n0\n")
+    (tmp_path / "k.csv").write_text(kernel)
+    assert convtool("convolve", "x.csv", "-k", "k.csv", "--decimal", ",").out == "0.75\n0.375\n0\n"
+    (tmp_path / "bad.csv").write_text("0,5\nx\n")
+    assert "line 2, column 1: 'x'" in convtool("convolve", "x.csv", "-k", "bad.csv", "--decimal", ",").err
+    assert "line 2, column 1: 'x'" in convtool("convolve", "x.csv", "-k", "bad.csv").err

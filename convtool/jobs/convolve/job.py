@@ -58,10 +58,11 @@ class ConvolveJob(SignalJob):
 
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The convolution of `signal` with the kernel, brought into shape for it."""
-        kernel = kernels.load(self.kernel, self.read.raw)
+        raw, decimal = self.read.raw, self.read.text.decimal
+        kernel = kernels.load(self.kernel, raw, decimal)
         taps, ringing = shape(kernel, signal, self.shaping)
         kernels.check_span(self.dilation * (taps.shape[-1] - 1) + 1, signal.channels)
-        bias = None if self.bias is None else kernels.load(self.bias, self.read.raw).taps.reshape(-1)
+        bias = None if self.bias is None else kernels.load(self.bias, raw, decimal).taps.reshape(-1)
         working = self._working_dtype(signal, taps, bias)
         result = _result(signal, taps, working)
         whole = signal.dtype == "int64" and self.normalize is None
@@ -80,7 +81,7 @@ class ConvolveJob(SignalJob):
 
     def describe(self, signal: Signal) -> Signal:
         """The result's channels and rate; refuses a kernel that does not fit."""
-        taps, _ = shape(kernels.load(self.kernel, self.read.raw), signal, self.shaping)
+        taps, _ = shape(kernels.load(self.kernel, self.read.raw, self.read.text.decimal), signal, self.shaping)
         span = (taps.shape[-1] - 1) * self.dilation + 1
         if self.mode == "valid" and signal.frames is not None and signal.frames < span:
             raise InputError(

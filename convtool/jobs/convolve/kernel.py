@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from convtool.signals.inputs import Input
 from convtool.signals.opening import ReadOptions, open_reader
 from convtool.signals.raw import RawLayout
 from convtool.signals.signal import as_float
+from convtool.signals.text.options import TextOptions
 
 if TYPE_CHECKING:
     from convtool.weights.layouts import Described
@@ -47,16 +49,17 @@ class Kernel:
 
 
 @lru_cache(maxsize=8)
-def load(word: str, raw: RawLayout | None = None) -> Kernel:
+def load(word: str, raw: RawLayout | None = None, decimal: str = ".") -> Kernel:
     """The kernel that `word` stands for: a file (which wins), a tensor ``FILE::NAME``, or numbers.
 
-    `raw` is how the numbers of a file without a header lie there.
+    `raw` is how the numbers of a file without a header lie there. With the mark `decimal` texts are read; one that is
+    none so may be written with points, as numbers in place always are.
     """
     if not word.strip():
         raise InputError("the kernel is empty; give numbers, a file, or FILE::TENSOR")
     item = Input.of_word(word)
     try:
-        return _read_layer(item) or _read(item, raw)
+        return _read_layer(item) or _read(item, raw, "." if item.kind == "numbers" else decimal)
     except ConvtoolError as error:
         raise type(error)(f"kernel {show(word)}: {error}") from error
 
@@ -132,8 +135,21 @@ def apart_by_groups(filters: Taps, groups: int) -> Taps:
     return apart.reshape(outputs, groups * inputs, taps)
 
 
-def _read(item: Input, raw: RawLayout | None) -> Kernel:
-    with open_reader(item, ReadOptions(wrapped=True, raw=raw)) as reader:
+def _read(item: Input, raw: RawLayout | None, decimal: str) -> Kernel:
+    try:
+        return _read_written(item, ReadOptions(text=TextOptions(decimal=decimal), wrapped=True, raw=raw))
+    except InputError:
+        if decimal == "." or not os.path.isfile(item.value):
+            raise
+        try:
+            return _read_written(item, ReadOptions(wrapped=True, raw=raw))
+        except InputError:
+            pass  # what is wrong under the mark that was asked for is what helps
+        raise
+
+
+def _read_written(item: Input, read: ReadOptions) -> Kernel:
+    with open_reader(item, read) as reader:
         blocks: list[Taps] = []
         count = 0
         for block in reader.blocks():

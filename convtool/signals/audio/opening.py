@@ -1,4 +1,4 @@
-"""Audio files opened: plain WAV here, everything else by libsndfile in a child process, which a file can crash."""
+"""Audio files opened: plain WAV here, all else by libsndfile or FFmpeg in a child process, which a file can crash."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convtool.errors import InputError
+from convtool.files.recognition import Kind
 from convtool.files.source import Source
 from convtool.isolation import SHARED_BYTES, Children
 from convtool.signals.metadata import Metadata
@@ -34,6 +36,19 @@ def open_audio(source: Source, kind: str) -> Reader:
     return IsolatedReader(source, kind)
 
 
+def open_media(source: Source, kind: Kind, path: str | None) -> Reader:
+    """A reader of what FFmpeg decodes.
+
+    Raises:
+        InputError: it can't be decoded, or PyAV is not installed.
+    """
+    from convtool.signals.audio.media import MediaReader, is_installed
+
+    if not is_installed():
+        raise InputError(kind.refusal(path))
+    return MediaReader(source, kind.name, kind.demuxer) if _here else IsolatedReader(source, kind.name, kind.demuxer)
+
+
 _here = False
 
 
@@ -44,16 +59,15 @@ def decode_here() -> None:
 
 
 class IsolatedReader(Reader):
-    """An audio file that a child process decodes."""
+    """An audio file that a child process decodes; by `demuxer` of FFmpeg, or by libsndfile."""
 
-    def __init__(self, source: Source, kind: str) -> None:
+    def __init__(self, source: Source, kind: str, demuxer: str = "") -> None:
         self._source = source
         descriptor = source.fileno()
         self._child = _CHILDREN.borrow()
         try:
-            fields, self.notes = self._child.ask(
-                "open", os.path.abspath(source.path) if source.path else "", kind, descriptor=descriptor
-            )
+            path = os.path.abspath(source.path) if source.path else ""
+            fields, self.notes = self._child.ask("open", path, kind, demuxer, descriptor=descriptor)
         except BaseException:
             _CHILDREN.give_back(self._child)
             raise
@@ -62,7 +76,8 @@ class IsolatedReader(Reader):
 
     def read(self, samples: int) -> Block:
         """The next samples, decoded."""
-        parts: list[Block] = []
+        dtype = {1 << 15: "int16", 1 << 31: "int32"}.get(self.signal.full_scale or 0, self.signal.dtype)
+        parts: list[Block] = [] if samples else [np.empty((self.signal.channels, 0), dtype)]
         while samples:
             count, dtype, notes = self._child.ask("read", samples)
             self.notes += [note for note in notes if note not in self.notes]
@@ -83,13 +98,14 @@ class IsolatedReader(Reader):
 _opened: list[Any] = []
 
 
-def _open(_: mmap.mmap, descriptor: int, path: str, kind: str) -> tuple[dict[str, Any], list[str]]:
+def _open(_: mmap.mmap, descriptor: int, path: str, kind: str, demuxer: str) -> tuple[dict[str, Any], list[str]]:
+    from convtool.signals.audio.media import MediaReader
     from convtool.signals.audio.reader import AudioReader
 
     while _opened:
         _opened.pop().close()
     source = Source(os.fdopen(descriptor, "rb", buffering=0), seekable=True, path=path)
-    _opened.append(AudioReader(source, kind))
+    _opened.append(MediaReader(source, kind, demuxer) if demuxer else AudioReader(source, kind))
     return asdict(_opened[0].signal), _opened[0].notes
 
 

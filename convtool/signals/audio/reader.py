@@ -81,7 +81,7 @@ class AudioReader(Reader):
     def read(self, samples: int) -> Block:
         """The next samples, decoded; a damaged stream is an error, a truncated one a note."""
         frames = self._read_link(samples)
-        while not len(frames) and self._open_next_link():
+        while samples and not len(frames) and self._open_next_link():
             frames = self._read_link(samples)
         return frames.T
 

@@ -25,7 +25,7 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 """Lines that say something about the numbers, although numbers stand in them: Excel, REW, ESRI."""
-_DATE = re.compile(r"\d{4}-\d\d?-\d\d?\b.*|\d\d?[./]\d\d?[./]\d{2,4}\b.*|\d\d?:\d\d(:.*)?")
+_DATE = r"\d{4}-\d\d?-\d\d?\b.*|\d\d?[./]\d\d?[./]\d{2,4}\b.*|\d\d?:\d\d(:.*)?"
 NO_NAMES = {"na", "n/a", "null", "none", "nil", "missing", "-", "?", "nan", "inf", "infinity", "true", "false"}
 
 
@@ -149,5 +149,5 @@ def _labels_go_on(lines: Sequence[str], rows: Sequence[int], at: int, dialect: D
     return (
         kinds == {"labelled"}
         and (named or len(labels) > 1)
-        and all(is_name(label) or _DATE.fullmatch(label) for label in labels)
+        and all(is_name(label) or re.fullmatch(_DATE, label) for label in labels)
     )

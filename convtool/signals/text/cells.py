@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,7 @@ _STRIPPED = 64
 """Blanks around a cell that are stepped over; beyond them the cell is looked at alone."""
 
 
-@dataclass(frozen=True)
-class Cells:
+class Cells(NamedTuple):
     """The cells ``text[starts:ends]`` of rows, both ``(rows, width)``, without blanks and quotes around them."""
 
     text: Bytes

@@ -1,8 +1,9 @@
 """Decimal numbers in bytes to float64, correctly rounded, many at once.
 
-The digits of all cells are added up eight to a machine word. A mantissa below 2**53 with a power of ten up to
-22 takes one exact division or product; any other up to 19 digits the method of Eisel and Lemire: 64 bits of the
-power of ten give the 54 bits that decide, except about one time in 1000, which is told by the product itself.
+The digits of all cells are added up eight to a machine word. Over a power of ten that float64 holds, up to 10**22, the
+quotient is put right by its exact remainder (T. J. Dekker, "A floating-point technique for extending the available
+precision", Numerische Mathematik 18, 1971); any other power takes the method of Eisel and Lemire: 64 bits of it give
+the 54 bits that decide, except about one time in 1000, which is told by the product itself.
 (D. Lemire, "Number parsing at a gigabyte per second", Software: Practice and Experience 51, 2021.)
 
 What is no plain number, or stays undecided, is left to the caller cell by cell. In Python alone `float()` takes
@@ -11,8 +12,8 @@ four times as long.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,14 +38,16 @@ _MASKS = np.array([[((1 << 64) - 1) & ~((1 << 8 * max(0, 8 - max(0, n - at))) - 
 """For a cell of n digits, which bytes of its three words (the third is the last) are its own."""
 _TENS = np.array([10**k if k < 20 else 0 for k in range(PADDING + 1)], dtype=np.uint64)
 _EXACT = np.array([float(10**k) for k in range(23)])
+_SPLIT = float((1 << 27) + 1)
+_EXACT_FIRST = _EXACT * _SPLIT - (_EXACT * _SPLIT - _EXACT)
+_EXACT_SECOND = _EXACT - _EXACT_FIRST
 _EXACT_FIVE = 27
 """The largest power of five that 64 bits hold."""
 _LEAST, _MOST = -342, 308
 """Powers of ten beyond which 19 digits are zero or infinite."""
 
 
-@dataclass(frozen=True)
-class Numbers:
+class Numbers(NamedTuple):
     """What cells hold: `values` in float64 and, where `whole`, `integers` exactly; nothing where `hard`."""
 
     values: NDArray[np.float64]
@@ -63,14 +66,19 @@ def parse(text: Bytes, starts: Places, ends: Places, *, decimal: str = ".") -> N
     starts = starts + signed if signed.any() else starts
     hard = np.zeros(len(starts), np.bool_)
     powers, marks = _exponents(text, starts, ends, hard)
-    points, several = _within(np.flatnonzero(text == ord(decimal)), starts, marks)
-    hard |= several
-    pointed = points >= 0
+    points = _points(text, starts, marks, ord(decimal))
     mantissa: Words
-    if pointed.any():
+    if points is None:
+        pointed = np.zeros(len(starts), np.bool_)
+        length = marks - starts
+        hard |= (length < 1) | (length > PADDING)
+        mantissa = _digits(text, marks, np.clip(length, 0, PADDING), hard)
+    else:
+        pointed = points >= 0
         every = pointed.all()
         left = points - starts
-        right = marks - points - 1
+        right = marks - points
+        right -= 1
         if not every:
             left[~pointed] = 0
             right = np.where(pointed, right, marks - starts)
@@ -82,17 +90,15 @@ def parse(text: Bytes, starts: Places, ends: Places, *, decimal: str = ".") -> N
             np.clip(right, 0, PADDING, out=right)
         mantissa = _digits(text, marks, right, hard)
         whole = _digits(text, points, left, hard)
-        hard |= (size > 19) & (whole != 0)
+        if size.max() > 19:
+            hard |= (size > 19) & (whole != 0)
         whole *= _TENS[right]
         mantissa += whole
         scale = right if every else np.where(pointed, right, 0)
         powers = -scale if powers is None else powers - scale
-    else:
-        length = marks - starts
-        hard |= (length < 1) | (length > PADDING)
-        mantissa = _digits(text, marks, np.clip(length, 0, PADDING), hard)
     values = mantissa.astype(np.float64) if powers is None else _scaled(mantissa, powers, hard)
-    np.negative(values, out=values, where=negative)
+    bits = values.view(np.uint64)
+    bits |= negative.astype(np.uint64) << _U(63)
     integers = mantissa.view(np.int64)
     whole_cells: Flags = ~pointed & (marks == ends)
     if whole_cells.any():
@@ -102,20 +108,33 @@ def parse(text: Bytes, starts: Places, ends: Places, *, decimal: str = ".") -> N
     return Numbers(values, integers, whole_cells, hard)
 
 
+def _points(text: Bytes, starts: Places, ends: Places, mark: int) -> Places | None:
+    """Where each cell has its first decimal mark, or -1; None where there is none at all.
+
+    What stands behind a first one is no digit, if it is another. One digit before it is what most numbers have.
+    """
+    marks = text == mark
+    if not marks.any():
+        return None
+    points = starts + 1
+    if (marks.take(points, mode="clip") & (points < ends)).all():
+        return points
+    return _within(np.flatnonzero(marks), starts, ends)[0]
+
+
 def _within(positions: Places, starts: Places, ends: Places) -> tuple[Places, Flags]:
     """For each cell the one of `positions` that lies in it, or -1; and which cells hold several."""
     found = np.full(len(starts), -1)
     several = np.zeros(len(starts), np.bool_)
     if len(positions) == len(starts) and ((positions >= starts) & (positions < ends)).all():
         return positions, several
-    if len(positions):
-        cells = np.searchsorted(ends, positions, side="right")
-        inside = cells < len(starts)
-        cells, positions = cells[inside], positions[inside]
-        inside = positions >= starts[cells]
-        cells, positions = cells[inside], positions[inside]
-        found[cells] = positions
-        several[cells[1:][cells[1:] == cells[:-1]]] = True
+    cells = np.searchsorted(ends, positions, side="right")
+    inside = cells < len(starts)
+    cells, positions = cells[inside], positions[inside]
+    inside = positions >= starts[cells]
+    cells, positions = cells[inside], positions[inside]
+    found[cells] = positions
+    several[cells[1:][cells[1:] == cells[:-1]]] = True
     return found, several
 
 
@@ -186,28 +205,62 @@ def _digits(text: Bytes, ends: Places, lengths: Places, hard: Flags) -> Words:
         total += value * _U(10**8)
         hard |= bad
     if size > 16:
-        cells = np.flatnonzero(lengths > 16)
-        value, bad = _eight(words[cells, -3], _MASKS[0][lengths[cells]])
-        total[cells] += value * _U(10**16)
-        hard[cells] |= bad | (value > 999)
+        value, bad = _eight(words[:, -3], _MASKS[0][lengths])
+        total += value * _U(10**16)
+        hard |= bad | (value > _U(999))
     return total
 
 
 def _scaled(mantissa: Words, powers: Places, hard: Flags) -> NDArray[np.float64]:
     """``mantissa * 10**powers``, correctly rounded; what stays undecided is added to `hard`."""
+    divided = (powers >= -22) & (powers <= 0)
+    if divided.all():
+        values, undecided = _divided(mantissa, -powers)
+        hard |= undecided
+        return values
     values = mantissa.astype(np.float64)
-    exact = mantissa <= _U(1 << 53)
-    if powers.min() < -22 or powers.max() > 0:
-        exact &= np.abs(powers) <= 22
-        up = np.flatnonzero(powers > 0)
-        values[up] *= _EXACT[np.minimum(powers[up], 22)]
-    if exact.any():
-        values /= _EXACT[np.clip(-powers, 0, 22)]
-    others = np.flatnonzero(~exact & (powers != 0) & (mantissa != 0) & ~hard)
-    if len(others):
-        values[others], undecided = _eisel_lemire(mantissa[others], powers[others])
-        hard[others] = undecided
+    cells = np.flatnonzero(divided)
+    values[cells], undecided = _divided(mantissa[cells], -powers[cells])
+    hard[cells] |= undecided
+    cells = np.flatnonzero(~divided & (mantissa != 0) & ~hard)
+    values[cells], hard[cells] = _eisel_lemire(mantissa[cells], powers[cells])
     return values
+
+
+def _divided(mantissa: Words, zeros: Places) -> tuple[NDArray[np.float64], Flags]:
+    """Rounded ``mantissa / 10**zeros``, which float64 holds exactly up to 22 zeros, and where that is undecided."""
+    high = mantissa.astype(np.float64)
+    low = (mantissa - high.astype(np.uint64)).view(np.int64).astype(np.float64)
+    ten = _EXACT[zeros]
+    quotient = high / ten
+    # The remainder high - quotient * ten, exactly: both factors in halves of 26 bits (Dekker's product).
+    split = quotient * _SPLIT
+    first = split - (split - quotient)
+    second = quotient - first
+    ten_first, ten_second = _EXACT_FIRST[zeros], _EXACT_SECOND[zeros]
+    product = quotient * ten
+    error = first * ten_first
+    error -= product
+    first *= ten_second
+    error += first
+    ten_first *= second
+    error += ten_first
+    second *= ten_second
+    error += second
+    high -= product
+    high -= error
+    high += low
+    high /= ten
+    # What is missing of the quotient is right to 51 bits: where that decides, the sum is the nearest number. Of a
+    # mantissa that float64 holds the quotient is.
+    margin = high * 2.0**-50
+    values = quotient + (high + margin)
+    undecided = values != quotient + (high - margin)
+    if undecided.any():
+        exact = mantissa <= _U(1 << 53)
+        values = np.where(undecided & exact, quotient, values)
+        undecided &= ~exact
+    return values, undecided
 
 
 @lru_cache(maxsize=1)

@@ -18,27 +18,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from convtool.signals.text.body import Body, dialect_of, find_body, is_comment, is_name, is_row, names_after_index
 from convtool.signals.text.dialect import Dialect, shown
 from convtool.signals.text.options import TextOptions
 
-_NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
-_GAP = r"\s*(?:\([^)]*\))?[\s:=,;\t\"]*(?:analog:)?\s*"
-_RATE = re.compile(
-    rf"\b(?:sampl(?:e|ing)[ _]?(?:rate|freq(?:uency)?)|fs){_GAP}{_NUMBER}\s*([kMG]?)(?:Hz|S/s|Sa/s|sps)?(?![\w./])",
-    re.IGNORECASE,
-)
-_INTERVAL = re.compile(
-    rf"\b(?:sampl(?:e|ing)[ _]?(?:interval|period|time)|x ?increment|tinc){_GAP}{_NUMBER}"
-    r"\s*([mµun]?)s?(?:ec(?:onds?)?)?(?![\w./])",
-    re.IGNORECASE,
-)
-_REW = re.compile(rf"\s*{_NUMBER}\s*//\s*(sample interval|sample rate|start time)", re.IGNORECASE)
-_KEY = re.compile(r"\s*\"?[^\W\d_][\w ()/.-]*\s*[:=]")
-_NODATA = re.compile(rf"\bno_?data(?:[ _]value)?{_GAP}{_NUMBER}\s*$", re.IGNORECASE)
-_EXCEL = re.compile(r"\s*\"?sep=(.)\"?\s*$", re.IGNORECASE)
-_SCALES = {"": 1.0, "k": 1e3, "m": 1e-3, "µ": 1e-6, "u": 1e-6, "n": 1e-9, "M": 1e6, "G": 1e9}
 _COUNTS = {"index", "idx", "sample", "sequence", "no", "no.", "#", "row", "frame"}
 _TIMES = {"time", "times", "timestamp", "frequency", "freq", "x-axis"}
 _SECONDS = {
@@ -61,6 +46,16 @@ _UNITS = {
     "ω", "rad", "rad/s", "counts", "lsb",
 }  # fmt: skip
 _ROWS_COMPARED = 100
+
+
+class Stated(NamedTuple):
+    """What lines above the body say of its numbers; None where they do not."""
+
+    rate: float | None = None
+    """Samples a second."""
+    nodata: float | None = None
+    start_time: float | None = None
+    """Seconds at the first sample."""
 
 
 @dataclass(frozen=True)
@@ -92,27 +87,40 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
     above = lines[options.skip : body.start]
     numbers = _first_rows(lines, body)
     stated = [*above, *_beside(lines, body)]
-    rate = _sample_rate(stated)
+    said = _said(stated)
+    rate = said.rate
     passed, signs = _passed(body, names, units, numbers, rate)
     if rate is None:
         rate = _rate_of_times(names, units, numbers, signs, body.dialect)
-    nodata = _first(_NODATA, stated)
-    start = next((float(m[1]) for line in stated if (m := _REW.match(line)) and "start" in m[2].lower()), None)
     heading = Heading(
         body,
         None if names is None else tuple(names),
         passed,
         round(rate) if rate is not None and _is_whole(rate) else None,
-        None if nodata is None else float(nodata[1]),
-        start,
+        said.nodata,
+        said.start_time,
         separator,
     )
     return replace(heading, remarks=tuple(_remarks(heading, lines, options, signs, units, rate)))
 
 
+def _said(stated: Sequence[str]) -> Stated:
+    if not any(stated):  # as in numbers typed in place: the expressions need not be compiled
+        return Stated()
+    from convtool.signals.text.statements import read_statements
+
+    return read_statements(stated)
+
+
+def _is_statement(line: str) -> bool:
+    from convtool.signals.text.statements import is_statement
+
+    return is_statement(line)
+
+
 def _separator(lines: Sequence[str], options: TextOptions) -> str | None:
     first = next((line for line in lines[options.skip :] if line.strip()), "")
-    found = _EXCEL.match(first)
+    found = re.match(r"\s*\"?sep=(.)\"?\s*$", first, re.IGNORECASE) if "=" in first else None
     return found and found[1]
 
 
@@ -213,11 +221,6 @@ def _is_preamble(line: str, cells: Sequence[str], body: Body) -> bool:
     return _is_statement(line) or (is_name(cells[0]) and (len(cells) != body.width or body.width == 1))
 
 
-def _is_statement(line: str) -> bool:
-    """Whether a line says something, in the form of ``Key: value``, or of a rate or an interval."""
-    return bool(_KEY.match(line) or _RATE.search(line) or _INTERVAL.search(line))
-
-
 def _commented_names(lines: Sequence[str], body: Body, options: TextOptions) -> list[str] | None:
     """The names in the last comment above the body, where it has one for each column and nothing else."""
     if not body.start or not is_comment(lines[body.start - 1], options):
@@ -269,38 +272,6 @@ def _beside(lines: Sequence[str], body: Body) -> list[str]:
         return []
     rows = (body.dialect.split(line)[: body.beside - 1] for line in lines[body.start : body.start + _ROWS_COMPARED])
     return [",".join(cells) for cells in rows]
-
-
-def _first(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | None:
-    return next((found for line in lines if (found := pattern.search(line))), None)
-
-
-def _sample_rate(stated: Sequence[str]) -> float | None:
-    """The samples a second that the lines above the body state, or the increment in a row of units (Rigol)."""
-    for line, below in zip(stated, (*stated[1:], ""), strict=False):
-        if "increment" in line.lower().split(",") and (found := _below_increment(line, below)):
-            return _over(1.0, float(found[1]))
-        if found := _REW.match(line):
-            if "sample" in found[2].lower():
-                value = float(found[1])
-                return _over(1.0, value) if "interval" in found[2].lower() else value or None
-        elif found := _RATE.search(line):
-            prefix = found[2] if found[2] in _SCALES and found[2] != "m" else found[2].upper()
-            return float(found[1]) * _SCALES.get(prefix, 1.0) or None
-        elif found := _INTERVAL.search(line):
-            return _over(1.0, float(found[1]) * _SCALES[found[2].lower()])
-    return None
-
-
-def _below_increment(names: str, units: str) -> re.Match[str] | None:
-    """The number that stands in the row of units under the name Increment (Rigol)."""
-    column = names.lower().split(",").index("increment")
-    cell = next(iter(units.split(",")[column:]), "")
-    return re.fullmatch(_NUMBER, cell.strip(), re.IGNORECASE)
-
-
-def _over(numerator: float, value: float) -> float | None:
-    return numerator / value if value > 0 else None
 
 
 def _is_whole(rate: float) -> bool:

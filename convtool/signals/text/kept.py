@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 
 from convtool.errors import InputError
 
@@ -23,7 +24,7 @@ class Kept:
 
     def take(self, rows: int) -> list[list[str]]:
         """The cells of the next `rows` rows, a list for each column."""
-        taken: list[list[str]] = []
+        taken: list[Sequence[Sequence[str]]] = []
         left = rows
         while left:
             while self._columns and self._at == len(self._columns[0][0]):
@@ -31,14 +32,13 @@ class Kept:
                 self._at = 0
             if not self._columns:
                 raise InputError(f"the output has more rows than the {self._taken} of the columns kept; {_WAY_OUT}")
-            columns = self._columns[0]
-            part = [list(column[self._at : self._at + left]) for column in columns]
-            taken = [[*a, *b] for a, b in zip(taken, part, strict=True)] if taken else part
+            part = [column[self._at : self._at + left] for column in self._columns[0]]
+            taken.append(part)
             count = len(part[0])
             left -= count
             self._at += count
             self._taken += count
-        return taken
+        return [list(chain.from_iterable(parts)) for parts in zip(*taken, strict=True)]
 
     def finish(self) -> None:
         """Refuse rows that the output did not have."""

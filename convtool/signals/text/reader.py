@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,7 @@ class _Table:
     """Line, column and digits of integers past int64."""
 
 
-@dataclass(frozen=True)
-class _LineNumbers:
+class _LineNumbers(NamedTuple):
     """The lines that rows stand on, from `first` on; of `lines` in all where comments are between them."""
 
     first: int
@@ -126,10 +126,11 @@ class TextReader(Reader):
         return heading, text
 
     def _heading_of(self, text: bytes) -> Heading | None:
-        lines = text.decode("utf-8").split("\n")[:-1]
-        heading = read_heading(lines[:_LOOKED_AT], self._options)
-        if (heading is None or not heading.body.sure) and len(lines) > _LOOKED_AT:
-            heading = read_heading(lines, self._options)
+        *first, rest = text.split(b"\n", _LOOKED_AT)
+        lines = [line.decode("utf-8") for line in first]
+        heading = read_heading(lines, self._options)
+        if rest and (heading is None or not heading.body.sure):
+            heading = read_heading([*lines, *rest.decode("utf-8").split("\n")[:-1]], self._options)
         return heading
 
     def _take_columns(self, heading: Heading) -> None:

@@ -55,7 +55,12 @@ class TextWriter(Writer):
     def _beside(self, kept: Kept, rows: Sequence[str]) -> str:
         """Rows of numbers with the cells kept before them."""
         columns = [_delimitable(cells, self._delimiter) for cells in kept.take(len(rows))]
-        return "\n".join(map(self._delimiter.join, zip(*columns, rows, strict=True)))
+        pieces = [self._delimiter] * (2 * len(rows) * (len(columns) + 1))
+        step = 2 * (len(columns) + 1)
+        for place, cells in enumerate([*columns, rows]):
+            pieces[2 * place :: step] = cells
+        pieces[step - 1 :: step] = ["\n"] * len(rows)
+        return "".join(pieces[:-1])
 
     def _put(self, text: str) -> None:
         write_all(self._file, text.encode("utf-8"))
@@ -110,6 +115,6 @@ def _quoted(cells: Sequence[str], delimiter: str) -> list[str]:
 
 def _delimitable(cells: Sequence[str], delimiter: str) -> Sequence[str]:
     """`cells` as they were, but for those that this delimiter would divide."""
-    if not any(delimiter in cell for cell in cells):
+    if delimiter not in "\n".join(cells):
         return cells
     return [_quoted([cell], delimiter)[0] if delimiter in cell and cell[0] != '"' else cell for cell in cells]
