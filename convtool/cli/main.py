@@ -25,6 +25,7 @@ COMMANDS = {
     "inspect-weights": "What is in weight files: names, shapes, filters, responses.",
     "rescale": "Bring signals into a range, and back: affinely, by clipping, squashed.",
     "lstm": "Run recurrent models over signals: captured amplifiers, nn.LSTM and nn.GRU.",
+    "warm": "Keep a process with torch loaded, so that the calls that follow begin at once.",
 }
 """Each command and its line of help. Its module, which is imported only to run it, and its function bear its name."""
 

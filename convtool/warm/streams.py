@@ -1,0 +1,42 @@
+"""The open files of a call, in the process that does it: under the caller's numbers, with Python's streams over them."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+
+def take_descriptors(received: Sequence[int], numbers: Sequence[int]) -> None:
+    """Give each of the open files `received` its number of `numbers`, and close all others."""
+    above = max([2, *numbers]) + 1
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, above) for descriptor in received]
+    os.closerange(0, above)
+    for descriptor, number in zip(moved, numbers, strict=True):
+        os.dup2(descriptor, number)
+    os.closerange(above, os.sysconf("SC_OPEN_MAX"))
+
+
+def open_streams() -> None:
+    """Let `sys.stdin`, `sys.stdout` and `sys.stderr` be as Python makes them at its start; None where one is closed."""
+    _kept.extend((sys.stdin, sys.stdout, sys.stderr))
+    sys.stdin = sys.__stdin__ = _opened(0, "r", sys.stdin)
+    sys.stdout = sys.__stdout__ = _opened(1, "w", sys.stdout)
+    sys.stderr = sys.__stderr__ = _opened(2, "w", sys.stderr)
+
+
+_kept: list[TextIO] = []
+"""The streams of before: closing them would close files that have their numbers now."""
+
+
+def _opened(number: int, mode: str, like: TextIO) -> TextIO | None:  # type: ignore[return]
+    try:
+        os.fstat(number)
+    except OSError:
+        return None
+    file = io.open(number, mode + "b", closefd=False)
+    line_buffering = number == 2 or file.raw.isatty()
+    return io.TextIOWrapper(file, like.encoding, like.errors, line_buffering=line_buffering)
