@@ -23,7 +23,7 @@ WISH = "CONVTOOL_WARM"
 _PATIENCE = 5.0
 """Seconds in which a warm process accepts a call."""
 
-_PASSED_ON = "SIGHUP SIGINT SIGQUIT SIGTERM SIGUSR1 SIGUSR2 SIGALRM SIGWINCH SIGTSTP".split()
+_PASSED_ON = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGWINCH", "SIGTSTP"]
 """The signals that reach the call, but for those that this process was told to ignore."""
 
 _DESCRIPTORS = 250
@@ -53,8 +53,8 @@ def hand_over() -> None:
     except (NotWarm, place.Unsafe) as error:
         reason = str(error)
         return
-    except (EOFError, OSError, ValueError) as error:
-        reason = f"it does not answer: {error or type(error).__name__}"
+    except (EOFError, LookupError, OSError, ValueError) as error:
+        reason = f"it does not answer: {str(error) or type(error).__name__}"
     if wish == "1":
         from convtool.warm.starting import start
 
@@ -72,7 +72,7 @@ def _call() -> NoReturn:
 
     Raises:
         NotWarm: the warm process declines.
-        OSError, EOFError, ValueError: it does not answer; nothing has been done yet.
+        EOFError, LookupError, OSError, ValueError: it does not answer; nothing has been done yet.
     """
     import socket
 

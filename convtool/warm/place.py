@@ -14,7 +14,7 @@ class Unsafe(Exception):
 
 def folder() -> str:
     """The folder of this user and this installation, under XDG_RUNTIME_DIR or the temporary folder."""
-    base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("TMPDIR") or "/tmp"
+    base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 (checked before use)
     installation = crc32(os.fsencode(f"{sys.executable}\n{os.path.dirname(__file__)}"))
     return os.path.join(base, f"convtool-{os.getuid()}-{installation:08x}")
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import re
 import selectors
 import signal
 import socket
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,16 +30,20 @@ from convtool.warm.streams import open_streams, take_descriptors
 IDLE_SECONDS = 600.0
 """Time without a call after which the process ends."""
 
-_LIBRARY_VARIABLES = ("PYTHON", "LD_", "LC_", "LANG", "MKL_", "KMP_", "GOMP_", "OPENBLAS_", "TORCH", "PYTORCH", "ATEN_")
-_LIBRARY_VARIABLES += ("CUDA_", "NVIDIA_", "MALLOC_", "GLIBC_", "NPY_", "NUMPY_", "ONEDNN_", "DNNL_")
+_LIBRARY_VARIABLES = re.compile(
+    "(PYTHON|LD_|LC_|LANG|MKL_|KMP_|GOMP_|OPENBLAS_|TORCH|PYTORCH|ATEN_|CUDA_"
+    "|NVIDIA_|MALLOC_|GLIBC_|NPY_|NUMPY_|ONEDNN_|DNNL_)"
+)
 """Beginnings of the names of environment variables that libraries read once, as they are loaded."""
 
-_PATIENCE = 5.0
+PATIENCE = 5.0
 """Seconds in which a warm process that was told to stop has ended."""
+
+REQUEST_LIMIT = 64 << 20
+"""Bytes of a request; the system allows arguments and environment far less."""
 
 _BLOCK = 1 << 16
 _DESCRIPTORS = 253
-_REQUEST_LIMIT = 64 << 20
 
 
 @dataclass
@@ -68,12 +74,15 @@ class _Connection:
             os.close(descriptor)
         self.descriptors.clear()
 
-    def pass_on(self, number: int) -> None:
-        """Let a signal reach the call: its first process, or all of them where they are to stop or go on."""
-        if number in (messages.STOP, signal.SIGCONT, signal.SIGKILL):
-            os.killpg(self.child, signal.SIGSTOP if number == messages.STOP else number)
-        else:
-            os.kill(self.child, number)
+    def pass_on(self, numbers: Iterable[int]) -> None:
+        """Let signals reach the call: its first process, or all of them where they are to stop, go on or be gone."""
+        for number in numbers:
+            if self.child and not self.done:
+                with suppress(OSError):  # it has ended, and nobody has asked for its status yet
+                    if number in (messages.STOP, signal.SIGCONT, signal.SIGKILL):
+                        os.killpg(self.child, signal.SIGSTOP if number == messages.STOP else number)
+                    else:
+                        os.kill(self.child, number)
 
 
 class Server:
@@ -97,7 +106,7 @@ class Server:
             os.mkdir(path, 0o700)
         place.check(path)
         self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -139,6 +148,13 @@ class Server:
                     with suppress(BlockingIOError):
                         os.read(woken, _BLOCK)
             self._reap()
+        signal.set_wakeup_fd(-1)
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.fileobj, _Connection):
+                key.fileobj.close()
+        self._selector.close()
+        for descriptor in (woken, wake, self._folder):
+            os.close(descriptor)
 
     def _stop(self) -> None:
         """Take no more calls."""
@@ -168,23 +184,18 @@ class Server:
         connection.descriptors += descriptors
         if not data:
             self._drop(connection)
-        elif connection.done:
-            return
-        elif connection.child:
-            for number in data:
-                with suppress(OSError):  # it has ended
-                    connection.pass_on(number)
-        elif connection.caller and data.startswith(messages.GO):
-            self._fork(connection)
-        else:
+        elif connection.caller is None:
             self._consider(connection, data)
+        else:
+            if not connection.child and data.startswith(messages.GO):
+                self._fork(connection)
+                data = data[len(messages.GO) :]
+            connection.pass_on(data)
 
     def _drop(self, connection: _Connection) -> None:
         """The caller is gone; so is its call."""
         self._selector.unregister(connection)
-        if connection.child and not connection.done:
-            with suppress(OSError):
-                connection.pass_on(signal.SIGKILL)
+        connection.pass_on([signal.SIGKILL])
         connection.close()
 
     def _consider(self, connection: _Connection, data: bytes) -> None:
@@ -192,7 +203,7 @@ class Server:
         connection.received += data
         try:
             request = messages.complete(connection.received)
-            if request is None and len(connection.received) <= _REQUEST_LIMIT:
+            if request is None and len(connection.received) <= REQUEST_LIMIT:
                 return
             assert request is not None
             self._answer(connection, request)
@@ -269,8 +280,7 @@ def _live(connection: _Connection, run: Callable[[], object]) -> NoReturn:
         os.environ.clear()
         os.environ.update(request["environment"])
         time.tzset()
-        if "tempfile" in sys.modules:
-            sys.modules["tempfile"].tempdir = None
+        tempfile.tempdir = None  # where it is depends on the environment
         sys.argv[:] = ["convtool", *request["arguments"]]
         open_streams()
         caller.become()
@@ -282,7 +292,7 @@ def _live(connection: _Connection, run: Callable[[], object]) -> NoReturn:
 
 
 def _library_settings(environment: Any) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_LIBRARY_VARIABLES)}
+    return {name: value for name, value in environment.items() if _LIBRARY_VARIABLES.match(name)}
 
 
 class _Installation:

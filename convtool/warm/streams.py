@@ -1,4 +1,4 @@
-"""The open files of a call, in the process that does it: under the caller's numbers, with Python's streams over them."""
+"""The open files of a call, in the process that does it: the caller's numbers, and Python's streams over them."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ def take_descriptors(received: Sequence[int], numbers: Sequence[int]) -> None:
 
 def open_streams() -> None:
     """Let `sys.stdin`, `sys.stdout` and `sys.stderr` be as Python makes them at its start; None where one is closed."""
-    _kept.extend((sys.stdin, sys.stdout, sys.stderr))
-    sys.stdin = sys.__stdin__ = _opened(0, "r", sys.stdin)
-    sys.stdout = sys.__stdout__ = _opened(1, "w", sys.stdout)
-    sys.stderr = sys.__stderr__ = _opened(2, "w", sys.stderr)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        like = getattr(sys, name)
+        _kept.append(like)
+        stream = _opened(number, like)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 _kept: list[TextIO] = []
 """The streams of before: closing them would close files that have their numbers now."""
 
 
-def _opened(number: int, mode: str, like: TextIO) -> TextIO | None:  # type: ignore[return]
+def _opened(number: int, like: TextIO) -> TextIO | None:
     try:
         os.fstat(number)
     except OSError:
         return None
-    file = io.open(number, mode + "b", closefd=False)
-    line_buffering = number == 2 or file.raw.isatty()
+    line_buffering = number == 2 or os.isatty(number)
+    file = open(number, "wb" if number else "rb", closefd=False)
     return io.TextIOWrapper(file, like.encoding, like.errors, line_buffering=line_buffering)

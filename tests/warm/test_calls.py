@@ -127,7 +127,9 @@ def test_signals_end_the_call_and_the_launcher(
 
 
 def test_ctrl_z_stops_the_call_until_it_goes_on(warm: Environment, folder: Path) -> None:
-    with subprocess.Popen([PROGRAM, "convolve", "fifo", "-k", "1"], cwd=folder, env=warm, stdout=-1, preexec_fn=os.setpgrp) as process:
+    with subprocess.Popen(
+        [PROGRAM, "convolve", "fifo", "-k", "1"], cwd=folder, env=warm, stdout=-1, preexec_fn=os.setpgrp
+    ) as process:
         writer = writer_of(folder / "fifo")
         parent = str(status(warm)[0])
         (child,) = [int(name) for name in os.listdir("/proc") if name.isdigit() and _stat(name)[1] == parent]
