@@ -96,7 +96,8 @@ def _call() -> NoReturn:
         if messages.user(connection) != os.geteuid():
             raise NotWarm("it belongs to another user")
         data = messages.framed(request)
-        connection.sendall(data[socket.send_fds(connection, [data], inherited) :])
+        if rest := data[socket.send_fds(connection, [data], inherited) :]:
+            connection.sendall(rest)
         declined = messages.receive(connection)["declined"]
         if declined:
             raise NotWarm(declined)
