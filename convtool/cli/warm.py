@@ -105,6 +105,7 @@ def serve_calls(ready: int) -> None:
     server = Server(main)
     if not server.begin():
         return
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `main` does; and no thread may live where calls are forked
     for name in ("convtool.jobs.preload", "convtool.runs.local", "convtool.runs.run"):
         import_module(name)
     for name in COMMANDS:

@@ -31,8 +31,7 @@ IDLE_SECONDS = 600.0
 """Time without a call after which the process ends."""
 
 _LIBRARY_VARIABLES = re.compile(
-    "(PYTHON|LD_|LC_|LANG|MKL_|KMP_|GOMP_|OPENBLAS_|TORCH|PYTORCH|ATEN_|CUDA_"
-    "|NVIDIA_|MALLOC_|GLIBC_|NPY_|NUMPY_|ONEDNN_|DNNL_)"
+    "(PYTHON|LD_|LC_|LANG|MKL_|KMP_|GOMP_|TORCH|PYTORCH|ATEN_|CUDA_|NVIDIA_|MALLOC_|GLIBC_|NPY_|NUMPY_|ONEDNN_|DNNL_)"
 )
 """Beginnings of the names of environment variables that libraries read once, as they are loaded."""
 
