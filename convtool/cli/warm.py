@@ -13,7 +13,7 @@ from convtool.cli.options import command, flag
 from convtool.errors import ConvtoolError, UsageError
 from convtool.files.names import counted
 
-_PATIENCE = 60.0
+PATIENCE = 60.0
 """Seconds in which a warm process is ready, on a slow disk too."""
 
 
@@ -86,7 +86,7 @@ def _start() -> int:
     os.close(ready)
     os.read(listening, 1)  # until it closes its end
     os.close(listening)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while (found := ask("status")) is None:  # another one may be at it
         if time.monotonic() > deadline:
             raise ConvtoolError("no warm process came to life; calls run without it as before")

@@ -96,11 +96,8 @@ class ForkServer:
 
 
 def _single_threaded() -> bool:
-    """Whether no thread, of a library either, would be missing in a fork."""
-    try:
-        return len(os.listdir("/proc/self/task")) == 1
-    except OSError:
-        return False
+    """Whether no thread, of a library either, would be missing in a fork; only Linux tells."""
+    return os.path.isdir("/proc/self/task") and len(os.listdir("/proc/self/task")) == 1
 
 
 def _forked(asked: socket.socket) -> int:

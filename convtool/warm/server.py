@@ -148,12 +148,18 @@ class Server:
                         os.read(woken, _BLOCK)
             self._reap()
         signal.set_wakeup_fd(-1)
+        os.close(woken)
+        os.close(wake)
+        self.close()
+
+    def close(self) -> None:
+        """Leave the socket and those who wait at it."""
+        self._stop()
         for key in list(self._selector.get_map().values()):
             if isinstance(key.fileobj, _Connection):
                 key.fileobj.close()
         self._selector.close()
-        for descriptor in (woken, wake, self._folder):
-            os.close(descriptor)
+        os.close(self._folder)
 
     def _stop(self) -> None:
         """Take no more calls."""
@@ -174,12 +180,10 @@ class Server:
                 connected.close()
 
     def _read(self, connection: _Connection) -> None:
-        try:
+        data: bytes = b""
+        descriptors: list[int] = []
+        with suppress(OSError):  # it was reset
             data, descriptors, _, _ = socket.recv_fds(connection.socket, _BLOCK, _DESCRIPTORS)
-        except BlockingIOError:
-            return
-        except OSError:
-            data, descriptors = b"", []
         connection.descriptors += descriptors
         if not data:
             self._drop(connection)
@@ -299,7 +303,8 @@ class _Installation:
 
     def __init__(self) -> None:
         package = Path(__file__).parents[1]
-        self._paths = [sys.executable, *sys.path, *map(str, package.rglob("*.py"))]
+        libraries = [path for path in sys.path if path.endswith("-packages")]
+        self._paths = [sys.executable, *libraries, *map(str, package.rglob("*.py"))]
         self._times = self._now()
 
     @property

@@ -98,6 +98,17 @@ def test_a_wish_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (started, launcher.reason) == ([True], "it is started now, for the calls that follow")
 
 
+def test_one_that_was_killed_is_followed_by_another_where_that_is_wished(monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkdir(place.folder(), 0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place.socket_name())  # nobody listens
+    monkeypatch.setenv(launcher.WISH, "1")
+    started: list[bool] = []
+    monkeypatch.setattr(starting, "start", lambda: started.append(True))
+    launcher.hand_over()
+    assert (started, launcher.reason) == ([True], "it does not answer: [Errno 111] Connection refused")
+
+
 def test_a_folder_that_is_open_to_others_is_not_entered() -> None:
     os.mkdir(place.folder())
     os.chmod(place.folder(), 0o750)
@@ -230,6 +241,20 @@ def test_signals_go_to_the_call_and_its_end_is_the_end_here(
         launcher.hand_over()
     assert received == [b"g", bytes([signal.SIGTERM]), bytes([messages.STOP]), bytes([signal.SIGCONT])]
     assert killed == [(os.getpid(), signal.SIGTSTP), (os.getpid(), signal.SIGTERM)]
+
+
+def test_a_call_that_was_told_to_ignore_ctrl_z_goes_on(served: Callable[[Script], threading.Thread]) -> None:
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+
+    def script(connection: socket.socket) -> None:
+        accept(connection)
+        connection.recv(1)
+        connection.sendall(messages.framed({"status": 0}))
+
+    served(script)
+    with pytest.raises(SystemExit):
+        launcher.hand_over()
+    assert signal.getsignal(signal.SIGTSTP) == signal.SIG_IGN
 
 
 def test_a_question_to_another_users_process_has_no_answer(

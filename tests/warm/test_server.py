@@ -163,6 +163,14 @@ def test_a_long_request_comes_in_parts() -> None:
     assert conversation(script) == [None]
 
 
+def test_a_caller_that_breaks_off_is_dropped() -> None:
+    def script(connection: socket.socket) -> None:
+        connection.sendall(messages.framed({"kind": "status"}))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    assert conversation(script) == [None]
+
+
 def test_another_user_is_shown_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "user", lambda _: os.getuid() + 1)
     assert conversation(lambda connection: connection.recv(1)) == [b""]
@@ -188,7 +196,7 @@ def test_a_caller_that_can_not_be_looked_at_is_declined(monkeypatch: pytest.Monk
 
 
 def test_a_new_installation_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    library = tmp_path / "library"
+    library = tmp_path / "site-packages"
     monkeypatch.setattr(sys, "path", [*sys.path, str(library)])
 
     def script(connection: socket.socket) -> Any:
@@ -201,10 +209,14 @@ def test_a_new_installation_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_there_is_one_for_each_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Server(lambda: None), Server(lambda: None)
     assert first.begin()
+    first.listen()
     monkeypatch.setattr(server, "PATIENCE", 0.1)
     assert not second.begin()
     monkeypatch.setattr(sys, "executable", "/another/python")
     assert second.begin()
+    second.listen()
+    first.close()
+    second.close()
 
 
 def test_a_stop_waits_for_calls() -> None:
