@@ -5,7 +5,16 @@ import _signal  # type: ignore[import-not-found]  # `signal` takes milliseconds 
 if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until `main` handles it, Ctrl-C ends the program without a word
 
-from convtool.cli.main import main
+from convtool.warm.launcher import hand_over
+
+
+def main() -> None:
+    """Do this call: in the warm process where there is one, else here."""
+    hand_over()
+    from convtool.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -207,5 +207,10 @@ def _keep_only(descriptor: int) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(nowhere, standard)
+    close_others(descriptor)
+
+
+def close_others(descriptor: int) -> None:
+    """Close all files of this process but its standard streams and `descriptor`."""
     os.closerange(3, descriptor)
     os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))

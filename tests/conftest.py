@@ -16,6 +16,8 @@ import pytest
 # A run in the background of a shell ignores Ctrl-C, and so would the programs that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.environ["CONVTOOL_WARM"] = "0"  # the tests are about this tree, and not about a process that somebody keeps
+
 hypothesis.settings.register_profile("convtool", deadline=None)  # no test is about time
 hypothesis.settings.load_profile("convtool")
 

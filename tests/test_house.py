@@ -17,9 +17,23 @@ import convtool
 ROOT = Path(convtool.__file__).parent
 LIBRARIES = {"torch", "numpy", "soundfile", "rich", "matplotlib"}
 MAY_IMPORT = {
-    "cli": {"cli", "jobs", "runs", "models", "weights", "signals", "ops", "plots", "arrays", "files", "errors", ""},
+    "cli": {
+        "cli",
+        "warm",
+        "jobs",
+        "runs",
+        "models",
+        "weights",
+        "signals",
+        "ops",
+        "plots",
+        "arrays",
+        "files",
+        "errors",
+        "",
+    },
     "jobs": {"jobs", "runs", "models", "weights", "signals", "ops", "plots", "arrays", "files", "errors"},
-    "runs": {"runs", "signals", "files", "errors"},
+    "runs": {"runs", "signals", "isolation", "files", "errors"},
     "models": {"models", "weights", "arrays", "files", "errors"},
     "weights": {"weights", "arrays", "files", "errors"},
     "signals": {"signals", "arrays", "isolation", "files", "errors"},
@@ -29,7 +43,8 @@ MAY_IMPORT = {
     "isolation": {"errors"},
     "files": {"files", "errors"},
     "errors": set(),
-    "__main__": {"cli"},
+    "__main__": {"cli", "warm"},
+    "warm": {"warm"},
     "__init__": set(),
 }
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

@@ -28,6 +28,7 @@ COMMANDS = {
     "lstm": "Run recurrent models over signals: captured amplifiers, nn.LSTM and nn.GRU.",
     "wavenet": "Run dilated convolutions over signals: captured amplifiers in NAM's files.",
     "completion": "Completion of command lines for bash, zsh and fish.",
+    "warm": "Keep a process with torch loaded, so that the calls that follow begin at once.",
 }
 """Each command and its line of help. Its module, which is imported only to run it, and its function bear its name."""
 

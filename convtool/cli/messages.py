@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from convtool.errors import ConvtoolError
+from convtool.warm import launcher
 
 
 def asked_for(option: str) -> bool:
@@ -75,7 +76,10 @@ def traceback_of(error: BaseException) -> None:
 
 def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        ctx.meta.setdefault(__name__, set()).add(param.name)
+        given = ctx.meta.setdefault(__name__, set())
+        if param.name == "verbose" and param.name not in given and launcher.reason:
+            say(f"Without the warm process: {launcher.reason}")
+        given.add(param.name)
 
 
 def options() -> list[click.Parameter]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import gc
 import os
 import signal
 import socket
@@ -20,6 +21,8 @@ from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection, Pipe
 
+from convtool.isolation import close_others
+
 _WORD = 8
 """Bytes of a request, which is a process to wait for or 0 for a new one, and of an answer, which is a process, an exit
 code, or a system error with a minus."""
@@ -27,13 +30,19 @@ _START = "import sys; sys.path[:] = sys.argv[3:]; from convtool.runs.fork_server
 
 
 class ForkServer:
-    """The server, started at once with the modules `preload`; what is asked of it meanwhile waits."""
+    """The server, started at once with the modules `preload`; what is asked of it meanwhile waits.
+
+    Where this process has imported them already, and no other thread of it lives, it is a fork of this process.
+    """
 
     def __init__(self, preload: Sequence[str]) -> None:
         self._socket, theirs = socket.socketpair()
         atexit.register(self._socket.close)
         self._lock = threading.Lock()
         with theirs:
+            if all(name in sys.modules for name in preload) and _single_threaded():
+                self._pid = _forked(theirs)
+                return
             theirs.set_inheritable(True)
             command = [sys.executable, "-c", _START, str(theirs.fileno()), ",".join(preload), *sys.path]
             nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
@@ -84,6 +93,29 @@ class ForkServer:
         if not answer:
             raise EOFError("the process that starts the workers has ended")
         return int.from_bytes(answer, "little", signed=True)
+
+
+def _single_threaded() -> bool:
+    """Whether no thread, of a library either, would be missing in a fork; only Linux tells."""
+    return os.path.isdir("/proc/self/task") and len(os.listdir("/proc/self/task")) == 1
+
+
+def _forked(asked: socket.socket) -> int:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+    pid = os.fork()
+    if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
+        return pid
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        gc.freeze()  # what is ours must not be closed there, under numbers that mean other files by then
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        close_others(asked.fileno())
+        main(str(asked.detach()), "")
+    finally:
+        os._exit(0)
 
 
 def main(descriptor: str, preload: str) -> None:
