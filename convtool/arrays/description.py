@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,8 @@ class WeightFile(ABC):
     """Whether several threads may read values at once."""
     metadata: Mapping[str, str]
     """What the file says of itself: producer, version..., as text."""
+    damage: Sequence[str] = ()
+    """Parts of the model that can't be read at all: shards that are missing, or lie elsewhere."""
 
     @abstractmethod
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
@@ -102,6 +104,10 @@ class WeightFile(ABC):
         if tensor.nbytes > VALUES_LIMIT:
             raise InputError(f"tensor {tensor.name!r} takes {tensor.nbytes} bytes; the limit is {VALUES_LIMIT}")
         return gathered(self.pieces(tensor), math.prod(tensor.shape)).reshape(tensor.shape)
+
+    def calls(self) -> list[str]:
+        """What the file would have called when its own framework loads it, beyond the rebuilding of tensors."""
+        return []
 
     def find(self, name: str) -> TensorInfo:
         """The tensor called `name`.

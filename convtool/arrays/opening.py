@@ -8,9 +8,11 @@ import stat
 from collections.abc import Callable
 
 from convtool.arrays.description import WeightFile, some
+from convtool.arrays.torch import DISTRIBUTED, EXPORTED_CONFIG
 from convtool.errors import InputError
 from convtool.files.names import show
 from convtool.files.recognition import (
+    GGUF,
     HDF5,
     HEAD,
     JSON,
@@ -29,7 +31,7 @@ from convtool.files.source import reason_of
 
 EXTENSIONS = (
     *(".safetensors", ".pt", ".pth", ".pt2", ".keras", ".h5", ".hdf5", ".npz", ".npy", ".mat", ".onnx"),
-    *(".json", ".nam", ".aidax"),
+    *(".gguf", ".json", ".nam", ".aidax"),
 )
 
 _READERS = {
@@ -40,6 +42,7 @@ _READERS = {
     HDF5: ("keras.hdf5_file", "Hdf5Reader"),
     ONNX: ("onnx.reader", "OnnxReader"),
     MATLAB: ("matlab", "MatlabReader"),
+    GGUF: ("gguf.reader", "GgufReader"),
 }
 _ZIPPED = {
     "torch": ("torch.archive", "TorchZipReader"),
@@ -47,20 +50,27 @@ _ZIPPED = {
     "npz": ("numpy.reader", "NpzReader"),
 }
 _EXPORTED = ("torch.exported", "ExportedReader")
+_DISTRIBUTED = ("torch.distributed", "DistributedReader")
 _SHARDED = ("sharded", "ShardedReader")
 _MODEL = ("model_json", "ModelJsonReader")
 """The module and the class that reads each kind of file, called with the path; imported only then."""
-
-_EXPORTED_CONFIG = "data/weights/model_weights_config.json"
-"""The member that only `torch.export`'s archives have; `convtool.arrays.torch.exported` reads it."""
 
 
 def open_weights(path: str) -> WeightFile:
     """What is in the weight file at `path`; the content decides what kind it is.
 
+    A folder is read where it is one model: a distributed checkpoint, or a single index or weight file.
+
     Raises:
         InputError: the file can't be read, is no weight file, or is damaged.
     """
+    if os.path.basename(path) == DISTRIBUTED:
+        path = os.path.dirname(path) or os.curdir
+    if os.path.isdir(path):
+        path, *others = weight_files(path)
+        if others:
+            files = some(os.path.basename(each) for each in (path, *others))
+            raise InputError(f"it is a folder of {1 + len(others)} weight files, {files}; give one of them")
     module, name = found = reader_of(path)
     reader: Callable[..., WeightFile] = getattr(importlib.import_module(f"convtool.arrays.{module}"), name)
     try:
@@ -72,7 +82,8 @@ def open_weights(path: str) -> WeightFile:
 def weight_files(folder: str) -> list[str]:
     """The model in `folder`: its indexes, or where there is none every weight file in it, in order of their names.
 
-    JSON that is no index, such as a model's configuration, is no weight file here.
+    A distributed checkpoint is the folder itself. JSON that is no index, such as a model's configuration, is no weight
+    file here.
 
     Raises:
         InputError: there is none, or the folder can't be read.
@@ -81,12 +92,20 @@ def weight_files(folder: str) -> list[str]:
         names = sorted(os.listdir(folder), key=os.fsencode)
     except OSError as error:
         raise InputError(f"{show(folder)}: can't be read: {error.strerror}") from error
+    if _is_distributed(folder):
+        return [folder]
     extensions = (*(each for each in EXTENSIONS if each != ".json"), ".bin")
     found = [name for name in names if name.endswith(".index.json")]
     found = found or [name for name in names if os.path.splitext(name)[1].lower() in extensions]
     if not found:
         raise InputError(f"{show(folder)}: there is no weight file in this folder; expected {', '.join(extensions)}")
     return [os.path.join(folder, name) for name in found]
+
+
+def _is_distributed(folder: str) -> bool:
+    """Whether `folder` is a distributed checkpoint, and not one that has some other file of the name."""
+    description = os.path.join(folder, DISTRIBUTED)
+    return os.path.isfile(description) and recognise(_head(description) or b"?") is PICKLE
 
 
 def _open_shard(path: str) -> WeightFile:
@@ -114,6 +133,8 @@ def reader_of(path: str) -> tuple[str, str]:
     Raises:
         InputError: the file can't be read, is empty, or is no weight file.
     """
+    if os.path.isdir(path) and _is_distributed(path):
+        return _DISTRIBUTED
     head = _head(path)
     if not head:
         raise InputError("the file is empty")
@@ -145,9 +166,15 @@ def _zipped(path: str) -> tuple[str, str]:
 
     with Archive(path) as archive:
         names = [member.name for member in archive.members]
-    if any(name.endswith(_EXPORTED_CONFIG) for name in names):
+        several = min((member.offset for member in archive.members), default=0) > 0
+    if any(name.endswith(EXPORTED_CONFIG) for name in names):
         return _EXPORTED
     if any(name.endswith("data.pkl") for name in names):
+        if several or path.endswith(".distcp"):
+            raise InputError(
+                "it is a part of a distributed checkpoint, archives one behind the other: give the folder that it lies "
+                f"in, beside {DISTRIBUTED}, which says what is where"
+            )
         return _ZIPPED["torch"]
     if any(name in ("config.json", "metadata.json", "model.weights.h5", "model.weights.npz") for name in names):
         return _ZIPPED["keras"]

@@ -43,6 +43,9 @@ class ShardedReader(WeightFile):
             if isinstance(file, WeightFile)
             for tensor in file.tensors
         }
+        self.damage = [
+            f"shard {shard!r:.200}: {file}" for shard, file in self._shards.items() if isinstance(file, InputError)
+        ]
         left = dict(self._there)
         self.tensors = tuple(left.pop(home) if home in left else self._missing(*home) for home in weights.items())
         self.notes = [f"not in the index, left out: {some(name for name, _ in left)}"] if left else []
@@ -58,6 +61,11 @@ class ShardedReader(WeightFile):
 
     def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
         yield from self._home(tensor).shares(tensor)
+
+    def calls(self) -> list[str]:
+        """Those of all shards."""
+        files = (file for file in self._shards.values() if isinstance(file, WeightFile))
+        return list(dict.fromkeys(name for file in files for name in file.calls()))
 
     def _home(self, tensor: TensorInfo) -> WeightFile:
         file = self._shards[self._homes[tensor.name]]

@@ -17,6 +17,7 @@ from convtool.errors import CheckFailed, ConvtoolError, InputError, UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
+    from convtool.jobs.inspection.checks import Finding
     from convtool.jobs.inspection.listing import Listing
     from convtool.weights.statistics import TensorStats
 
@@ -67,7 +68,8 @@ class Options:
         "With --diff: values that far apart are the same.  [default: 0]", least=0, metavar="X"
     )
     strip_prefix: str | None = text("With --diff: leave TEXT out of names that begin with it.", metavar="TEXT")
-    check: bool = flag("Exit 3 where a value is NaN or infinite.")
+    check: bool = flag("Exit 3 where a value is NaN or infinite, or where loading the file would call code.")
+    sarif: str | None = text("With --check: write what was found as SARIF 2.1.0.", metavar="FILE")
     as_json: bool = flag("Print one JSON object a line for each file.", "--json")
 
     @property
@@ -78,16 +80,17 @@ class Options:
     @property
     def listings(self) -> list[str]:
         """Those given that look at all tensors."""
-        return given(self, "stats", "check", "as_json")
+        return given(self, "stats", "check", "sarif", "as_json")
 
 
 @command("inspect-weights", Options)
 def inspect_weights(options: Options) -> int:
     """What is in weight files: names, kinds, shapes, axes, filters. Nothing in them is ever run.
 
-    Reads safetensors, torch's .pt and .pth, Keras's .keras and .h5, ONNX, NPZ, NPY, and the JSON of
-    recurrent models. The listing is made from headers alone; on a terminal, alike tensors of repeated
-    layers share a row. What looks at one tensor takes the file's only fitting one, or --tensor.
+    Reads safetensors, torch's .pt, .pth and .pt2, Keras's .keras and .h5, ONNX, GGUF, NPZ, NPY, the JSON
+    of recurrent models, and folders: distributed checkpoints, or what else is in them. The listing
+    is made from headers alone; on a terminal, alike tensors of repeated layers share a row. What looks
+    at one tensor takes the file's only fitting one, or --tensor.
 
     \b
     Examples:
@@ -101,23 +104,35 @@ def inspect_weights(options: Options) -> int:
     paths = _expanded(options.files)
     _check(paths, options)
     codes = set()
+    found: list[Finding] = []
     for path in paths:
         try:
-            _inspect(path, options, many=len(paths) > 1)
+            _inspect(path, options, found, many=len(paths) > 1)
         except (UsageError, BrokenPipeError):
             raise
         except Exception as error:
-            codes.add(_tell_failure(path, error))
+            codes.add(_tell_failure(path, error, found))
+    if options.sarif is not None:
+        from convtool import __version__
+        from convtool.files.atomic import write_file
+        from convtool.jobs.inspection.checks import sarif
+
+        write_file(options.sarif, sarif(found, version=__version__), replace=options.overwrite)
     return 1 if 1 in codes else max(codes, default=0)
 
 
-def _tell_failure(path: str, error: Exception) -> int:
+def _tell_failure(path: str, error: Exception, found: list[Finding]) -> int:
     """Say why the file at `path` failed, so that the others go on; gives the exit code."""
     from convtool.runs.run import explain
 
     messages.traceback_of(error)
     messages.error(f"{show(path)}: {explain(error)}")
-    return error.exit_code if isinstance(error, ConvtoolError) else 1
+    code = error.exit_code if isinstance(error, ConvtoolError) else 1
+    if code == 1 and not any(each.path == path for each in found):
+        from convtool.jobs.inspection.checks import Finding
+
+        found.append(Finding("unreadable", path, explain(error)))
+    return code
 
 
 def _expanded(words: Sequence[str]) -> list[str]:
@@ -145,20 +160,22 @@ def _check(paths: Sequence[str], options: Options) -> None:
         raise UsageError(f"{single[0]} takes one FILE; there are {len(paths)}")
     if options.gates and (options.filter or options.response):
         raise UsageError("--gates splits recurrent weights, which have no filters; give one or the other")
-    for needed, names in (("response", ["points", "sample_rate"]), ("diff", ["tolerance", "strip_prefix"])):
+    needs = (("response", ["points", "sample_rate"]), ("diff", ["tolerance", "strip_prefix"]), ("check", ["sarif"]))
+    for needed, names in needs:
         if not given(options, needed) and (lost := given(options, *names)):
             raise UsageError(f"{lost[0]} needs --{needed}")
     if options.tolerance != options.tolerance:
         raise UsageError("--tolerance nan: expected a number from 0 on")
-    if options.overwrite and not (options.output or options.plot):
-        raise UsageError("--overwrite needs -o or --plot")
-    if options.output or options.plot:
+    written = [(path, name) for path, name in ((options.plot, "--plot"), (options.sarif, "--sarif")) if path]
+    if options.overwrite and not (options.output or written):
+        raise UsageError("--overwrite needs -o, --plot or --sarif")
+    if options.output or written:
         from convtool.jobs.inspection.export import check_outputs
 
-        check_outputs(paths, options.output, options.plot, overwrite=options.overwrite)
+        check_outputs(paths, options.output, written, overwrite=options.overwrite)
 
 
-def _inspect(path: str, options: Options, *, many: bool) -> None:
+def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -> None:
     from convtool.arrays import open_weights
     from convtool.jobs.inspection.listing import list_weights
 
@@ -173,21 +190,28 @@ def _inspect(path: str, options: Options, *, many: bool) -> None:
 
             look(listing, options)
         else:
-            _list(listing if options.tensor is None else listing.only(options.tensor), options, many=many)
+            _list(listing if options.tensor is None else listing.only(options.tensor), options, found, many=many)
 
 
-def _list(listing: Listing, options: Options, *, many: bool) -> None:
-    """The listing, or nothing but the answer to --check."""
+def _list(listing: Listing, options: Options, found: list[Finding], *, many: bool) -> None:
+    """The listing, or nothing but the answer to --check; `found` takes what is wrong."""
     from convtool.cli.show.weights import show_listing
+    from convtool.jobs.inspection.checks import calls, findings
 
-    damage: list[str] = []
+    damage, unread = list(listing.file.damage), list[str]()
+    called: list[str] = []
     stats: dict[str, TensorStats] = {}
     if options.stats or options.check:
         from convtool.jobs.inspection.listing import statistics
 
-        stats, damage = statistics(listing)
+        stats, unread = statistics(listing)
+        damage += unread
+    if options.check or options.as_json:
+        called, unknown = calls(listing)
+        damage += unknown
+    found += findings(listing, stats, called, damage)
     if options.as_json:
-        click.echo(listing.as_json(stats))
+        click.echo(listing.as_json(stats, called))
     elif options.stats or not options.check:
         show_listing(listing, stats if options.stats else None, many=many)
     for note in listing.file.notes:
@@ -195,16 +219,22 @@ def _list(listing: Listing, options: Options, *, many: bool) -> None:
     for reason in damage:
         messages.error(f"{show(listing.path)}: {reason}")
     if damage:
-        raise InputError(f"{len(damage)} of {counted(len(listing.tensors), 'tensor')} can't be read")
+        tensors = f"{len(unread)} of {counted(len(listing.tensors), 'tensor')}" if unread else "a part of it"
+        raise InputError(f"{tensors} can't be read")
     if options.check:
-        _check_finite(listing, stats)
+        _check_found(listing, stats, called)
 
 
-def _check_finite(listing: Listing, stats: Mapping[str, TensorStats]) -> None:
+def _check_found(listing: Listing, stats: Mapping[str, TensorStats], called: Sequence[str]) -> None:
+    wrong = []
     bad = {name: found for name, found in stats.items() if found.nan or found.infinite}
     tensors = counted(len(stats), "tensor")
     if bad:
         told = ", ".join(f"{show(name)} ({found.nan} NaN, {found.infinite} infinite)" for name, found in bad.items())
         holds = "holds" if len(bad) == 1 else "hold"
-        raise CheckFailed(f"--check: of {tensors} {len(bad)} {holds} what is not finite: {told}")
-    messages.note(f"{show(listing.path)}: {tensors}, every value is finite")
+        wrong.append(f"of {tensors} {len(bad)} {holds} what is not finite: {told}")
+    if called:
+        wrong.append(f"it wants to call {', '.join(map(show, called))}")
+    if wrong:
+        raise CheckFailed(f"--check: {'; '.join(wrong)}")
+    messages.note(f"{show(listing.path)}: {tensors}, every value is finite, and it wants to call nothing")

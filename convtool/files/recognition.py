@@ -72,6 +72,7 @@ ZIP = Kind("a zip archive", "arrays")
 HDF5 = Kind("HDF5", "arrays")
 MATLAB = Kind("a MATLAB file", "arrays")
 TAR = Kind("a tar archive", "arrays")
+GGUF = Kind("a GGUF file", "arrays")
 _UTF16 = _other("UTF-16 text", "save it as UTF-8")
 _TABLE = "pandas writes its columns as CSV or NPY"
 _UNPACK = "unpack it first"
@@ -101,7 +102,7 @@ _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"PK\x03\x04", ZIP),
     (b"PK\x05\x06", ZIP),
     (b"MATLAB 5.0 MAT-file", MATLAB),
-    (b"GGUF", _other("a GGUF file, which convtool does not read")),
+    (b"GGUF", GGUF),
     (b"version https://git-lfs", _other("a Git LFS pointer, not the file that it stands for", "run git lfs pull")),
     (b"wvpk", _media("WavPack audio", "wv")),
     (b"MAC ", _media("Monkey's Audio", "ape")),
@@ -167,6 +168,13 @@ _OGG = (
     (b"Speex   ", _media("Speex in Ogg", "ogg")),
     (b"\x80theora", _media("Ogg video", "ogg")),
 )
+_FLAT_BUFFERS = {
+    b"TFL3": _other("a TensorFlow Lite model", "the model that it was converted from holds the weights"),
+    b"ORTM": _other("a model in ONNX Runtime's own format", "the ONNX model that it was made from holds the weights"),
+    b"ET12": _other("an ExecuTorch program", "the model that it was exported from holds the weights"),
+}
+"""FlatBuffers of weights, by the identifier that follows the place of the root."""
+
 _HTML = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body", b"<svg")
 
 
@@ -252,6 +260,8 @@ def _of_container(head: bytes) -> Kind | None:
         return next((kind for magic, kind in _OGG if page.startswith(magic)), _media("Ogg of another codec", "ogg"))
     if head[4:8] == b"ftyp":
         return _media("MP4 or QuickTime media (AAC or ALAC audio)", "mov")
+    if head[4:8] in _FLAT_BUFFERS:
+        return _FLAT_BUFFERS[head[4:8]]
     if any(head[at : at + 8] == _HDF5_SIGNATURE for at in _HDF5_PLACES):
         return HDF5
     return None

@@ -32,7 +32,7 @@ _FACTORS = ("gamma", "scale")
 """What these names hold multiplies channels, in whatever shape."""
 
 _TABLES = ("embedding", "embeddings")
-_EMBEDDING = {"embed", "embeds", "embedding", "embeddings", "emb", "wte", "wpe"}
+_EMBEDDING = {"embed", "embeds", "embedding", "embeddings", "emb", "embd", "wte", "wpe"}
 _NORM = {"bn", "ln"}
 _DEPTHWISE = {"depthwise", "dw", "dwconv"}
 _TRANSPOSED = ("transpose", "deconv", "upconv")

@@ -26,6 +26,7 @@ from convtool.cli.show import tables as render
 from convtool.cli.show import tensors as weight_views
 from convtool.cli.show import weights as weight_tables
 from tests.conftest import PROGRAM, Run
+from tests.helpers.checkpoints import gguf, save_parts
 
 Convtool = Callable[..., Run]
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -193,7 +194,11 @@ def test_another_framework(convtool: Convtool) -> None:
 def test_check(convtool: Convtool) -> None:
     state = torch_file()
     run = convtool("inspect-weights", "m.pt", "--check")
-    assert (run.code, run.out, run.err) == (0, "", "m.pt: 8 tensors, every value is finite\n")
+    assert (run.code, run.out, run.err) == (
+        0,
+        "",
+        "m.pt: 8 tensors, every value is finite, and it wants to call nothing\n",
+    )
     state["conv.weight"][0, 0, 0] = torch.nan
     state["fc.bias"][0] = -torch.inf
     torch.save(state, "bad.pt")
@@ -230,7 +235,7 @@ def test_text_is_listed_and_has_no_numbers(convtool: Convtool) -> None:
     for name in ("names", "manifest"):
         assert (found[name]["dtype"], found[name]["parameters"], "stats" in found[name]) == ("text", 0, False)
     run = convtool("inspect-weights", "b.npz", "--check")
-    assert (run.code, run.err) == (0, "b.npz: 3 tensors, every value is finite\n")
+    assert (run.code, run.err) == (0, "b.npz: 3 tensors, every value is finite, and it wants to call nothing\n")
     run = convtool("inspect-weights", "b.npz", "--diff", "b.npz")
     assert (run.code, run.out) == (0, "")
     assert run.err.splitlines()[0] == "text is not compared: names, manifest"
@@ -416,7 +421,7 @@ def test_notes_of_exports(convtool: Convtool) -> None:
         ("m.pt --tolerance 0", "--tolerance needs --diff"),
         ("m.pt --strip-prefix a", "--strip-prefix needs --diff"),
         ("m.pt --diff m.pt --tolerance nan", "--tolerance nan: expected a number from 0 on"),
-        ("m.pt --overwrite", "--overwrite needs -o or --plot"),
+        ("m.pt --overwrite", "--overwrite needs -o, --plot or --sarif"),
         ("m.pt -o m.wav", "tensors are exported as .npy, .csv, .tsv or .txt"),
         ("m.pt -o there.npy", "there.npy exists"),
         ("m.pt -o there.npy --overwrite --plot x.gif", "a picture can be png, svg, pdf, not gif"),
@@ -534,3 +539,121 @@ def test_colours_on_a_real_terminal() -> None:
     plain = on_terminal("inspect-weights", path, "--filter", "3", COLUMNS="80", NO_COLOR="1")
     assert click.unstyle(coloured) == plain
     np.testing.assert_allclose(parsed(plain)[""], KERNEL[:, :, 0, 3], rtol=1e-3)
+
+
+# What loading would call
+
+
+class Evil:
+    """What calls something when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os.getenv, ("HOME",)
+
+
+def test_check_finds_what_would_be_called(convtool: Convtool) -> None:
+    torch.save({"w": torch.tensor([1.0, np.nan]), "hook": Evil()}, "evil.pt")
+    torch.save({"w": torch.ones(2)}, "good.pt")
+    run = convtool("inspect-weights", "evil.pt", "--check", "-q")
+    told = "of 1 tensor 1 holds what is not finite: w (1 NaN, 0 infinite); it wants to call os.getenv"
+    assert (run.code, run.out, run.err) == (3, "", f"Error: evil.pt: --check: {told}\n")
+    run = convtool("inspect-weights", "evil.pt", "--json")
+    assert (run.code, json.loads(run.out)["calls"]) == (0, ["os.getenv"])
+    assert "calls" not in json.loads(convtool("inspect-weights", "good.pt", "--json").out)
+
+
+def test_a_keras_lambda_wants_to_be_called(convtool: Convtool) -> None:
+    keras_file()
+    with h5py.File("m.weights.h5", "a") as file:
+        layers = [
+            {"class_name": "Lambda", "module": "keras.layers", "config": {"name": "twice"}},
+            {"class_name": "__lambda__", "config": {"value": "4wAA"}},
+            {"class_name": "function", "module": "os", "config": "system"},
+            {"class_name": "Mine", "module": "my.layers", "config": {"name": "mine"}},
+            {"class_name": "Dense", "module": "keras.layers", "config": {"name": "dense"}},
+            {"class_name": "relu", "config": {"name": "r"}},
+        ]
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": layers}})
+    run = convtool("inspect-weights", "m.weights.h5", "--check", "-q")
+    told = "it wants to call Lambda twice, __lambda__, os.system, my.layers.Mine"
+    assert (run.code, run.err) == (3, f"Error: m.weights.h5: --check: {told}\n")
+
+
+def test_sarif_tells_code_scanning(convtool: Convtool) -> None:
+    torch.save({"w": torch.tensor([1.0, np.nan]), "hook": Evil()}, "ev il.pt")
+    Path("cut.pt").write_bytes(Path("ev il.pt").read_bytes()[:-9])
+    keras_file()
+    absolute = str(Path("m.weights.h5").resolve())
+    run = convtool("inspect-weights", "ev il.pt", "cut.pt", "none.pt", absolute, "--check", "--sarif", "a.sarif", "-q")
+    assert run.code == 1
+    log = json.loads(Path("a.sarif").read_text())
+    assert log["version"] == "2.1.0"
+    (scan,) = log["runs"]
+    assert {rule["id"] for rule in scan["tool"]["driver"]["rules"]} == {"calls", "not-finite", "unreadable"}
+    found = [
+        (
+            each["ruleId"],
+            each["level"],
+            each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+            each["message"]["text"],
+        )
+        for each in scan["results"]
+    ]
+    assert found[:2] == [
+        ("calls", "error", "ev%20il.pt", "it wants to call os.getenv"),
+        ("not-finite", "warning", "ev%20il.pt", "w (1 NaN, 0 infinite)"),
+    ]
+    assert [each[:3] for each in found[2:]] == [
+        ("unreadable", "error", "cut.pt"),
+        ("unreadable", "error", "none.pt"),
+    ]
+    run = convtool("inspect-weights", absolute, "--check", "--sarif", "a.sarif")
+    assert (run.code, "a.sarif exists" in run.err) == (2, True)
+    assert convtool("inspect-weights", absolute, "--check", "--sarif", "a.sarif", "--overwrite").code == 0
+    assert json.loads(Path("a.sarif").read_text())["runs"][0]["results"] == []
+    run = convtool("inspect-weights", absolute, "--sarif", "b.sarif")
+    assert (run.code, "--sarif needs --check" in run.err) == (2, True)
+
+
+def test_a_shard_that_is_not_there_fails_the_listing(convtool: Convtool) -> None:
+    save_file({"a": torch.ones(2)}, "one.safetensors")
+    shards = {"a": "one.safetensors", "b": "two.safetensors", "c": "../three.safetensors"}
+    Path("m.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    run = convtool("inspect-weights", "m.safetensors.index.json", "--json")
+    assert (run.code, len(json.loads(run.out)["tensors"])) == (1, 3)
+    assert run.err.splitlines()[-3:] == [
+        "Error: m.safetensors.index.json: shard 'two.safetensors': can't be read: No such file or directory",
+        "Error: m.safetensors.index.json: shard '../three.safetensors': it lies outside of the index's folder; "
+        "not read",
+        "Error: m.safetensors.index.json: a part of it can't be read",
+    ]
+
+
+def test_a_distributed_checkpoint_is_its_folder(convtool: Convtool) -> None:
+    weight = torch.arange(12.0).reshape(3, 4)
+    save_parts(Path("ckpt"), {"w": (weight, [((0, 0), (3, 1)), ((0, 1), (3, 3))])}, hook=Evil())
+    torch.save({"w": weight}, "m.pt")
+    run = convtool("inspect-weights", "ckpt", "--diff", "m.pt", "-q")
+    assert (run.code, run.out) == (0, "")
+    assert convtool("inspect-weights", "m.pt", "--diff", "ckpt").code == 0
+    run = convtool("inspect-weights", "ckpt", "--check", "-q")
+    assert (run.code, run.err) == (3, "Error: ckpt: --check: it wants to call os.getenv\n")
+    Path("ckpt/__1_0.distcp").unlink()
+    run = convtool("inspect-weights", "ckpt")
+    assert (run.code, run.err.splitlines()[-1]) == (1, "Error: ckpt: a part of it can't be read")
+    run = convtool("inspect-weights", "ckpt", "--json")
+    assert (run.code, json.loads(run.out)["calls"]) == (1, ["os.getenv"])
+    Path("ckpt/__0_0.distcp").write_bytes(b"PK\3\4")
+    run = convtool("inspect-weights", "ckpt", "--json", "-q")
+    assert (run.code, "calls" in json.loads(run.out)) == (1, False)
+    assert "'__0_0.distcp': the file ends at byte 4" in run.err
+
+
+def test_alike_quantised_tensors_share_a_row(convtool: Convtool, terminal: Callable[[int], None]) -> None:
+    blocks = {f"blk.{number}.ffn.weight": (8, (4, 32), bytes(136)) for number in range(3)}
+    Path("m.gguf").write_bytes(gguf(blocks))
+    terminal(100)
+    run = convtool("inspect-weights", "m.gguf", "-q")
+    assert run.code == 0
+    assert run.out.splitlines()[1].split()[:2] == ["blk.{0…2}.ffn.weight", "×3"]
+    assert run.out.splitlines()[2].strip() == "quantised (Q8_0); its values are not read"

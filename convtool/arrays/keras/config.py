@@ -132,6 +132,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
+_OWN_MODULES = ("keras", "tf_keras", "tensorflow", "keras_core")
+
+
 def parse(text: str | bytes) -> Any:
     """The JSON value in `text`, or None where it is longer than `CONFIG_LIMIT` or none."""
     try:
@@ -143,6 +146,24 @@ def parse(text: str | bytes) -> Any:
 def lambdas(config: Any) -> list[str]:
     """The names of the Lambda layers anywhere in a configuration."""
     return [layer.name or "lambda" for layer in map(Layer.of, _objects(config)) if layer and layer.kind == "Lambda"]
+
+
+def calls(config: Any) -> list[str]:
+    """What Keras would import or run to build the model: Lambda layers, and what is in no module of its own."""
+    found = (_called(each) for each in _objects(config))
+    return list(dict.fromkeys(name for name in found if name))
+
+
+def _called(value: dict[str, Any]) -> str:
+    kind, module, config = value.get("class_name"), value.get("module"), value.get("config")
+    if not isinstance(kind, str):
+        return ""
+    name = config.get("name") if isinstance(config, dict) else config
+    if kind in ("Lambda", "__lambda__"):
+        return f"Lambda {name}" if isinstance(name, str) else kind
+    if not isinstance(module, str) or module.partition(".")[0] in _OWN_MODULES:
+        return ""
+    return f"{module}.{name if kind == 'function' and isinstance(name, str) else kind}"
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

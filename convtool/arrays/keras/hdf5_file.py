@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from convtool.arrays.description import TensorInfo, WeightFile, some
 from convtool.arrays.hdf5.process import Hdf5Process, Listing
-from convtool.arrays.keras.config import Layer, lambdas, parse
+from convtool.arrays.keras.config import Layer, calls, lambdas, parse
 from convtool.arrays.keras.names import Named, is_keras, named
 from convtool.arrays.raw import as_numbers, piece_length, stored_type
 from convtool.errors import InputError
@@ -53,10 +53,14 @@ class Hdf5Weights(WeightFile):
             self.notes.append("the model's configuration can't be read; classes are told from names alone")
         if unrun := lambdas(model):
             self.notes.append(f"contains Lambda layer {some(unrun)}; its code was not run")
+        self._calls = calls(model)
         self.model = Layer.of(model) or Layer()
         weights = named(listing, self.model)
         self._datasets = {weight.name: weight.dataset for weight in weights}
         self.tensors = _tensors(weights)
+
+    def calls(self) -> list[str]:
+        return self._calls
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         import numpy as np

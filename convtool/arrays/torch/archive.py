@@ -32,7 +32,7 @@ _PROGRAM = ("constants.pkl", "constants/", "code/", "extra/")
 
 
 class TorchZipReader(TorchReader):
-    """The checkpoint, or TorchScript archive, at `path`.
+    """The checkpoint, or TorchScript archive, at `path`, or in a stretch of that file: a start and how many bytes.
 
     Raises:
         InputError: the archive or a pickle stream is damaged, a member would leave the archive, or a storage is missing
@@ -40,8 +40,8 @@ class TorchZipReader(TorchReader):
         OSError: it can't be opened.
     """
 
-    def __init__(self, path: str) -> None:
-        self._archive = Archive(path)
+    def __init__(self, path: str, stretch: tuple[int, int] | None = None) -> None:
+        self._archive = Archive(path, stretch)
         try:
             self._read()
         except BaseException:
@@ -63,6 +63,7 @@ class TorchZipReader(TorchReader):
             tree.found += constants.found
             names = {**more_names, **names}
         self._describe(tree)
+        self._names = names
         self.notes = [*of_names(names), *self._archive_notes(pickled), *self.notes]
 
     def _pickled(self) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.arrays.raw import checked_count, numbers_in
+from convtool.arrays.torch import EXPORTED_CONFIG
 from convtool.arrays.torch.dtypes import ITEM_BYTES
 from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CONFIGS = {
-    "data/weights/model_weights_config.json": "data/weights/",
+    EXPORTED_CONFIG: "data/weights/",
     "data/constants/model_constants_config.json": "data/constants/",
 }
 _CONFIG_LIMIT = 32 << 20

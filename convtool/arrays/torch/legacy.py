@@ -48,6 +48,7 @@ class TorchLegacyReader(TorchReader):
                 file.seek(0)
                 stream, self._regions = _checkpoint(file, end=self._raw.size, opcodes=OPCODES_LIMIT)
                 self._describe(look(stream.value, storage))
+                self._names = stream.names
                 self.notes = [*of_names(stream.names), *self.notes]
             else:
                 self._read_plain(file, first)
@@ -73,6 +74,7 @@ class TorchLegacyReader(TorchReader):
             return known[blob.start]
 
         self._describe(look(stream.value, find))
+        self._names = names
         plain = "it is a plain pickle, which torch.save did not write"
         self.notes = [plain, *of_names(names), *self.notes]
 

@@ -16,22 +16,32 @@ _MODULES = ("torch.nn.modules.", "__torch__.")
 _STANDARD = sys.stdlib_module_names | {"__builtin__", "commands"}
 
 
+def called(names: Mapping[str, bool]) -> list[str]:
+    """What would be called, of `names` as `of_names` takes them, beyond the rebuilding of tensors."""
+    return [name for name in _foreign(names) if names[name]]
+
+
+def _foreign(names: Mapping[str, bool]) -> list[str]:
+    """What is no part of rebuilding tensors; the standard library's first."""
+    foreign = (name for name in names if not is_known(name))
+    return sorted(foreign, key=lambda name: name.partition(".")[0] not in _STANDARD)
+
+
 def of_names(names: Mapping[str, bool]) -> Iterator[str]:
     """What a stream wants to import and call beyond what tensors need, the standard library's first.
 
     Args:
         names: each name, and whether it would be called.
     """
-    foreign = sorted(names, key=lambda name: name.partition(".")[0] not in _STANDARD)
-    called = [name for name in foreign if names[name] and not is_known(name)]
-    modules = [name for name in called if name.startswith(_MODULES)]
-    others = [name for name in called if not name.startswith(_MODULES)]
+    wanted = called(names)
+    modules = [name for name in wanted if name.startswith(_MODULES)]
+    others = [name for name in wanted if not name.startswith(_MODULES)]
     yield from (f"it wants to call {name!r:.200}; it was not called" for name in others[:_SHOWN])
     if len(others) > _SHOWN:
         yield f"it wants to call {len(others) - _SHOWN} more names; they were not called"
     if modules:
         yield f"it is a pickled module and wants to make {some(modules)}; none was made"
-    named = [name for name in foreign if not names[name] and not is_known(name)]
+    named = [name for name in _foreign(names) if not names[name]]
     if named:
         yield f"it wants to import {some(named)}; nothing was imported"
 

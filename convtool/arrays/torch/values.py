@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, TensorInfo, WeightFile
 from convtool.arrays.raw import Stream, as_numbers, numbers_in, piece_length, stored_type
 from convtool.arrays.torch.dtypes import ITEM_BYTES
 from convtool.arrays.torch.names import unwrap
-from convtool.arrays.torch.notes import of_overlaps, of_tree
+from convtool.arrays.torch.notes import called, of_overlaps, of_tree
 from convtool.arrays.torch.tree import Found, Tree
 from convtool.arrays.torch.views import Storage, View
 from convtool.errors import InputError
@@ -34,6 +34,8 @@ class TorchReader(WeightFile):
     threadsafe = True
     _order = "<"
     """Byte order of the numbers, as NumPy writes it."""
+    _names: Mapping[str, bool]
+    """What the pickle streams would import, and whether they would call it."""
 
     @abstractmethod
     def _storage_size(self, storage: Storage) -> int:
@@ -98,6 +100,9 @@ class TorchReader(WeightFile):
         if not view.in_order and max(view.nbytes, end - start) > VALUES_LIMIT:
             return f"its values are not stored in order and take or span more than {VALUES_LIMIT} bytes, the limit"
         return self._storage_flag(held)
+
+    def calls(self) -> list[str]:
+        return called(self._names)
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         view = self._views[tensor.name]

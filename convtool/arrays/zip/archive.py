@@ -62,7 +62,7 @@ class Member:
 
 
 class Archive:
-    """The zip archive at `path`.
+    """The zip archive at `path`, or in the bytes of that file from a start on, of which there are so many.
 
     Raises:
         InputError: the directory is damaged, has more than `MEMBERS_LIMIT` members or members that overlap.
@@ -74,15 +74,15 @@ class Archive:
     notes: list[str]
     """What there is to say of their names, in a line each."""
 
-    def __init__(self, path: str) -> None:
-        self._file = _Bounded(path)
+    def __init__(self, path: str, stretch: tuple[int, int] | None = None) -> None:
+        self._file = _Bounded(path, stretch)
         try:
-            entries = [entry for entry in _directory(self._file) if not entry.is_dir()]
+            entries = [entry for entry in _directory(self._file) if not entry.filename.endswith("/")]
         except BaseException:
             self._file.close()
             raise
         last = {entry.filename: entry for entry in entries}
-        self.members = _described(list(last.values()), os.fstat(self._file.fileno()).st_size)
+        self.members = _described(list(last.values()), start=self._file.start, size=self._file.size)
         self.notes = []
         if doubled := [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]:
             self.notes.append(f"several members of one name, of which the last counts: {some(doubled)}")
@@ -201,12 +201,27 @@ class MemberStream:
 
 
 class _Bounded(io.FileIO):
-    """A file of which no more is read at once than a directory may have, whatever size it declares."""
+    """A file, or a stretch of one, of which no more is read at once than a directory may have."""
+
+    def __init__(self, path: str, stretch: tuple[int, int] | None) -> None:
+        super().__init__(path)
+        self.start, self.size = stretch or (0, os.fstat(self.fileno()).st_size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        before = self.start + (self.size if whence == os.SEEK_END else 0)
+        return super().seek(max(self.start, before + offset)) - self.start
+
+    def tell(self) -> int:
+        return super().tell() - self.start
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > _DIRECTORY_LIMIT:
-            raise InputError(f"the zip directory declares {size} bytes; the limit is {_DIRECTORY_LIMIT}")
-        return super().read(size)
+        left = max(0, self.size - self.tell())
+        count = left if size is None or size < 0 else min(size, left)
+        if max(count, size or 0) > _DIRECTORY_LIMIT:
+            raise InputError(
+                f"the zip directory declares {max(count, size or 0)} bytes; the limit is {_DIRECTORY_LIMIT}"
+            )
+        return super().read(count)
 
 
 def _directory(file: _Bounded) -> list[zipfile.ZipInfo]:
@@ -224,7 +239,7 @@ def _directory(file: _Bounded) -> list[zipfile.ZipInfo]:
     return entries
 
 
-def _described(entries: list[zipfile.ZipInfo], file_size: int) -> tuple[Member, ...]:
+def _described(entries: list[zipfile.ZipInfo], *, start: int, size: int) -> tuple[Member, ...]:
     dense = sum(entry.file_size for entry in entries if entry.file_size > _BOMB_RATIO * entry.compress_size)
     return tuple(
         Member(
@@ -233,8 +248,8 @@ def _described(entries: list[zipfile.ZipInfo], file_size: int) -> tuple[Member, 
             packed=entry.compress_size,
             deflated=entry.compress_type == zipfile.ZIP_DEFLATED,
             crc=entry.CRC,
-            offset=entry.header_offset,
-            flag=_flag(entry, file_size=file_size, dense=dense),
+            offset=start + entry.header_offset,
+            flag=_flag(entry, file_size=size, dense=dense),
         )
         for entry in entries
     )

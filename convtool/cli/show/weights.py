@@ -107,8 +107,8 @@ def _grouped(tensors: Sequence[Listed]) -> list[list[Listed]]:
     groups: dict[object, list[Listed]] = {}
     for number, listed in enumerate(tensors):
         tensor = listed.described.tensor
-        plain = not (tensor.flag or tensor.tied_to) and _NUMBER.search(tensor.name)
-        alike = (_NUMBER.sub("#", tensor.name), tensor.shape, tensor.dtype, listed.described.kind)
+        plain = not tensor.tied_to and _NUMBER.search(tensor.name)
+        alike = (_NUMBER.sub("#", tensor.name), tensor.shape, tensor.dtype, listed.described.kind, tensor.flag)
         groups.setdefault(alike if plain else number, []).append(listed)
     return list(groups.values())
 

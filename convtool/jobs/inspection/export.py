@@ -19,15 +19,25 @@ from convtool.signals.opening import Output, WriteOptions
 from convtool.signals.signal import BLOCK_SAMPLES, Signal
 
 
-def check_outputs(read: Sequence[str], output: str | None, plot: str | None, *, overwrite: bool) -> None:
-    """Refuse, before any work, formats that can't be written, and files that exist or are `read`."""
-    if plot is not None:
-        from convtool.plots import picture_format
+def check_outputs(
+    read: Sequence[str], output: str | None, others: Sequence[tuple[str, str]], *, overwrite: bool
+) -> None:
+    """Refuse, before any work, formats that can't be written, and files that exist or are `read`.
 
-        picture_format(plot)
+    Args:
+        read: the inputs.
+        output: where numbers go.
+        others: what else is written, and by which option; a ``--plot`` is a picture.
+        overwrite: whether files may be replaced.
+    """
+    for path, option in others:
+        if option == "--plot":
+            from convtool.plots import picture_format
+
+            picture_format(path)
     if output is not None and family(extension(output)) not in ("NPY", "CSV"):
         raise UsageError(f"-o {show(output)}: tensors are exported as .npy, .csv, .tsv or .txt")
-    written = [(path, name) for path, name in ((output, "-o"), (plot, "--plot")) if path is not None]
+    written = [*([(output, "-o")] if output is not None else []), *others]
     refuse_collisions(written, read)
     if not overwrite:
         refuse_existing([path for path, _ in written])

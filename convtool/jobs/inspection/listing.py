@@ -115,12 +115,16 @@ class Listing:
         """
         return replace(self, tensors=[self.find(name)])
 
-    def as_json(self, stats: Mapping[str, TensorStats]) -> str:
-        """One line of JSON, with the statistics of the tensors that have some, by name."""
+    def as_json(self, stats: Mapping[str, TensorStats], calls: Sequence[str] = ()) -> str:
+        """One line of JSON, with the statistics of the tensors that have some, by name, and what it wants to call."""
         tensors = [listed.as_json(stats.get(listed.name)) for listed in self.tensors]
         record: dict[str, Any] = {"file": self.path, "format": self.file.format, "tensors": tensors}
         record |= {"parameters": self.parameters, "bytes": self.nbytes}
-        more: dict[str, Any] = {"notes": list(self.file.notes), "metadata": dict(self.file.metadata)}
+        more: dict[str, Any] = {
+            "calls": list(calls),
+            "notes": list(self.file.notes),
+            "metadata": dict(self.file.metadata),
+        }
         record |= {key: value for key, value in more.items() if value}
         text = json.dumps(record, ensure_ascii=False, allow_nan=False)
         return text.encode("utf-8", "backslashreplace").decode("utf-8")

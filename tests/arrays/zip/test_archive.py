@@ -277,3 +277,22 @@ def test_members_that_unpack_to_far_more_than_they_take(path: str, monkeypatch: 
         assert [member.flag for member in archive.members] == [told, told, ""]
         with pytest.raises(InputError, match=f"^member 'n' {told}$"):
             archive.open(archive.members[1])
+
+
+def test_a_member_without_a_name(path: str) -> None:
+    craft(path, {"name": b""})
+    with Archive(path) as archive:
+        assert [member.name for member in archive.members] == [""]
+
+
+def test_an_archive_within_a_file(path: str) -> None:
+    write(path, ("a", DATA))
+    inner = Path(path).read_bytes()
+    write(path, ("b", DATA[::-1]))
+    Path(path).write_bytes(inner + Path(path).read_bytes() + inner[:40])
+    with Archive(path, (len(inner), len(inner))) as archive:
+        assert [member.name for member in archive.members] == ["b"]
+        assert archive.read(archive.members[0], limit=len(DATA)) == DATA[::-1]
+    for stretch in ((0, 10), (len(inner), 30), (3, len(inner))):
+        with suppress(InputError), Archive(path, stretch) as archive:
+            assert archive.members[0].flag or archive.members[0].offset >= stretch[0]

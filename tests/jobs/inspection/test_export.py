@@ -111,9 +111,9 @@ def test_a_file_that_can_not_be_written_leaves_nothing() -> None:
 def test_outputs_are_checked_before_any_work() -> None:
     Path("m.pt").touch()
     Path("there.csv").touch()
-    check_outputs(["m.pt"], "new.csv", "new.png", overwrite=False)
-    check_outputs(["m.pt"], "there.csv", None, overwrite=True)
-    check_outputs(["m.pt"], None, None, overwrite=False)
+    check_outputs(["m.pt"], "new.csv", [("new.png", "--plot"), ("new.sarif", "--sarif")], overwrite=False)
+    check_outputs(["m.pt"], "there.csv", [], overwrite=True)
+    check_outputs(["m.pt"], None, [], overwrite=False)
     for output, plot, message in (
         ("a.wav", None, "-o a.wav: tensors are exported as .npy, .csv, .tsv or .txt"),
         ("there.csv", None, "there.csv exists"),
@@ -122,10 +122,10 @@ def test_outputs_are_checked_before_any_work() -> None:
         ("a.csv", "./a.csv", "a picture can be"),
     ):
         with pytest.raises(UsageError, match=message):
-            check_outputs(["m.pt"], output, plot, overwrite=False)
+            check_outputs(["m.pt"], output, [(plot, "--plot")] if plot else [], overwrite=False)
     Path("m.npy").symlink_to("m.pt")
     with pytest.raises(UsageError, match=r"the output m\.npy is the input m\.pt"):
-        check_outputs(["m.pt"], "m.npy", None, overwrite=True)
+        check_outputs(["m.pt"], "m.npy", [], overwrite=True)
 
 
 # Kernels

@@ -1,0 +1,164 @@
+"""GGUF files: what is in them, of each version and order of bytes, and damaged ones."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convtool.arrays import open_weights
+from convtool.arrays.gguf import header
+from convtool.errors import InputError
+from convtool.weights.layouts import describe
+from tests.helpers.checkpoints import gguf, gguf_pair, gguf_text
+
+Q8 = (8, (4, 32), bytes(136))
+BF16 = (30, (3,), np.array([0x3F80, 0xC000, 0x7FC0], "<u2").tobytes())
+ARRAYS = {
+    "blk.0.attn_q.weight": np.arange(8, dtype=np.float32).reshape(2, 4),
+    "token_embd.weight": np.arange(6, dtype=np.float16).reshape(3, 2),
+    "cube": np.arange(24, dtype=np.int8).reshape(2, 3, 4),
+    "f": np.array([1e300, -1]),
+    "i": np.array([1, -(2**40)]),
+}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Callable[[bytes], str]:
+    def write(data: bytes) -> str:
+        (tmp_path / "m.gguf").write_bytes(data)
+        return str(tmp_path / "m.gguf")
+
+    return write
+
+
+@pytest.mark.parametrize(("order", "version"), [("<", 3), ("<", 2), ("<", 1), (">", 3)])
+def test_tensors_in_torchs_order(order: str, version: int, made: Callable[[bytes], str]) -> None:
+    with open_weights(made(gguf(ARRAYS, order=order, version=version))) as file:
+        assert (file.format, file.layout, file.metadata) == ("gguf", "torch", {"version": str(version)})
+        assert {info.name: (info.shape, info.dtype, info.nbytes) for info in file.tensors} == {
+            name: (array.shape, array.dtype.name, array.nbytes) for name, array in ARRAYS.items()
+        }
+        for info in file.tensors:
+            np.testing.assert_array_equal(file.values(info), ARRAYS[info.name])
+            shared = np.concatenate([piece.copy() for stream in file.shares(info) for piece in stream])
+            np.testing.assert_array_equal(shared, ARRAYS[info.name].reshape(-1))
+        assert [each.kind for each in describe(file.tensors, layout="torch")][:2] == ["dense", "embedding"]
+
+
+def test_quantised_tensors_are_counted_and_not_read(made: Callable[[bytes], str]) -> None:
+    with open_weights(made(gguf({"q": Q8, "bf": BF16, "new": (99, (2,), b""), "f": ARRAYS["f"]}))) as file:
+        found = {info.name: info for info in file.tensors}
+        assert (found["q"].dtype, found["q"].parameters, found["q"].nbytes) == ("Q8_0", 128, 136)
+        assert (found["new"].dtype, found["new"].flag) == ("type 99", "is of the type 99, which is not known")
+        assert file.notes == ["quantised in blocks: 'Q8_0'; the values of these are not read"]
+        assert file.damage == ()
+        for stream in (file.pieces, file.shares):
+            with pytest.raises(InputError, match=r"tensor 'q': quantised \(Q8_0\); its values are not read"):
+                next(iter(stream(found["q"])))
+        np.testing.assert_array_equal(file.values(found["bf"]), [1, -2, np.nan])
+        np.testing.assert_array_equal(file.values(found["f"]), ARRAYS["f"])
+
+
+def texts(*words: str) -> bytes:
+    return struct.pack("<IQ", 8, len(words)) + b"".join(map(gguf_text, words))
+
+
+def test_what_the_file_says_of_itself(made: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [str(number) * (number % 7) for number in range(1000)]
+    pairs = [
+        gguf_pair("general.architecture", 8, gguf_text("llama")),
+        gguf_pair("long", 8, gguf_text("é" * 150)),
+        gguf_pair("layers", 4, struct.pack("<I", 42)),
+        gguf_pair("base", 6, struct.pack("<f", 0.5)),
+        gguf_pair("yes", 7, b"\1"),
+        gguf_pair("words", 9, texts(*words)),
+        gguf_pair("scores", 9, struct.pack("<IQ3f", 6, 3, 1, 2, 3)),
+        gguf_pair("nested", 9, struct.pack("<IQ", 9, 2) + texts("a") + struct.pack("<IQ2H", 2, 2, 1, 2)),
+        gguf_pair("general.alignment", 4, struct.pack("<I", 32)),
+    ]
+    data = gguf({"f": ARRAYS["f"]}, b"".join(pairs), len(pairs))
+    for chunk in (1 << 20, 50):  # the header comes in pieces of any size
+        monkeypatch.setattr(header, "_CHUNK", chunk)
+        with open_weights(made(data)) as file:
+            assert file.metadata == {
+                "version": "3",
+                "general.architecture": "llama",
+                "long": "é" * 50 + "…",
+                "layers": "42",
+                "base": "0.5",
+                "yes": "True",
+                "words": "1000 texts",
+                "scores": "3 numbers",
+                "nested": "2 lists",
+                "general.alignment": "32",
+            }
+            np.testing.assert_array_equal(file.values(file.tensors[0]), ARRAYS["f"])
+    many = b"".join(gguf_pair(f"k{number}", 0, b"\7") for number in range(70))
+    with open_weights(made(gguf({}, many, 70))) as file:
+        assert (len(file.metadata), file.notes) == (65, ["6 more key-value pairs are not shown"])
+
+
+def start(version: int = 3, tensors: int = 0, pairs: int = 0) -> bytes:
+    return struct.pack("<4sIQQ", b"GGUF", version, tensors, pairs)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (start(4), "it is GGUF of version 4; expected 1 to 3"),
+        (start()[:12], "the GGUF header is truncated: byte 8 asks for 8, 4 are there"),
+        (start(tensors=1 << 40), f"the GGUF header declares {1 << 40} tensors; the limit is 65536"),
+        (start(pairs=1 << 40), f"declares {1 << 40} key-value pairs"),
+        (start(pairs=1) + struct.pack("<Q", 1 << 60), "a name of 1152921504606846976 bytes"),
+        (start(pairs=1) + gguf_pair("a", 13, b""), "a value of the type 13 before byte"),
+        (start(pairs=1) + gguf_pair("a", 9, struct.pack("<IQ", 8, 1 << 60)), "is truncated"),
+        (start(pairs=1) + gguf_pair("a", 9, struct.pack("<IQ", 9, 1) * 6), "a value of the type 9"),
+        (start(pairs=1) + gguf_pair("a", 9, struct.pack("<IQ", 6, 1 << 60)), "is truncated"),
+        (start(pairs=1) + gguf_pair("general.alignment", 4, bytes(4)), "has the alignment 0; expected"),
+        (start(tensors=1) + gguf_text("a") + struct.pack("<I", 9), "tensor 'a' declares 9 axes; the limit is 8"),
+        (gguf({"a": (0, (1 << 40, 1 << 40), b"")}), "tensor 'a': it declares the shape"),
+        (gguf({"a": (8, (33,), b"")}), "tensor 'a' has 33 numbers, which are no whole blocks of Q8_0"),
+    ],
+)
+def test_damaged_headers(data: bytes, message: str, made: Callable[[bytes], str]) -> None:
+    with pytest.raises(InputError, match=message):
+        open_weights(made(data))
+
+
+def test_names_that_repeat_and_numbers_that_are_missing(made: Callable[[bytes], str]) -> None:
+    data = gguf({"a": ARRAYS["f"], "b": ARRAYS["f"]})
+    with pytest.raises(InputError, match="there are two tensors 'a' in it"):
+        open_weights(made(data.replace(gguf_text("b"), gguf_text("a"))))
+    with open_weights(made(data[:-40])) as file:
+        flag = f"is truncated: its bytes are {len(data) - 32} to {len(data) - 16}; the file has {len(data) - 40}"
+        assert [info.flag for info in file.tensors] == ["", flag]
+        assert file.damage == [f"tensor 'b' {flag}"]
+
+
+def test_a_header_without_end(made: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header, "_HEADER_LIMIT", 1000)
+    monkeypatch.setattr(header, "_CHUNK", 100)
+    words = texts(*["word"] * 100)
+    with pytest.raises(InputError, match="the GGUF header takes more than 1000 bytes, the limit"):
+        open_weights(made(gguf({}, gguf_pair("a", 9, words), 1) + bytes(2000)))
+
+
+def test_mutants_end_in_one_line(made: Callable[[bytes], str]) -> None:
+    pairs = gguf_pair("a", 9, texts("b", "cc")) + gguf_pair("n", 4, bytes(4))
+    tensors: dict[str, Any] = {**ARRAYS, "q": Q8}
+    good, chance = gguf(tensors, pairs, 2), random.Random(0)
+    for _ in range(100):
+        data = bytearray(good)
+        for _ in range(chance.randint(1, 3)):
+            data[chance.randrange(500)] = chance.randrange(256)
+        with suppress(InputError), open_weights(made(bytes(data[: chance.choice([len(data), 400])]))) as file:
+            for tensor in file.tensors:
+                with suppress(InputError):
+                    file.values(tensor)
