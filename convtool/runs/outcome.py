@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from convtool.files.names import without_secrets
 from convtool.runs.plan import Task
 
 
@@ -34,7 +35,8 @@ class Outcome:
     @classmethod
     def of(cls, task: Task, status: str) -> Outcome:
         """What can be said of any task."""
-        return cls(task.input.value, task.output, status, name=task.input.name)
+        output = task.output and without_secrets(task.output)
+        return cls(without_secrets(task.input.value), output, status, name=task.input.name)
 
     def as_json(self) -> str:
         """The report line: the figures, without what is only for messages."""

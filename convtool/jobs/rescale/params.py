@@ -14,6 +14,7 @@ from convtool.arrays.description import some
 from convtool.errors import InputError
 from convtool.files.atomic import write_file
 from convtool.files.names import show
+from convtool.files.remote import download, is_url
 
 Method = Literal["minmax", "clip", "sigmoid", "tanh"]
 
@@ -166,7 +167,7 @@ def read_params(path: str) -> Params:
     """
     try:
         try:
-            with open(os.fsencode(path), "rb") as file:
+            with download(path) if is_url(path) else open(os.fsencode(path), "rb") as file:
                 data = file.read(_LARGEST + 1)
         except OSError as error:
             raise InputError(f"can't be read: {error.strerror}") from error
