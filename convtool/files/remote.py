@@ -170,9 +170,9 @@ def _listed(url: str, listing: Callable[[Any, str], Sequence[str]]) -> list[str]
 
 
 def is_folder(url: str) -> bool:
-    """Whether something lies below `url`: always so where it ends in a slash."""
-    if url.endswith("/") or is_http(url):
-        return url.endswith("/") and not is_http(url)
+    """Whether something lies below `url`; web servers have no folders."""
+    if is_http(url):
+        return False
 
     def ask() -> bool:
         store, path = _store(url)
@@ -239,7 +239,7 @@ class RemoteFile(io.RawIOBase):
         try:
             self._blocks[0] = self._fetch(0, BLOCK)
             return len(self._fetch(size - 1, size)) == 1
-        except ValueError:
+        except InputError:
             return False
 
     def _fetch(self, start: int, stop: int) -> bytes:
@@ -331,23 +331,24 @@ def _store(url: str) -> tuple[Any, str]:
 
 def _attempt(url: str, work: Callable[[], T], kind: type[ConvtoolError]) -> T:
     """What `work` gives, which is tried three times where the store or the way there failed."""
-    for number in range(1, _TRIES + 1):
+    number = 0
+    while True:
+        number += 1
         try:
             return work()
-        except (ConvtoolError, FileExistsError, ValueError):
+        except (ConvtoolError, FileExistsError):
             raise
         except Exception as raised:
             error = _cause(raised)
             status = getattr(error, "status", 0)
             if status == 412 and kind is OutputError:
                 raise FileExistsError(412, "exists") from error
-            final = isinstance(error, (FileNotFoundError, PermissionError)) or 400 <= status < 500
-            if final or not _may_pass(error) or number == _TRIES:
-                tries = "" if final or not _may_pass(error) else f" (tried {_TRIES} times)"
+            again = _may_pass(error) and not 400 <= status < 500
+            if not again or number == _TRIES:
+                tries = f" (tried {_TRIES} times)" if again else ""
                 place = "" if kind is InputError else f"{show(url)}: "
                 raise kind(f"{place}{_reason(error)}{tries}") from error
             time.sleep(_PAUSE * number)
-    raise AssertionError
 
 
 def _cause(error: Exception) -> Exception:
@@ -358,13 +359,15 @@ def _cause(error: Exception) -> Exception:
 
 def _may_pass(error: Exception) -> bool:
     """Whether trying again may help: the network, not the request, is at fault."""
+    if isinstance(error, (FileNotFoundError, PermissionError)):
+        return False
     return isinstance(error, (OSError, TimeoutError)) or type(error).__module__.partition(".")[0] == "aiohttp"
 
 
 def _reason(error: Exception) -> str:
     name, status = type(error).__name__, getattr(error, "status", 0)
     if isinstance(error, FileNotFoundError) or status == 404:
-        return "no such file in the store"
+        return "no such file in the store, or no such bucket"
     if isinstance(error, PermissionError) or status in (401, 403):
         return "the store denies access; check its credentials, which are taken from the store's own settings"
     if name in ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"):

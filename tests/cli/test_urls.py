@@ -64,6 +64,7 @@ def test_servers_that_send_no_ranges_or_break_off_at_first(web: WebServer, convt
         ("/denied/x.csv", "the store denies access; check its credentials, which are taken from the store's own"),
         ("/long/x.csv", "the store or the connection failed"),
         ("/always-broken/x.csv", "(tried 3 times)"),
+        ("/failing/x.csv", "the server answers 503 (tried 3 times)"),
         ("/away/x.csv", "the store or the connection failed"),
     ],
 )
@@ -176,6 +177,8 @@ def test_weights_are_listed_from_ranges(web: WebServer, convtool: Program) -> No
     assert len(web.requests) < 12
     run = convtool("convolve", "4,1,2,5", "-k", web.url("/files/m.safetensors::conv1.weight"), "--correlate")
     assert (run.code, run.out) == (0, "-4,7,4,0,12,5\n")
+    run = convtool("inspect-weights", f"{web.url('/files/m.safetensors')}?signature=1", "--json")
+    assert json.loads(run.out)["file"] == f"{web.url('/files/m.safetensors')}?..."
     run = convtool("inspect-weights", web.url("/files/m.safetensors"), "--stats")
     assert "8388608" in run.out or "8,388,608" in run.out
 
@@ -210,3 +213,90 @@ def test_audio_and_parameters(store: Any, convtool: Program, tmp_path: Path) -> 
     assert (run.code, run.out) == (0, "1\n0\n")
     run = convtool("rescale", "0.5,-0.5", "--params", "memory://b/p.json")
     assert run.out == "1,0\n"
+
+
+class _Faulty:
+    """A store whose answers are shorter than it says, or that is asked without credentials."""
+
+    class NoCredentialsError(Exception):
+        """As botocore has it."""
+
+    def get_file(self, path: str, local: str, callback: Any) -> None:
+        if "secret" in path:
+            raise self.NoCredentialsError
+        callback.set_size(5)
+        Path(local).write_bytes(b"123")
+
+    def info(self, path: str) -> dict[str, int]:
+        return {"size": 1 << 20}
+
+    def cat_file(self, path: str, start: int, stop: int) -> bytes:
+        return b"short"
+
+
+def test_answers_that_are_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_PAUSE", 0)
+    monkeypatch.setattr(remote, "_store", lambda url: (_Faulty(), url))
+    with pytest.raises(InputError, match=r"5 bytes were declared, 3 came \(tried 3 times\)"):
+        remote.download("s3://bucket/a.wav")
+    with pytest.raises(InputError, match="5 bytes were declared, 3 came"):
+        remote.RemoteFile("s3://bucket/a.wav")
+    with pytest.raises(InputError, match="there are no credentials for the store"):
+        remote.download("s3://bucket/secret.wav")
+
+
+def _models(folder: Path) -> dict[str, bytes]:
+    """A weight file of each kind that is read in a way of its own, larger than the block that is fetched first."""
+    import h5py
+    import onnx
+    import scipy.io
+    import torch
+
+    weight = np.random.default_rng(1).standard_normal((200, 100)).astype("f4")
+    torch.save({"w": torch.from_numpy(weight)}, folder / "zip.pt")
+    torch.save({"w": torch.from_numpy(weight)}, folder / "old.pt", _use_new_zipfile_serialization=False)
+    np.savez(folder / "n.npz", w=weight)
+    np.save(folder / "w.npy", weight)
+    scipy.io.savemat(folder / "m.mat", {"w": weight})
+    with h5py.File(folder / "h.h5", "w") as file:
+        file["w"] = weight
+    (folder / "s.json").write_text(json.dumps({"lstm.weight_ih_l0": weight.tolist()}))
+    (folder / "shard.safetensors").write_bytes(save({"w": weight}))
+    (folder / "i.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": "shard.safetensors"}}))
+    for name, outside in (("inner.onnx", False), ("outer.onnx", True)):
+        tensor = onnx.numpy_helper.from_array(weight, "w")
+        graph = onnx.helper.make_graph([], "g", [], [], initializer=[tensor])
+        onnx.save(onnx.helper.make_model(graph), folder / name, save_as_external_data=outside, location="sub.data")
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_weight_files_of_every_kind(web: WebServer, store: Any, convtool: Program, tmp_path: Path) -> None:
+    files = _models(tmp_path)
+    web.files.update(files)
+    names = [name for name in files if name not in ("sub.data", "shard.safetensors")]
+    assert len(names) == 10
+    for name in names:
+        here = convtool("inspect-weights", tmp_path / name, "--stats", "--json")
+        there = convtool("inspect-weights", web.url(f"/files/{name}"), "--stats", "--json")
+        assert here.code == there.code == 0, name
+        expected = json.loads(here.out)
+        assert json.loads(there.out) == {**expected, "file": web.url(f"/files/{name}")}, name
+    store.pipe({f"/models/{name}": data for name, data in files.items()})
+    run = convtool("inspect-weights", "memory://models/", "--json")
+    assert json.loads(run.out)["file"] == "memory://models/i.safetensors.index.json"
+    run = convtool("inspect-weights", "memory://models/*.npz", "memory://models/w.npy", "--json")
+    assert [json.loads(line)["format"] for line in run.out.splitlines()] == ["npz", "npy"]
+    run = convtool("inspect-weights", "memory://models/none.pt")
+    assert run.err == "Error: memory://models/none.pt: no such file in the store, or no such bucket\n"
+    run = convtool(
+        "local-var", "memory://models/h.h5::w[3]", "-w", "50", "--stat", "max", "-o", "memory://models/v.npy"
+    )
+    assert (run.code, run.err) == (0, "")
+
+
+def test_raw_numbers_and_numbers_in_names(store: Any, convtool: Program) -> None:
+    store.pipe("/b/raw", np.int16([1, 2]).tobytes())
+    run = convtool(
+        "rescale", "memory://b/raw", "--input-format", "raw:s16le", "--range", "0:1", "--format", "csv", "-o", "-"
+    )
+    assert (run.code, run.out) == (0, "0\n1\n")

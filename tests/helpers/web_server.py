@@ -1,7 +1,7 @@
 """A web server on loopback that keeps what is put there; by the first folder of a path it has faults.
 
 `/plain` sends no ranges, `/long` declares more than it sends, `/broken` breaks off midway the first two times,
-`/always-broken` each time, `/denied` answers 403, `/away` sends to a file of this machine.
+`/always-broken` each time, `/denied` answers 403, `/failing` 503, `/away` sends to a file of this machine.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         folder, name = self._parts()
         data = self.server.files.get(name)
-        if folder in ("denied", "away") or data is None:
-            status = {"denied": 403, "away": 302}.get(folder, 404)
+        if folder in ("denied", "away", "failing") or data is None:
+            status = {"denied": 403, "away": 302, "failing": 503}.get(folder, 404)
             self._plain(status, **({"Location": "file:///etc/hostname"} if folder == "away" else {}))
             return
         found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))

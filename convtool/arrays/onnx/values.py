@@ -100,12 +100,12 @@ def _external(tensor: StoredTensor, folder: str) -> Stretch:
     """The bytes in a file in `folder` or below, whatever links lead there."""
     name, start, stop = tensor.location, tensor.offset, tensor.offset + tensor.nbytes
     if is_url(folder):
-        root, path = folder, posixpath.join(folder, posixpath.normpath(f"/{name}")[1:])
+        path = posixpath.join(folder, posixpath.normpath(f"/{name}")[1:])
     else:
         root = os.path.realpath(folder)
         path = os.path.realpath(os.path.join(root, name))
-    if os.path.commonpath([root, path]) != root:
-        raise InputError(f"external: {name!r} is a link out of the model's folder, which is not followed")
+        if os.path.commonpath([root, path]) != root:
+            raise InputError(f"external: {name!r} is a link out of the model's folder, which is not followed")
     try:
         file = RawFile(path, os.O_NOFOLLOW)
     except InputError as error:
