@@ -96,6 +96,8 @@ def test_an_output_is_put_whole_and_replaces_nothing_unasked(web: WebServer, con
     arguments = ("convolve", "0.5,0.25", "-k", "1", "--sample-rate", "8000", "-o", out)
     assert convtool(*arguments).code == 0
     assert web.files["out.wav"].startswith(b"RIFF")
+    run = convtool(*arguments[:-1], web.url("/files/out"))
+    assert (run.code, "the extension names no format" in run.err) == (2, True)
     run = convtool(*arguments)
     assert (run.code, "out.wav exists; give --overwrite" in run.err) == (2, True)
     assert convtool(*arguments, "--overwrite").code == 0
