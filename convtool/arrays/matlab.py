@@ -6,8 +6,8 @@ functions, cells) must not be rebuilt, and a compressed variable must not take m
 
 from __future__ import annotations
 
+import io
 import math
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from convtool.arrays.description import PIECE_BYTES, TEXT, TensorInfo, WeightFile
 from convtool.errors import InputError
+from convtool.files.remote import RemoteFile, is_url, pread, size_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,9 +76,10 @@ class MatlabReader(WeightFile):
     def __init__(self, path: str) -> None:
         self.format, self.layout, self.metadata, self.notes = "matlab", "", {}, []
         self._elements: dict[str, _Element] = {}
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._file = RemoteFile(path) if is_url(path) else io.FileIO(path)
+        self._place = self._file if isinstance(self._file, RemoteFile) else self._file.fileno()
         try:
-            self._end = os.fstat(self._descriptor).st_size
+            self._end = size_of(self._place)
             level_5 = self._at(0, 6) == b"MATLAB"
             self.tensors = tuple(self._level_5() if level_5 else self._level_4())
         except BaseException:
@@ -86,7 +88,7 @@ class MatlabReader(WeightFile):
 
     def _at(self, start: int, count: int) -> bytes:
         try:
-            return os.pread(self._descriptor, count, start)
+            return pread(self._place, count, start)
         except OSError as error:
             raise InputError(f"can't be read: {error.strerror}") from error
 
@@ -226,7 +228,7 @@ class MatlabReader(WeightFile):
                 packed = inflate.unconsumed_tail
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        self._file.close()
 
 
 def _unpackable(start: int) -> InputError:

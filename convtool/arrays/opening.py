@@ -27,6 +27,7 @@ from convtool.files.recognition import (
     ZIP,
     recognise,
 )
+from convtool.files.remote import RemoteFile, base_name, below, is_url
 from convtool.files.source import reason_of
 
 EXTENSIONS = (
@@ -89,7 +90,11 @@ def weight_files(folder: str) -> list[str]:
         InputError: there is none, or the folder can't be read.
     """
     try:
-        names = sorted(os.listdir(folder), key=os.fsencode)
+        if is_url(folder):
+            root = folder.rstrip("/")
+            names = [url[len(root) + 1 :] for url in below(folder) if "/" not in url[len(root) + 1 :]]
+        else:
+            names = sorted(os.listdir(folder), key=os.fsencode)
     except OSError as error:
         raise InputError(f"{show(folder)}: can't be read: {error.strerror}") from error
     if _is_distributed(folder):
@@ -115,6 +120,9 @@ def _open_shard(path: str) -> WeightFile:
 
 
 def _head(path: str) -> bytes:
+    if is_url(path):
+        with RemoteFile(path) as remote:
+            return remote.pread(HEAD, 0)
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a pipe waits for its writer
@@ -139,7 +147,7 @@ def reader_of(path: str) -> tuple[str, str]:
     if not head:
         raise InputError("the file is empty")
     kind = recognise(head)
-    extension = os.path.splitext(path)[1].lower()
+    extension = os.path.splitext(base_name(path) if is_url(path) else path)[1].lower()
     if kind in (UNKNOWN, TEXT) or (kind is ONNX and extension in (".pt", ".pth")):
         if extension in (".safetensors", ".onnx"):  # their first bytes can be anything; the reader says what is wrong
             return _READERS[SAFETENSORS if extension == ".safetensors" else ONNX]

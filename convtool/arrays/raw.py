@@ -7,11 +7,12 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from convtool.arrays.description import PIECE_BYTES
 from convtool.arrays.narrow import NARROW, widen
 from convtool.errors import InputError
+from convtool.files.remote import RemoteFile, is_url, pread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,9 +72,13 @@ class RawFile:
     """
 
     def __init__(self, path: str, flags: int = 0) -> None:
+        self._remote = RemoteFile(path) if is_url(path) else None
+        if self._remote is not None:
+            self.size = self._remote.size
+            return
         self._path, self._flags = path, os.O_RDONLY | os.O_NONBLOCK | flags  # a pipe would wait for its writer
-        with self._opened() as descriptor:
-            status = os.fstat(descriptor)
+        with self._opened() as file:
+            status = os.fstat(cast(int, file))
         if not stat.S_ISREG(status.st_mode):
             raise InputError("it is no regular file")
         self.size = status.st_size
@@ -85,8 +90,8 @@ class RawFile:
         Raises:
             InputError: they can't be read.
         """
-        with self._opened() as descriptor:
-            return os.pread(descriptor, count, start)
+        with self._opened() as file:
+            return pread(file, count, start)
 
     def pieces(
         self, dtype: str, *, start: int, count: int, order: str = "<", longer: int = 1
@@ -108,12 +113,12 @@ class RawFile:
         stored = stored_type(dtype, order)
         buffer = np.empty(min(count, longer * piece_length(dtype)) or 1, stored)
         room = memoryview(buffer.data).cast("B")
-        with self._opened() as descriptor:
-            if _version(os.fstat(descriptor)) != self._version:
+        with self._opened() as file:
+            if isinstance(file, int) and _version(os.fstat(file)) != self._version:
                 raise InputError("the file has changed since it was listed")
             for first in range(0, count or 1, len(buffer)):
                 part = room[: min(len(buffer), count - first) * stored.itemsize]
-                _fill(part, descriptor, start + first * stored.itemsize)
+                _fill(part, file, start + first * stored.itemsize)
                 yield as_numbers(buffer[: min(len(buffer), count - first)], dtype)
 
     def shares(self, dtype: str, *, start: int, count: int, order: str = "<") -> Iterator[Iterator[NDArray[Any]]]:
@@ -125,7 +130,10 @@ class RawFile:
             yield self.pieces(dtype, start=here, count=there, order=order, longer=_SHARE_LONGER)
 
     @contextmanager
-    def _opened(self) -> Iterator[int]:
+    def _opened(self) -> Iterator[int | RemoteFile]:
+        if self._remote is not None:
+            yield self._remote
+            return
         try:
             descriptor = os.open(self._path, self._flags)
         except (OSError, ValueError) as error:  # the latter for names that no file can have
@@ -142,9 +150,14 @@ def _version(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _fill(room: memoryview, descriptor: int, start: int) -> None:
+def _fill(room: memoryview, file: int | RemoteFile, start: int) -> None:
     while room:
-        count = os.preadv(descriptor, [room], start)
+        if isinstance(file, int):
+            count = os.preadv(file, [room], start)
+        else:
+            data = file.pread(len(room), start)
+            count = len(data)
+            room[:count] = data
         if not count:
             raise InputError("the file shrank while it was read")
         room, start = room[count:], start + count

@@ -15,6 +15,7 @@ from convtool.cli.options import arguments, choice, command, flag, given, intege
 from convtool.cli.shared_options import MOST_HZ
 from convtool.errors import CheckFailed, ConvtoolError, InputError, UsageError
 from convtool.files.names import counted, show
+from convtool.files.remote import is_url
 
 if TYPE_CHECKING:
     from convtool.jobs.inspection.checks import Finding
@@ -142,9 +143,21 @@ def _expanded(words: Sequence[str]) -> list[str]:
     paths: list[str] = []
     for word in words:
         pattern = set(word) & set("*?[") and not os.path.lexists(word)
+        if is_url(word):
+            paths.extend(_of_store(word))
+            continue
         for path in (sorted(glob.glob(word, recursive=True)) if pattern else []) or [word]:
             paths.extend(weight_files(path) if os.path.isdir(path) else [path])
     return paths
+
+
+def _of_store(url: str) -> list[str]:
+    from convtool.arrays.opening import weight_files
+    from convtool.files.remote import is_http, matching
+
+    if set(url) & set("*?[") and not is_http(url):
+        return matching(url) or [url]
+    return weight_files(url) if url.endswith("/") else [url]
 
 
 def _check(paths: Sequence[str], options: Options) -> None:

@@ -250,12 +250,13 @@ def _check(options: Options) -> None:
 def _copies(inputs: Sequence[Input], stack: ExitStack) -> dict[int, Input]:
     """Lengths are read before samples: temporary files of what comes through pipes, by the inputs' indices."""
     from convtool.files.atomic import is_special
+    from convtool.files.remote import is_url
     from convtool.jobs.signal_job import rereadable
 
     return {
         index: stack.enter_context(rereadable(item))
         for index, item in enumerate(inputs)
-        if item.kind == "stdin" or (item.kind == "file" and is_special(item.value))
+        if item.kind == "stdin" or (item.kind == "file" and (is_special(item.value) or is_url(item.value)))
     }
 
 

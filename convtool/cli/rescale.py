@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -217,11 +216,10 @@ def _sources(options: Options) -> list[Input]:
 
 def _refuse_taken(save: str, options: Options, read: Sequence[str]) -> None:
     """What --save names must not exist, nor be a file that is read or written as well."""
-    from convtool.files.atomic import is_special
-    from convtool.runs.plan import refuse_collisions
+    from convtool.runs.plan import refuse_collisions, taken
     from convtool.signals.inputs import expand
 
-    if os.path.lexists(save) and not is_special(save) and not options.overwrite:
+    if not options.overwrite and taken([save]):
         raise UsageError(f"--save {show(save)} exists; give --overwrite, or --params to go by what it keeps")
     written = [(save, "--save"), *([(options.report, "--report")] if options.report else [])]
     refuse_collisions(written, [*read, *(item.value for item in expand(options.inputs, (), options.selection())[0])])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar
 
 from convtool.errors import OutputError
 from convtool.files.names import show
+from convtool.files.remote import is_url, upload
 
 T = TypeVar("T")
 
@@ -25,7 +27,8 @@ class AtomicFile:
     ``O_TMPFILE``), so that even a killed process leaves nothing behind; elsewhere under a temporary
     name in the same folder. `commit` puts it in place in one step, `discard` leaves what was there. Folders on the way
     to it are made by `commit`: until then the data is in the last one that exists.
-    A device or a named pipe is no file to replace: it is written into.
+    A device or a named pipe is no file to replace: it is written into. What goes to a URL is put together in a
+    temporary file, and uploaded by `commit`.
 
     Args:
         path: where it is to appear.
@@ -38,9 +41,13 @@ class AtomicFile:
         self._folder = os.path.dirname(path) or "."
         self._beside = existing(self._folder)
         self._temporary: str | None = None
-        self._direct = is_special(path)
+        self._remote = is_url(path)
+        self._direct = not self._remote and is_special(path)
         try:
-            self.file: BinaryIO = open(path, "wb", buffering=0) if self._direct else self._open()
+            if self._remote:
+                self.file: BinaryIO = tempfile.TemporaryFile(buffering=0)
+                return
+            self.file = open(path, "wb", buffering=0) if self._direct else self._open()
         except OSError as error:
             raise OutputError(f"{show(path)}: can't be written to: {error.strerror}") from error
 
@@ -73,7 +80,9 @@ class AtomicFile:
             OutputError: something stands there that may not be replaced, or the system refused.
         """
         try:
-            if not self._direct:
+            if self._remote:
+                upload(self.file, self.path, replace=self._replace)
+            elif not self._direct:
                 self._put_in_place()
         except FileExistsError as error:
             self.discard()
@@ -81,6 +90,9 @@ class AtomicFile:
                 f"{show(self.path)}: exists since the work on it began, and was left as it is; "
                 "give --overwrite or another name"
             ) from error
+        except OutputError:
+            self.discard()
+            raise
         except OSError as error:
             self.discard()
             raise OutputError(f"{show(self.path)}: can't be put in place: {error.strerror}") from error

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 from convtool.errors import InputError
+from convtool.files.remote import download, is_url
 
 JSON_LIMIT = 32 << 20
 """Bytes of text that a JSON file may have."""
@@ -32,7 +33,7 @@ def read_json(path: str, *, limit: int = JSON_LIMIT) -> dict[str, Any]:
             names a key twice, or holds something else than an object.
         OSError: it can't be read.
     """
-    with open(path, "rb") as file:
+    with download(path) if is_url(path) else open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
             raise InputError(f"the JSON text has {size} bytes; the limit is {limit}")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+
+_SECRETS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://)(?:[^/\s@]*@)?([^\s?'\"]*)(\?[^\s'\"]*)?")
 
 
 def show(name: str | bytes | os.PathLike[str]) -> str:
@@ -12,9 +15,18 @@ def show(name: str | bytes | os.PathLike[str]) -> str:
     'a\\tb\\x1b[31m'
     >>> show(b"caf\xe9.wav")
     'caf\\xe9.wav'
+    >>> show("https://me:key@host/a.wav?signature=1")
+    'https://host/a.wav?...'
     """
-    text = os.fsdecode(name)
+    text = without_secrets(os.fsdecode(name))
     return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def without_secrets(text: str) -> str:
+    """`text` with what URLs in it may hold of credentials blanked: user, password and query."""
+    if "://" not in text:
+        return text
+    return _SECRETS.sub(lambda found: f"{found[1]}{found[2]}{'?...' if found[3] else ''}", text)
 
 
 def counted(count: int, thing: str) -> str:

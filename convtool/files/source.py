@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from convtool.errors import InputError
 from convtool.files.recognition import HEAD, Kind, is_binary, recognise
+from convtool.files.remote import download, is_url
 
 CHUNK = 1 << 20
 
@@ -36,7 +37,9 @@ class Source:
 
     @classmethod
     def of_path(cls, path: str) -> Source:
-        """The file at `path`; a named pipe is read as a pipe."""
+        """The file at `path`; a named pipe is read as a pipe, a URL into a temporary file first."""
+        if is_url(path):
+            return cls(download(path), seekable=True, path=path)
         try:
             file = open(os.fsencode(path), "rb", buffering=0)
         except OSError as error:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from convtool.files.names import without_secrets
 from convtool.runs.plan import Choice, Task
 
 
@@ -44,7 +45,8 @@ class Outcome:
     @classmethod
     def of(cls, task: Task, status: str) -> Outcome:
         """What can be said of any task."""
-        return cls(task.input.value, task.output, status, name=task.name, choice=task.choice)
+        output = task.output and without_secrets(task.output)
+        return cls(without_secrets(task.input.value), output, status, name=task.name, choice=task.choice)
 
     def as_json(self) -> str:
         """The report line: the figures, without what is only for messages."""

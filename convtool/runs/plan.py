@@ -13,6 +13,7 @@ from convtool.errors import UsageError
 from convtool.files.atomic import is_special
 from convtool.files.formats import ARRAYS, NAMES, extension, family
 from convtool.files.names import show
+from convtool.files.remote import existing, is_folder, is_url
 from convtool.signals.inputs import Input
 
 
@@ -81,11 +82,12 @@ def plan(
     refuse_collisions(written, [item.value for item in inputs if item.kind == "file"] + list(also_read))
     if overwrite:
         return tasks
-    existing = [task for task in tasks if task.output is not None and _is_taken(task.output)]
+    there = taken([task.output for task in tasks if task.output is not None])
+    standing = [task for task in tasks if task.output in there]
     if not skip_existing:
-        refuse_existing([str(task.output) for task in existing], skippable=True)
+        _refuse_taken([str(task.output) for task in standing], skippable=True)
         refuse_existing(also_written)
-    skipped = {task.index for task in existing}
+    skipped = {task.index for task in standing}
     return [replace(task, skip=task.index in skipped) for task in tasks]
 
 
@@ -103,7 +105,11 @@ def refuse_collisions(written: Sequence[tuple[str, str]], read: Sequence[str]) -
 
 def refuse_existing(paths: Sequence[str], *, skippable: bool = False) -> None:
     """Refuse to write where something stands; with `skippable`, the command can leave it and go on."""
-    clash = [path for path in paths if _is_taken(path)]
+    there = taken(paths)
+    _refuse_taken([path for path in paths if path in there], skippable=skippable)
+
+
+def _refuse_taken(clash: Sequence[str], *, skippable: bool) -> None:
     if clash:
         more = f" (and {len(clash) - 1} more)" if len(clash) > 1 else ""
         ways = "--overwrite, --skip-existing or another -o" if skippable else "--overwrite or another name"
@@ -115,7 +121,7 @@ def _places(inputs: int, output: str, format: str | None, nameless: str | None) 
     if "{" in output:
         template = _Template(output)
         return lambda task: _known(template.fill(_fields(task)), format, template.doubt)
-    if output.endswith(("/", os.sep)) or os.path.isdir(output):
+    if output.endswith(("/", os.sep)) or os.path.isdir(output) or (is_url(output) and _is_folder(output)):
         return lambda task: _below(output, task.input, format, nameless)
     if inputs > 1:
         name = show(output)
@@ -194,7 +200,8 @@ class _Template:
                 out.append(format(fields[field], spec or ""))
             except (ValueError, OverflowError, MemoryError) as error:
                 raise UsageError(f"-o {show(self._text)}: {{{field}:{spec}}}: {error or 'too long'}") from error
-        return os.path.normpath("".join(out))
+        path = "".join(out)
+        return path if is_url(path) else os.path.normpath(path)
 
 
 def _refuse_doubles(written: Sequence[tuple[str, str]]) -> None:
@@ -218,9 +225,16 @@ def _refuse_inputs(written: Sequence[str], read: Sequence[str]) -> None:
             raise UsageError(f"the output {show(path)} is the input {show(source)}; write elsewhere")
 
 
-def _is_taken(path: str) -> bool:
-    """Whether something stands at `path` that writing would replace; a device or a pipe takes what comes."""
-    return os.path.lexists(path) and not is_special(path)
+def _is_folder(url: str) -> bool:
+    """Whether a URL without a slash at its end names a folder: where it has an extension, nobody is asked."""
+    return not os.path.splitext(url)[1] and is_folder(url)
+
+
+def taken(paths: Sequence[str]) -> set[str]:
+    """Those of `paths` at which something stands that writing would replace; a device or a pipe takes what comes."""
+    urls = [path for path in paths if is_url(path)]
+    local = {path for path in paths if os.path.lexists(path) and not is_special(path)}
+    return local | existing(urls) if urls else local
 
 
 def _identity(path: str) -> tuple[int, int] | str:
@@ -232,8 +246,8 @@ def _identity(path: str) -> tuple[int, int] | str:
 
 
 def _real(path: str) -> str:
-    """The path without links; as it is where it leads from a working folder that is gone, to nothing."""
+    """The path without links, or the URL; as it is where it leads from a working folder that is gone, to nothing."""
     try:
-        return os.path.realpath(path)
+        return path if is_url(path) else os.path.realpath(path)
     except FileNotFoundError:
         return path

@@ -24,6 +24,7 @@ from convtool.errors import InputError
 from convtool.files.atomic import write_all
 from convtool.files.names import show
 from convtool.files.recognition import TEXT
+from convtool.files.remote import is_url
 from convtool.files.source import Source
 from convtool.signals.npy import NpyReader
 
@@ -72,6 +73,8 @@ def open_array(path: str, name: str, *, layout: str = "NCT", exact: bool = True)
 
 def _refuse_without_names(path: str, name: str) -> None:
     """Refuse a name where the content has no arrays by name, and say what it has instead."""
+    if is_url(path):
+        return  # its content is fetched once, by who reads the array
     with closing(Source.of_path(path)) as source:
         kind = source.kind
     if kind is TEXT:
@@ -131,8 +134,8 @@ def _sample_rate(file: WeightFile, tensor: TensorInfo) -> int | None:
 
 def _is_from_matlab(path: str) -> bool:
     """Whether an HDF5 file was written by MATLAB (level 7.3), which has the axes of its arrays in reverse."""
-    with open(path, "rb") as file:
-        return file.read(10) == b"MATLAB 7.3"
+    with closing(Source.of_path(path)) as source:
+        return source.head.startswith(b"MATLAB 7.3")
 
 
 def _copy(file: WeightFile, part: _Part, spool: Any, *, fortran: bool) -> None:

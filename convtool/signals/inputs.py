@@ -15,6 +15,7 @@ from convtool.errors import InputError, UsageError
 from convtool.files.formats import AUDIO, NAMES, extension, family
 from convtool.files.names import show
 from convtool.files.recognition import HEAD, TEXT, recognise
+from convtool.files.remote import base_name, below, is_folder, is_http, is_url, matching, read_bytes
 
 _NUMBERS = re.compile(r"\s*[+-]?[\d.][^/\\]*|\s*[+-]?(nan|inf)\b[^/\\]*", re.ASCII | re.IGNORECASE)
 _NUMBER_CHARACTERS = re.compile(r"[\s\d.,;+\-eEnNaAiIfF_x]*", re.ASCII)
@@ -48,18 +49,18 @@ class Input:
             return cls("stdin", "-", "stdin")
         if not os.path.lexists(word):
             path, _, array = word.partition("::")
-            if array and os.path.lexists(path):
+            if array and (os.path.lexists(path) or is_url(path)):
                 return cls.of_array(path, array)
             if looks_like_numbers(word):
                 return cls("numbers", word, "numbers")
             if fault := _odd_cell(word):
                 return cls("nothing", word, "", fault=fault)
-        return cls("file", word, os.path.basename(word))
+        return cls("file", word, base_name(word) if is_url(word) else os.path.basename(word))
 
     @classmethod
     def of_array(cls, path: str, array: str) -> Input:
         """The array called `array` of the file at `path`; its output is called after both."""
-        stem = os.path.splitext(os.path.basename(path))[0]
+        stem = os.path.splitext(base_name(path) if is_url(path) else os.path.basename(path))[0]
         return cls("file", path, f"{stem}.{array.replace(os.sep, '.')}.npy", array)
 
 
@@ -96,12 +97,56 @@ def expand(
 
 
 def _expand_word(word: str, passed: list[str], selection: Selection) -> Iterator[Input]:
-    if word != "-" and os.path.lexists(word):
+    if is_url(word):
+        yield from _expand_url(word, passed, selection)
+    elif word != "-" and os.path.lexists(word):
         yield from _expand_path(word, passed, selection)
     elif glob.has_magic(word) and any(glob.iglob(word, recursive=True)):
         yield from _expand_pattern(word, passed, selection)
     else:
         yield Input.of_word(word)
+
+
+def _expand_url(url: str, passed: list[str], selection: Selection) -> Iterator[Input]:
+    """A file, all below a folder, or what fits a pattern; of a web server, which lists nothing, a file alone.
+
+    Files without an extension that tells what they are are passed over unless included: their content is not fetched
+    to find out.
+    """
+    array = "::" in url
+    pattern = not is_http(url) and not array and glob.has_magic(url)
+    unknown = not is_http(url) and not array and not extension(url)
+    try:
+        if pattern:
+            found = [each for each in matching(url) if not each.endswith("/")]
+            fixed = "/".join(takewhile(lambda part: not glob.has_magic(part), url.split("/")))
+        elif url.endswith("/") or (unknown and is_folder(url)):
+            found, fixed = below(url), url.rstrip("/")
+        else:
+            yield Input.of_word(url)
+            return
+    except InputError as error:
+        yield Input("nothing", url, "", fault=str(error))
+        return
+    yield from _of_store(found, fixed, passed, None if pattern else selection)
+    if not found:
+        yield Input("nothing", url, "", fault="there is no file at or below it in the store")
+
+
+def _of_store(found: list[str], fixed: str, passed: list[str], selection: Selection | None) -> Iterator[Input]:
+    """The files below `fixed`, all of them where no folder was named whose `selection` would hold."""
+    paths = [(url, url[len(fixed) + 1 :]) for url in found]
+    paths = [(url, path) for url, path in paths if not any(part.startswith(".") for part in path.split("/"))]
+    if selection is not None:
+        paths = [(url, path) for url, path in paths if _is_meant(path, selection)]
+    roles = [(url, path, _role_of_name(path) or ("array" if selection is None else "other")) for url, path in paths]
+    included = selection is None or bool(selection.include)
+    beside_audio = any(role == "audio" for *_, role in roles) and not included
+    for url, path, role in roles:
+        if not included and (role == "other" or (role in ("text", "picture") and beside_audio)):
+            passed.append(url)
+        else:
+            yield Input("file", url, path)
 
 
 def _expand_pattern(pattern: str, passed: list[str], selection: Selection) -> Iterator[Input]:
@@ -123,7 +168,7 @@ def _listed(path: str) -> Input:
     if "\0" in path:
         return Input("nothing", path, "", fault="no path holds a NUL byte; lists separated by NUL are read with -0")
     named = Input.of_word(path)
-    return named if named.array else Input("file", path, os.path.basename(path))
+    return named if named.array or is_url(path) else Input("file", path, os.path.basename(path))
 
 
 def _expand_path(path: str, passed: list[str], selection: Selection) -> Iterator[Input]:
@@ -208,10 +253,17 @@ def _role(path: str, selection: Selection) -> str:
     lost = os.path.islink(path) and not os.path.exists(path)  # an input that is missing, not one to pass over
     if not (lost or os.path.isfile(path)):
         return "other"
-    name = extension(path)
-    if name in NAMES:
-        return "audio" if name in AUDIO else {"CSV": "text", "NPY": "array"}.get(family(name) or "", "picture")
+    if role := _role_of_name(path):
+        return role
     return "array" if lost or selection.include else _role_of_content(path, selection)
+
+
+def _role_of_name(path: str) -> str:
+    """What the extension says that a file is, or nothing."""
+    name = extension(path)
+    if name not in NAMES:
+        return ""
+    return "audio" if name in AUDIO else {"CSV": "text", "NPY": "array"}.get(family(name) or "", "picture")
 
 
 def _role_of_content(path: str, selection: Selection) -> str:
@@ -239,8 +291,13 @@ def read_list(path: str, *, null: bool) -> list[str]:
     if path == "-" and sys.stdin is None:
         raise UsageError("--input-list -: standard input is closed")
     try:
-        with open(os.fsencode(path), "rb") if path != "-" else nullcontext(sys.stdin.buffer) as file:
-            data = file.read()
+        if is_url(path):
+            data = read_bytes(path)
+        else:
+            with open(os.fsencode(path), "rb") if path != "-" else nullcontext(sys.stdin.buffer) as file:
+                data = file.read()
+    except InputError as error:
+        raise UsageError(f"--input-list {show(path)}: {error}") from error
     except OSError as error:
         from convtool.files.source import reason_of
 
@@ -267,5 +324,5 @@ def _without_keys(lines: list[str], path: str) -> list[str]:
     if any(len(parts) < 2 for parts in parted) or any(map(os.path.lexists, lines)):
         return lines
     paths = [parts[1] for parts in parted]
-    there = any(os.path.lexists(each.partition("::")[0]) for each in paths)
+    there = any(os.path.lexists(each.partition("::")[0]) or is_url(each) for each in paths)
     return paths if there or extension(path) == "scp" else lines

@@ -11,6 +11,7 @@ from convtool.arrays.keras.config import Layer, calls, lambdas, parse
 from convtool.arrays.keras.names import Named, is_keras, named
 from convtool.arrays.raw import as_numbers, piece_length, stored_type
 from convtool.errors import InputError
+from convtool.files.remote import download, is_url
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +94,7 @@ class Hdf5Reader(Hdf5Weights):
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__(open(path, "rb"))
+        super().__init__(download(path) if is_url(path) else open(path, "rb"))
 
 
 def short(said: Mapping[str, Any], *keys: str) -> dict[str, str]:

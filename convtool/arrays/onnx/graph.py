@@ -13,6 +13,7 @@ from typing import Any
 from convtool.arrays.onnx.protobuf import Field, Walk
 from convtool.arrays.onnx.tensors import StoredTensor, sparse_tensor, stored_tensor
 from convtool.errors import InputError
+from convtool.files.remote import RemoteFile
 
 TENSORS_LIMIT = 100_000
 """Tensors that a model may have."""
@@ -82,14 +83,14 @@ class _Scope:
 
 
 class Model:
-    """The model that the file `descriptor` holds.
+    """The model that `file` holds, a descriptor or a remote file.
 
     Raises:
         InputError: it is no ONNX model, or is damaged.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._walk = Walk(descriptor)
+    def __init__(self, file: int | RemoteFile) -> None:
+        self._walk = Walk(file)
         self.tensors: list[FoundTensor] = []
         self.metadata: dict[str, str] = {}
         self.functions = 0

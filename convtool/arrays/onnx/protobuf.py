@@ -6,12 +6,12 @@ is bounded. Format: https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from convtool.errors import InputError
+from convtool.files.remote import RemoteFile, pread, size_of
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FIXED = {FIXED64: 8, FIXED32: 4}
@@ -41,19 +41,19 @@ class Field(NamedTuple):
 
 
 class Walk:
-    """One pass over the messages in the file `descriptor`; walks of one file don't disturb each other.
+    """One pass over the messages in `file`, a descriptor or a remote file; walks of one file don't disturb each other.
 
     Every method raises `InputError` where the bytes are no such message, and past the limits.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: int | RemoteFile) -> None:
+        self._file = file
         self._fields_left, self._text_left = FIELDS_LIMIT, TEXT_LIMIT
         self._window, self._base = b"", 0
 
     def message(self) -> Iterator[Field]:
         """The fields of the file as a whole."""
-        return self._fields(0, os.fstat(self._descriptor).st_size)
+        return self._fields(0, size_of(self._file))
 
     def inside(self, field: Field) -> Iterator[Field]:
         """The fields of the message that `field` holds."""
@@ -82,7 +82,7 @@ class Walk:
         at = start - self._base
         if 0 <= at <= len(self._window) - (stop - start):
             return self._window[at : at + stop - start]
-        data = os.pread(self._descriptor, stop - start, start)
+        data = pread(self._file, stop - start, start)
         if len(data) < stop - start:
             raise InputError("the file shrank while it was read")
         return data
@@ -145,7 +145,7 @@ class Walk:
         """The integer at that byte, and where it ends."""
         offset = at - self._base
         if not 0 <= offset <= len(self._window) - _LONGEST:
-            self._window, self._base = os.pread(self._descriptor, _WINDOW, at), at
+            self._window, self._base = pread(self._file, _WINDOW, at), at
             offset = 0
         window = self._window
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.arrays.onnx.graph import FoundTensor, Model
 from convtool.arrays.onnx.tensors import StoredTensor, described
 from convtool.errors import InputError
+from convtool.files.remote import RemoteFile, is_url
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,10 +36,11 @@ class OnnxReader(WeightFile):
     layout = "onnx"
 
     def __init__(self, path: str) -> None:
-        self._folder = os.path.dirname(os.path.abspath(path))
-        self._file = open(path, "rb", buffering=0)
+        self._folder = os.path.dirname(path if is_url(path) else os.path.abspath(path))
+        self._file = RemoteFile(path) if is_url(path) else io.FileIO(path)
+        self._place = self._file if isinstance(self._file, RemoteFile) else self._file.fileno()
         try:
-            model = Model(self._file.fileno())
+            model = Model(self._place)
         except BaseException:
             self._file.close()
             raise
@@ -60,7 +63,7 @@ class OnnxReader(WeightFile):
 
         if not tensor.readable:
             raise InputError(f"tensor {tensor.name!r} can't be read: {tensor.flag}")
-        return numbers(self._stored[tensor.name], self._file.fileno(), self._folder)
+        return numbers(self._stored[tensor.name], self._place, self._folder)
 
     def close(self) -> None:
         """Close the file; values can't be read any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from convtool.arrays.onnx.protobuf import Field, Walk
 from convtool.arrays.onnx.tensors import DOUBLE_DATA, FLOAT_DATA, DataType, StoredTensor
 from convtool.arrays.raw import RawFile, Stretch, as_numbers, piece_length, stored_type
 from convtool.errors import InputError
+from convtool.files.remote import RemoteFile, is_url, pread
 
 _TYPED_BYTES = 64 << 10
 """Bytes of a typed field taken at once: each can be an integer, and becomes an int64."""
@@ -20,12 +22,12 @@ _TYPED_BYTES = 64 << 10
 _LONGEST_VARINT = 10
 
 
-def numbers(tensor: StoredTensor, model: int, folder: str) -> Iterator[NDArray[Any]]:
+def numbers(tensor: StoredTensor, model: int | RemoteFile, folder: str) -> Iterator[NDArray[Any]]:
     """The values of `tensor` as `WeightFile.pieces` gives them.
 
     Args:
         tensor: one without a fault in its header.
-        model: the descriptor of the model's file.
+        model: the model's file, a descriptor or a remote file.
         folder: where the model lies, and files with numbers beside it.
 
     Raises:
@@ -36,7 +38,7 @@ def numbers(tensor: StoredTensor, model: int, folder: str) -> Iterator[NDArray[A
     if tensor.is_external:
         stream = _external(tensor, folder)
     elif tensor.raw is not None:
-        stream = Stretch(lambda start, count: os.pread(model, count, start), tensor.raw[0])
+        stream = Stretch(lambda start, count: pread(model, count, start), tensor.raw[0])
     else:
         stream = _Typed(tensor, model)
         bits = 8 if bits == 6 else bits  # these are not packed here
@@ -55,7 +57,7 @@ class _Typed:
     An integer has the bits of one number, or of as many of 2 or 4 bits as a byte holds.
     """
 
-    def __init__(self, tensor: StoredTensor, model: int) -> None:
+    def __init__(self, tensor: StoredTensor, model: int | RemoteFile) -> None:
         dtype = tensor.number_type
         self._bytes = _content(tensor.place, dtype.field, model)
         if dtype.field not in (FLOAT_DATA, DOUBLE_DATA):
@@ -80,7 +82,7 @@ class _Typed:
             raise InputError("the tensor holds more numbers than its shape takes")
 
 
-def _content(place: Field, field: int, model: int) -> Iterator[bytes]:
+def _content(place: Field, field: int, model: int | RemoteFile) -> Iterator[bytes]:
     """The bytes of a repeated field, some at once; it may come in parts, even number by number."""
     walk, held = Walk(model), bytearray()
     for part in walk.inside(place):
@@ -97,10 +99,13 @@ def _content(place: Field, field: int, model: int) -> Iterator[bytes]:
 def _external(tensor: StoredTensor, folder: str) -> Stretch:
     """The bytes in a file in `folder` or below, whatever links lead there."""
     name, start, stop = tensor.location, tensor.offset, tensor.offset + tensor.nbytes
-    root = os.path.realpath(folder)
-    path = os.path.realpath(os.path.join(root, name))
-    if os.path.commonpath([root, path]) != root:
-        raise InputError(f"external: {name!r} is a link out of the model's folder, which is not followed")
+    if is_url(folder):
+        path = posixpath.join(folder, posixpath.normpath(f"/{name}")[1:])
+    else:
+        root = os.path.realpath(folder)
+        path = os.path.realpath(os.path.join(root, name))
+        if os.path.commonpath([root, path]) != root:
+            raise InputError(f"external: {name!r} is a link out of the model's folder, which is not followed")
     try:
         file = RawFile(path, os.O_NOFOLLOW)
     except InputError as error:

@@ -7,6 +7,7 @@ Source: ``_legacy_save`` and ``_legacy_load`` in ``torch/serialization.py``, ``t
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from convtool.arrays.torch.tree import TENSORS_LIMIT, look
 from convtool.arrays.torch.values import TorchReader
 from convtool.arrays.torch.views import Malformed, Storage, storage, storages
 from convtool.errors import InputError
+from convtool.files.remote import BLOCK, RemoteFile, is_url
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -42,7 +44,7 @@ class TorchLegacyReader(TorchReader):
         self._raw = RawFile(path)
         self._regions: dict[str, tuple[int, int]] = {}
         """Where each storage begins, and its bytes; of one that is not there, less than 0."""
-        with open(path, "rb") as file:
+        with io.BufferedReader(RemoteFile(path), BLOCK) if is_url(path) else open(path, "rb") as file:
             first = load(file, end=self._raw.size)
             if _is(first.value, _MAGIC):
                 file.seek(0)

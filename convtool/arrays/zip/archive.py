@@ -20,9 +20,11 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, some
 from convtool.errors import InputError
+from convtool.files.remote import RemoteFile, is_url, pread, size_of
 
 MEMBERS_LIMIT = 1 << 16
 """Members that an archive may have."""
@@ -75,14 +77,17 @@ class Archive:
     """What there is to say of their names, in a line each."""
 
     def __init__(self, path: str, stretch: tuple[int, int] | None = None) -> None:
-        self._file = _Bounded(path, stretch)
+        self._file = _BoundedRemote(path) if is_url(path) else _Bounded(path, stretch)
+        self._place = self._file if isinstance(self._file, RemoteFile) else self._file.fileno()
         try:
             entries = [entry for entry in _directory(self._file) if not entry.filename.endswith("/")]
         except BaseException:
             self._file.close()
             raise
         last = {entry.filename: entry for entry in entries}
-        self.members = _described(list(last.values()), start=self._file.start, size=self._file.size)
+        start = 0 if isinstance(self._file, RemoteFile) else self._file.start
+        size = size_of(self._place) if isinstance(self._file, RemoteFile) else self._file.size
+        self.members = _described(list(last.values()), start=start, size=size)
         self.notes = []
         if doubled := [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]:
             self.notes.append(f"several members of one name, of which the last counts: {some(doubled)}")
@@ -104,7 +109,7 @@ class Archive:
         """
         if member.flag:
             raise InputError(f"member {member.name!r} {member.flag}")
-        return MemberStream(self._file.fileno(), member)
+        return MemberStream(self._place, member)
 
     def read(self, member: Member, *, limit: int) -> bytes:
         """All bytes of `member`.
@@ -130,8 +135,8 @@ class Archive:
 class MemberStream:
     """The bytes of one member in order. Streams of one archive may be read by different threads."""
 
-    def __init__(self, descriptor: int, member: Member) -> None:
-        self._descriptor, self._member = descriptor, member
+    def __init__(self, file: int | RemoteFile, member: Member) -> None:
+        self._file, self._member = file, member
         self._at, self._left, self._crc = self._data_offset(), member.size, 0
         self._packed_left = member.packed
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if member.deflated else None
@@ -195,7 +200,7 @@ class MemberStream:
 
     def _at_position(self, count: int, start: int) -> bytes:
         try:
-            return os.pread(self._descriptor, count, start)
+            return pread(self._file, count, start)
         except OSError as error:
             raise InputError(f"member {self._member.name!r} can't be read: {error.strerror}") from error
 
@@ -217,14 +222,24 @@ class _Bounded(io.FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         left = max(0, self.size - self.tell())
         count = left if size is None or size < 0 else min(size, left)
-        if max(count, size or 0) > _DIRECTORY_LIMIT:
-            raise InputError(
-                f"the zip directory declares {max(count, size or 0)} bytes; the limit is {_DIRECTORY_LIMIT}"
-            )
+        _bounded(max(count, size or 0))
         return super().read(count)
 
 
-def _directory(file: _Bounded) -> list[zipfile.ZipInfo]:
+class _BoundedRemote(RemoteFile):
+    """The same of a file at a URL."""
+
+    def read(self, size: int | None = -1, /) -> bytes | None:
+        return super().read(-1 if (count := _bounded(size)) is None else count)
+
+
+def _bounded(size: int | None) -> int | None:
+    if size is not None and size > _DIRECTORY_LIMIT:
+        raise InputError(f"the zip directory declares {size} bytes; the limit is {_DIRECTORY_LIMIT}")
+    return size
+
+
+def _directory(file: Any) -> list[zipfile.ZipInfo]:
     try:
         entries = zipfile.ZipFile(file).infolist()
     except InputError:

@@ -9,7 +9,7 @@ import click
 
 from convtool.cli import messages
 from convtool.errors import CheckFailed
-from convtool.files.names import counted, show
+from convtool.files.names import counted, show, without_secrets
 
 if TYPE_CHECKING:
     from convtool.cli.inspect_weights import Options
@@ -26,7 +26,11 @@ def show_differences(listing: Listing, path: str, options: Options) -> None:
     """
     found, layout = _compared(listing, path, options)
     if options.as_json:
-        record = {"file": listing.path, "other": path, "differences": [each.as_json() for each in found]}
+        record = {
+            "file": without_secrets(listing.path),
+            "other": without_secrets(path),
+            "differences": [each.as_json() for each in found],
+        }
         click.echo(json.dumps(record, allow_nan=False))
     else:
         for each in found:

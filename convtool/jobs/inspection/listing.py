@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from convtool.arrays import WeightFile
 from convtool.arrays.description import TensorInfo
 from convtool.errors import InputError
+from convtool.files.names import without_secrets
 from convtool.weights.layouts import Described, describe
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Listing:
     def as_json(self, stats: Mapping[str, TensorStats], calls: Sequence[str] = ()) -> str:
         """One line of JSON, with the statistics of the tensors that have some, by name, and what it wants to call."""
         tensors = [listed.as_json(stats.get(listed.name)) for listed in self.tensors]
-        record: dict[str, Any] = {"file": self.path, "format": self.file.format, "tensors": tensors}
+        record: dict[str, Any] = {"file": without_secrets(self.path), "format": self.file.format, "tensors": tensors}
         record |= {"parameters": self.parameters, "bytes": self.nbytes}
         more: dict[str, Any] = {
             "calls": list(calls),

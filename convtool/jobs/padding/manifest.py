@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from convtool.errors import InputError
-from convtool.files.names import show
+from convtool.files.names import show, without_secrets
 from convtool.jobs.padding.rows import Row
 from convtool.jobs.padding.writing import Padding
 from convtool.signals.inputs import Input
@@ -26,7 +26,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def row_name(item: Input) -> str:
     """An input's name in a batch: its path or numbers as they were given, bytes that are no UTF-8 escaped."""
-    return os.fsencode(item.value).decode("utf-8", "backslashreplace")
+    return os.fsencode(without_secrets(item.value)).decode("utf-8", "backslashreplace")
 
 
 def row_entry(row: Row) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def row_entry(row: Row) -> dict[str, Any]:
     if row.input.kind != "file":
         relative = f"{relative}.{'opus' if signal.subtype == 'OPUS' else signal.format.lower()}"
     return {
-        "file": row.input.value,
+        "file": without_secrets(row.input.value),
         "relative": relative,
         "length": row.length,
         "sample_rate": row.sample_rate,

@@ -9,9 +9,10 @@ from convtool.errors import UsageError
 from convtool.files.atomic import is_special
 from convtool.files.formats import extension
 from convtool.files.names import show
+from convtool.files.remote import is_url
 from convtool.jobs.padding.reading import shortage
 from convtool.jobs.padding.store import MANIFEST, is_shard
-from convtool.runs.plan import refuse_both, refuse_collisions, refuse_existing
+from convtool.runs.plan import refuse_both, refuse_collisions, refuse_existing, taken
 from convtool.signals.inputs import Input
 
 FILES = ("npz", "safetensors", "pt", "pth")
@@ -23,6 +24,11 @@ def is_folder(path: str) -> bool:
     if path in ("", "-"):
         raise UsageError(f"-o '{path}': a batch is written at many places, into a file or a folder; give its name")
     named = path.endswith(("/", os.sep)) or os.path.isdir(path) or not os.path.splitext(path)[1]
+    if named and is_url(path):
+        raise UsageError(
+            f"-o {show(path)}: a folder of shards is written on a disk of this machine, and can be copied to a store; "
+            f"a batch in one file, .{', .'.join(FILES)}, can go there at once"
+        )
     if named and not os.path.isfile(path.rstrip("/")):
         return True
     if named or extension(path) not in FILES:
@@ -59,7 +65,7 @@ def stands(
         raise UsageError(f"{show(place)} is a pipe or a device; give another -o")
     others = [(path, option) for option, path in also_written.items() if path]
     refuse_collisions([(place, "-o"), *others], [item.value for item in inputs if item.kind == "file"])
-    if skip and os.path.lexists(place):
+    if skip and taken([place]):
         if lack := shortage(output):
             raise UsageError(f"{show(output)} exists, but is incomplete: {lack}; give --overwrite or another -o")
         return True

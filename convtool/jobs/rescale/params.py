@@ -14,6 +14,7 @@ from convtool.arrays.description import some
 from convtool.errors import InputError
 from convtool.files.atomic import write_file
 from convtool.files.names import show
+from convtool.files.remote import download, is_url
 from convtool.files.source import reason_of
 
 Method = Literal["minmax", "clip", "sigmoid", "tanh", "standard", "robust", "maxabs"]
@@ -217,7 +218,7 @@ def read_params(path: str) -> Params:
     """
     try:
         try:
-            with open(os.fsencode(path), "rb") as file:
+            with download(path) if is_url(path) else open(os.fsencode(path), "rb") as file:
                 data = file.read(_LARGEST + 1)
         except OSError as error:
             raise InputError(reason_of(error)) from error

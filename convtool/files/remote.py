@@ -1,0 +1,377 @@
+"""Files at URLs, by way of fsspec: read into a temporary file or in ranges, written as one upload at their end.
+
+Nothing of fsspec is imported before a URL is used. What libraries write into an open upload can be committed half
+after an error, and what they read through callbacks can end early without one: so both go through whole local files.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from convtool.errors import ConvtoolError, InputError, OutputError, UsageError
+from convtool.files.names import show
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+T = TypeVar("T")
+
+PROTOCOLS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "memory")
+"""The stores that are used. fsspec knows more, some of which would reach files or programs of this machine."""
+
+SPOOL_LIMIT = 64 << 30
+"""Bytes that one input may take on the disk for temporary files; less where less is free."""
+
+BLOCK = 64 << 10
+"""The least that is fetched of a file that is read here and there."""
+
+_LARGEST_BLOCK = 8 << 20
+_KEPT_BLOCKS = 16
+_TRIES = 3
+_PAUSE = 0.5
+"""Seconds before a request is repeated; twice as many before the last."""
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
+
+
+def is_url(path: str) -> bool:
+    """Whether `path` is a URL, and no path of this machine."""
+    found = _URL.match(path)
+    return found is not None and not os.path.lexists(path)
+
+
+def is_http(url: str) -> bool:
+    """Whether the store is a web server, which can't list what it has."""
+    return url.lower().startswith(("http://", "https://"))
+
+
+def base_name(url: str) -> str:
+    """The name of the file at `url`, without folders, query and fragment.
+
+    >>> base_name("https://host/a/take%201.wav?sig=x"), base_name("s3://bucket/a/take#1.wav")
+    ('take 1.wav', 'take#1.wav')
+    """
+    return os.path.basename(unquote(urlsplit(url).path) if is_http(url) else url)
+
+
+class _Limit:
+    """The progress of a download, as fsspec tells it to a callback, which ends one that is too large."""
+
+    def __init__(self) -> None:
+        self.size: int | None = None
+        self.value = 0
+        self._limit = min(SPOOL_LIMIT, shutil.disk_usage(tempfile.gettempdir()).free)
+
+    def set_size(self, size: int | None) -> None:
+        """Take note of the size that the server declares."""
+        self.size = size
+        self._check(size or 0)
+
+    def relative_update(self, count: int) -> None:
+        """Count bytes that have come."""
+        self.value += count
+        self._check(self.value)
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise InputError(
+                f"it takes {size} bytes or more; the limit is {self._limit}, by the temporary folder "
+                f"{show(tempfile.gettempdir())} (TMPDIR names another)"
+            )
+
+
+def download(url: str) -> BinaryIO:
+    """The file at `url` in a temporary file without a name, at its beginning.
+
+    Raises:
+        InputError: it can't be read, or is too large; nothing is left of it.
+    """
+    spool: BinaryIO = tempfile.TemporaryFile(buffering=0)
+
+    def fetch() -> None:
+        os.ftruncate(spool.fileno(), 0)
+        limit = _Limit()
+        store, path = _store(url)
+        store.get_file(path, f"/dev/fd/{spool.fileno()}", callback=limit)
+        there = os.fstat(spool.fileno()).st_size
+        if limit.size not in (None, there):
+            raise ConnectionError(f"{limit.size} bytes were declared, {there} came")
+
+    try:
+        _attempt(url, fetch, InputError)
+    except BaseException:
+        spool.close()
+        raise
+    spool.seek(0)
+    return spool
+
+
+def read_bytes(url: str) -> bytes:
+    """All of a small file, such as a list."""
+    with download(url) as file:
+        return file.read()
+
+
+def upload(file: BinaryIO, url: str, *, replace: bool) -> None:
+    """Make what is in `file` the object at `url`, whole or not at all.
+
+    Raises:
+        FileExistsError: there is one by now, which may not be replaced.
+        OutputError: the store refused it.
+    """
+
+    def put() -> None:
+        store, path = _store(url)
+        local = f"/dev/fd/{file.fileno()}"
+        if is_http(url):
+            headers = {} if replace else {"If-None-Match": "*"}
+            size = str(os.fstat(file.fileno()).st_size)
+            store.put_file(local, path, method="put", headers={**headers, "Content-Length": size})
+        else:
+            store.put_file(local, path, mode="overwrite" if replace else "create")
+
+    _attempt(url, put, OutputError)
+
+
+def below(folder: str) -> list[str]:
+    """The URLs of all files below `folder`, in bytewise order.
+
+    Raises:
+        InputError: the store can't be listed.
+    """
+    return _listed(folder, lambda store, path: store.find(path.rstrip("/") + "/"))
+
+
+def matching(pattern: str) -> list[str]:
+    """The URLs of what fits `pattern`, in bytewise order."""
+    return _listed(pattern, lambda store, path: store.glob(path))
+
+
+def _listed(url: str, listing: Callable[[Any, str], Sequence[str]]) -> list[str]:
+    if is_http(url):
+        raise InputError("a web server does not list what it has; name the files, or give --input-list")
+
+    def ask() -> list[str]:
+        store, path = _store(url)
+        scheme = url.partition("://")[0]
+        return [f"{scheme}://{name.lstrip('/')}" for name in listing(store, path) if not name.endswith("/")]
+
+    return sorted(_attempt(url, ask, InputError), key=os.fsencode)
+
+
+def is_folder(url: str) -> bool:
+    """Whether something lies below `url`; web servers have no folders."""
+    if is_http(url):
+        return False
+
+    def ask() -> bool:
+        store, path = _store(url)
+        return bool(store.isdir(path))
+
+    return _attempt(url, ask, InputError)
+
+
+def existing(urls: Sequence[str]) -> set[str]:
+    """Those of `urls` at which something stands: one listing of each folder that several lie in.
+
+    Raises:
+        UsageError: the store can't tell.
+    """
+    folders: dict[str, list[str]] = {}
+    for url in urls:
+        folders.setdefault(url if is_http(url) else url.rpartition("/")[0], []).append(url)
+
+    def ask(group: Sequence[str]) -> set[str]:
+        store, first = _store(group[0])
+        if len(group) == 1:
+            return {*group} if store.exists(first) else set()
+        there = set(store.find(first.rpartition("/")[0] + "/", maxdepth=1))
+        return {url for url in group if store._strip_protocol(url) in there}
+
+    found: set[str] = set()
+    for group in folders.values():
+        found |= _attempt(group[0], lambda group=group: ask(group), UsageError)  # type: ignore[misc]
+    return found
+
+
+class RemoteFile(io.RawIOBase):
+    """The file at `url`, read here and there: a header of kilobytes costs as much, whatever the file's size.
+
+    A web server that sends no ranges, or does not tell the size, is read whole.
+
+    Raises:
+        InputError: it can't be opened.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+        self._at = 0
+        self._blocks: dict[int, bytes] = {}
+        """By where they begin; those used last are at the end."""
+        self._whole: BinaryIO | None = None
+        size, self._range = _attempt(url, self._open, InputError)
+        if size is None or size <= BLOCK or not self._gives_ranges(size):
+            self._whole = download(url)
+            size = os.fstat(self._whole.fileno()).st_size
+        self.size: int = size
+
+    def _open(self) -> tuple[int | None, Callable[[int, int], bytes]]:
+        """The size, and what fetches the bytes from one position to another."""
+        store, path = _store(self._url)
+        if not is_http(self._url):
+            return store.info(path)["size"], partial(store.cat_file, path)
+        file = store.open(path, "rb", block_size=BLOCK, cache_type="none")
+        return file.size, getattr(file, "_fetch_range", lambda *_: b"")  # `cat_file` takes a whole file for a range
+
+    def _gives_ranges(self, size: int) -> bool:
+        """Whether bytes behind the first can be had alone; fetches the first block too, which everybody reads."""
+        try:
+            self._blocks[0] = self._fetch(0, BLOCK)
+            return len(self._fetch(size - 1, size)) == 1
+        except InputError:
+            return False
+
+    def _fetch(self, start: int, stop: int) -> bytes:
+        def ask() -> bytes:
+            data = self._range(start, stop)
+            if len(data) != stop - start:
+                raise ConnectionError(f"{stop - start} bytes were asked for, {len(data)} came")
+            return data
+
+        return _attempt(self._url, ask, InputError)
+
+    def pread(self, count: int, start: int) -> bytes:
+        """`count` bytes from `start` on, fewer at the end of the file. Any thread may call it."""
+        if self._whole is not None:
+            return os.pread(self._whole.fileno(), count, start)
+        count = max(0, min(count, self.size - start))
+        for first, block in list(self._blocks.items()):
+            if first <= start and start + count <= first + len(block):
+                return block[start - first : start - first + count]
+        before = next((len(block) for first, block in list(self._blocks.items()) if first + len(block) == start), 0)
+        length = max(count, BLOCK, min(2 * before, _LARGEST_BLOCK))  # what is read in order comes in ever larger blocks
+        data = self._fetch(start, min(start + length, self.size))
+        self._blocks[start] = data
+        for first in list(self._blocks)[:-_KEPT_BLOCKS]:
+            self._blocks.pop(first, None)
+        return data[:count]
+
+    def readinto(self, buffer: Buffer) -> int:
+        room = memoryview(buffer)
+        data = self.pread(len(room), self._at)
+        room[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._whole is not None:
+            self._whole.close()
+        super().close()
+
+
+def pread(file: int | RemoteFile, count: int, start: int) -> bytes:
+    """`count` bytes from `start` on of a descriptor or a remote file, fewer at the end."""
+    return os.pread(file, count, start) if isinstance(file, int) else file.pread(count, start)
+
+
+def size_of(file: int | RemoteFile) -> int:
+    """The bytes in a descriptor's file or a remote file."""
+    return os.fstat(file).st_size if isinstance(file, int) else file.size
+
+
+def _store(url: str) -> tuple[Any, str]:
+    """The store that has `url`, and the path there."""
+    found = _URL.match(url)
+    protocol = found[1].lower() if found else ""
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"{protocol}:// is no store that convtool reads or writes; it knows {', '.join(PROTOCOLS)}")
+    options: dict[str, Any] = {"use_listings_cache": False}
+    try:
+        import fsspec
+
+        if is_http(url):
+            import aiohttp
+
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
+            options["client_kwargs"] = {"timeout": timeout, "trust_env": True}
+            options["headers"] = {"Accept-Encoding": "identity"}  # sizes are those of what comes
+        store, path = fsspec.core.url_to_fs(url, **options)
+    except ImportError as error:
+        package = _PACKAGES.get(protocol, "fsspec's package for it")
+        raise UsageError(
+            f"URLs of {protocol}:// need {package}: install the extra 'remote', or {package} itself"
+        ) from error
+    return store, path
+
+
+def _attempt(url: str, work: Callable[[], T], kind: type[ConvtoolError]) -> T:
+    """What `work` gives, which is tried three times where the store or the way there failed."""
+    number = 0
+    while True:
+        number += 1
+        try:
+            return work()
+        except (ConvtoolError, FileExistsError):
+            raise
+        except Exception as raised:
+            error = _cause(raised)
+            status = getattr(error, "status", 0)
+            if status == 412 and kind is OutputError:
+                raise FileExistsError(412, "exists") from error
+            again = _may_pass(error) and not 400 <= status < 500
+            if not again or number == _TRIES:
+                tries = f" (tried {_TRIES} times)" if again else ""
+                place = "" if kind is InputError else f"{show(url)}: "
+                raise kind(f"{place}{_reason(error)}{tries}") from error
+            time.sleep(_PAUSE * number)
+
+
+def _cause(error: Exception) -> Exception:
+    """What really happened: fsspec calls a file missing whatever a web server answers."""
+    under = error.__cause__
+    return under if isinstance(under, Exception) and type(under).__module__.startswith("aiohttp") else error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether trying again may help: the network, not the request, is at fault."""
+    if isinstance(error, (FileNotFoundError, PermissionError)):
+        return False
+    return isinstance(error, (OSError, TimeoutError)) or type(error).__module__.partition(".")[0] == "aiohttp"
+
+
+def _reason(error: Exception) -> str:
+    name, status = type(error).__name__, getattr(error, "status", 0)
+    if isinstance(error, FileNotFoundError) or status == 404:
+        return "no such file in the store, or no such bucket"
+    if isinstance(error, PermissionError) or status in (401, 403):
+        return "the store denies access; check its credentials, which are taken from the store's own settings"
+    if name in ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"):
+        return "there are no credentials for the store; give them in its own settings (for S3: AWS_PROFILE and others)"
+    if status:
+        return f"the server answers {status}"
+    return f"the store or the connection failed: {show(str(error).strip().partition(chr(10))[0] or name)}"

@@ -1,0 +1,304 @@
+"""URLs wherever a path stands: a web server on loopback, and fsspec's store in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pytest
+import soundfile
+from safetensors.numpy import save
+
+from convtool.errors import InputError
+from convtool.files import remote
+from tests.helpers.web_server import WebServer, serving
+
+Program = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[WebServer]:
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def web(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> WebServer:
+    monkeypatch.setattr(remote, "_PAUSE", 0)
+    server.files.clear()
+    server.requests.clear()
+    server.sent = 0
+    server.files["x.csv"] = b"4\n1\n2\n5\n"
+    return server
+
+
+@pytest.fixture
+def store() -> Iterator[Any]:
+    memory = fsspec.filesystem("memory")
+    memory.pipe({"/b/in/a.csv": b"4,1,2,5\n", "/b/in/sub/b.csv": b"1,1\n", "/b/in/.c.csv": b"9\n", "/b/in/d.md": b"-"})
+    yield memory
+    memory.store.clear()
+    memory.pseudo_dirs[:] = [""]
+
+
+def test_input_and_kernel_from_a_web_server(web: WebServer, convtool: Program) -> None:
+    web.files["k.csv"] = b"1,2,-1\n"
+    run = convtool("convolve", web.url("/files/x.csv?sig=1"), "-k", web.url("/files/k.csv"))
+    assert (run.code, run.out) == (0, "4\n9\n0\n8\n8\n-5\n")
+
+
+@pytest.mark.parametrize("folder", ["plain", "broken"])
+def test_servers_that_send_no_ranges_or_break_off_at_first(web: WebServer, convtool: Program, folder: str) -> None:
+    run = convtool("convolve", web.url(f"/{folder}/x.csv"), "-k", "1")
+    assert (run.code, run.out, run.err) == (0, "4\n1\n2\n5\n", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/files/none.csv", "no such file in the store"),
+        ("/denied/x.csv", "the store denies access; check its credentials, which are taken from the store's own"),
+        ("/long/x.csv", "the store or the connection failed"),
+        ("/always-broken/x.csv", "(tried 3 times)"),
+        ("/failing/x.csv", "the server answers 503 (tried 3 times)"),
+        ("/away/x.csv", "the store or the connection failed"),
+    ],
+)
+def test_faults_are_one_line_without_secrets(web: WebServer, convtool: Program, path: str, said: str) -> None:
+    url = web.url(path).replace("//", "//me:key@")
+    run = convtool("convolve", f"{url}?signature=1", "-k", "1")
+    assert run.code == 1
+    assert run.err.count("\n") == 1
+    assert run.err.startswith(f"Error: {web.url(path)}?...: ")
+    assert said in run.err
+    assert "key" not in run.err.replace("x.csv", "")
+    assert "signature=1" not in run.err
+
+
+def test_a_store_that_is_not_known_is_refused(convtool: Program) -> None:
+    run = convtool("convolve", "ftp://host/a.csv", "-k", "1")
+    assert run.code != 0
+    assert "ftp:// is no store that convtool reads or writes; it knows s3," in run.err
+
+
+def test_a_missing_package_is_named(convtool: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "aiohttp", None)
+    run = convtool("convolve", "http://127.0.0.1:9/a.csv", "-k", "1")
+    assert "URLs of http:// need aiohttp: install the extra 'remote', or aiohttp itself" in run.err
+
+
+def test_an_output_is_put_whole_and_replaces_nothing_unasked(web: WebServer, convtool: Program) -> None:
+    out = web.url("/files/out.wav")
+    arguments = ("convolve", "0.5,0.25", "-k", "1", "--sample-rate", "8000", "-o", out)
+    assert convtool(*arguments).code == 0
+    assert web.files["out.wav"].startswith(b"RIFF")
+    run = convtool(*arguments[:-1], web.url("/files/out"))
+    assert (run.code, "the extension names no format" in run.err) == (2, True)
+    run = convtool(*arguments)
+    assert (run.code, "out.wav exists; give --overwrite" in run.err) == (2, True)
+    assert convtool(*arguments, "--overwrite").code == 0
+    assert convtool(*arguments, "--skip-existing").code == 0
+    assert sum(each.startswith("PUT") for each in web.requests) == 2
+
+
+def test_an_output_that_came_after_planning_is_left(web: WebServer, tmp_path: Path) -> None:
+    from convtool.errors import OutputError
+    from convtool.files.atomic import write_file
+
+    with pytest.raises(OutputError, match="exists since the work on it began"):
+        write_file(web.url("/files/x.csv"), b"1")
+    assert web.files["x.csv"] == b"4\n1\n2\n5\n"
+    with pytest.raises(OutputError, match=r"^http://127[^ ]*/y.csv: the store or the connection failed.*3 times"):
+        write_file(web.url("/files/y.csv").replace(str(web.server_address[1]), "9"), b"1")
+
+
+def test_a_folder_of_a_store_into_another(store: Any, convtool: Program, tmp_path: Path) -> None:
+    report = "memory://b/report.jsonl"
+    arguments = ("convolve", "memory://b/in/", "-k", "1", "-o", "memory://b/out/", "--jobs", "1", "--report", report)
+    dry = convtool(*arguments, "--dry-run")
+    assert dry.out.splitlines() == [
+        "memory://b/in/a.csv -> memory://b/out/a.csv",
+        "memory://b/in/sub/b.csv -> memory://b/out/sub/b.csv",
+    ]
+    assert [json.loads(line)["status"] for line in store.cat(report).splitlines()] == ["planned"] * 2
+    store.rm(report)
+    store.pipe("/b/out/sub/b.csv", b"old")
+    assert "memory://b/out/sub/b.csv exists; give --overwrite" in convtool(*arguments).err
+    run = convtool(*arguments, "--skip-existing", "--dry-run")
+    assert "memory://b/out/sub/b.csv (exists)" in run.out
+
+
+def test_patterns_lists_and_templates(store: Any, convtool: Program) -> None:
+    run = convtool("convolve", "memory://b/in/**/*.csv", "-k", "1", "-o", "memory://b/o/{index}-{name}", "--dry-run")
+    assert "memory://b/in/sub/b.csv -> memory://b/o/1-b.csv" in run.out
+    store.pipe("/b/list.scp", b"one memory://b/in/a.csv\n")
+    run = convtool("convolve", "--input-list", "memory://b/list.scp", "-k", "2")
+    assert (run.code, run.out) == (0, "8,2,4,10\n")
+    run = convtool("convolve", "--input-list", "memory://b/none", "-k", "2")
+    assert (run.code, "memory://b/none: no such file in the store" in run.err) == (2, True)
+    assert "no file at or below it" in convtool("convolve", "memory://b/none/", "-k", "1").err
+    assert "a web server does not list" in convtool("convolve", "http://127.0.0.1:9/d/", "-k", "1").err
+    same = convtool("convolve", "memory://b/in/a.csv", "-k", "1", "-o", "memory://b/in/a.csv", "--overwrite")
+    assert (same.code, "is the input" in same.err) == (2, True)
+
+
+def test_folders_without_a_slash_and_what_is_passed_over(store: Any, convtool: Program) -> None:
+    store.pipe("/b/in/e.wav", b"RIFF")
+    run = convtool("convolve", "memory://b/in", "-k", "1", "-o", "memory://b/in2", "--dry-run", "-v")
+    assert run.code == 2  # nothing is there to say that it is a folder
+    store.mkdir("/b/in2")
+    run = convtool("-v", "convolve", "memory://b/in", "-k", "1", "-o", "memory://b/in2", "--dry-run")
+    assert run.out == "memory://b/in/e.wav -> memory://b/in2/e.wav\n"
+    assert "3 files passed over" in run.err
+    run = convtool("convolve", "memory://b/in", "--include", "*.csv", "--exclude", "sub", "-k", "3")
+    assert run.out == "12,3,6,15\n"
+
+
+def test_batches_to_a_store_and_back(store: Any, convtool: Program) -> None:
+    run = convtool("pad-batch", "memory://b/in/", "-o", "memory://b/batch.npz")
+    assert (run.code, run.err) == (0, "1 file passed over (-v tells which)\n2 written, 0 skipped, 0 failed\n")
+    run = convtool("unpad-batch", "memory://b/batch.npz", "-o", "memory://b/back/", "--jobs", "1")
+    assert run.code == 0
+    assert store.cat("/b/back/a.csv") == b"4,1,2,5\n"
+    run = convtool("pad-batch", "memory://b/in/", "-o", "memory://b/batch.npz", "--skip-existing")
+    assert "exists; left as it is" in run.err
+    run = convtool("pad-batch", "memory://b/in/", "-o", "memory://b/shards/")
+    assert (run.code, "a folder of shards is written on a disk of this machine" in run.err) == (2, True)
+
+
+def test_weights_are_listed_from_ranges(web: WebServer, convtool: Program) -> None:
+    big = np.zeros(8 << 20, np.uint8)
+    web.files["m.safetensors"] = save({"big": big, "conv1.weight": np.float32([[[1, 2, -1]]])})
+    run = convtool("inspect-weights", web.url("/files/m.safetensors"))
+    assert (run.code, "conv1.weight" in run.out) == (0, True)
+    assert web.sent < 1 << 18
+    assert len(web.requests) < 12
+    run = convtool("convolve", "4,1,2,5", "-k", web.url("/files/m.safetensors::conv1.weight"), "--correlate")
+    assert (run.code, run.out) == (0, "-4,7,4,0,12,5\n")
+    run = convtool("inspect-weights", f"{web.url('/files/m.safetensors')}?signature=1", "--json")
+    assert json.loads(run.out)["file"] == f"{web.url('/files/m.safetensors')}?..."
+    run = convtool("inspect-weights", web.url("/files/m.safetensors"), "--stats")
+    assert "8388608" in run.out or "8,388,608" in run.out
+
+
+def test_ranges_of_a_file(web: WebServer) -> None:
+    data = np.arange(300_000, dtype="<u4").tobytes()
+    web.files["n"] = data
+    for folder in ("files", "plain"):
+        with remote.RemoteFile(web.url(f"/{folder}/n")) as file:
+            assert file.read(10) == data[:10]
+            assert file.seek(-4, 2) == len(data) - 4
+            assert file.read() == data[-4:]
+            assert file.seek(0) == file.tell() == 0
+            assert file.seek(5, 1) == 5
+            assert b"".join(file.pread(50_000, at) for at in range(0, len(data), 50_000)) == data
+    with pytest.raises(InputError, match="tried 3 times"):
+        remote.RemoteFile(web.url("/always-broken/n"))
+
+
+def test_inputs_are_bounded(web: WebServer, monkeypatch: pytest.MonkeyPatch, convtool: Program) -> None:
+    monkeypatch.setattr(remote, "SPOOL_LIMIT", 4)
+    run = convtool("convolve", web.url("/files/x.csv"), "-k", "1")
+    assert (run.code, "it takes 8 bytes or more; the limit is 4" in run.err) == (1, True)
+
+
+def test_audio_and_parameters(store: Any, convtool: Program, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", np.float32([0.5, -0.5]), 8000)
+    store.pipe("/b/a.flac", (tmp_path / "a.flac").read_bytes())
+    run = convtool(
+        "rescale", "memory://b/a.flac", "--range", "0:1", "--save", "memory://b/p.json", "-o", "-", "--format", "csv"
+    )
+    assert (run.code, run.out) == (0, "1\n0\n")
+    run = convtool("rescale", "0.5,-0.5", "--params", "memory://b/p.json")
+    assert run.out == "1,0\n"
+
+
+class _Faulty:
+    """A store whose answers are shorter than it says, or that is asked without credentials."""
+
+    class NoCredentialsError(Exception):
+        """As botocore has it."""
+
+    def get_file(self, path: str, local: str, callback: Any) -> None:
+        if "secret" in path:
+            raise self.NoCredentialsError
+        callback.set_size(5)
+        Path(local).write_bytes(b"123")
+
+    def info(self, path: str) -> dict[str, int]:
+        return {"size": 1 << 20}
+
+    def cat_file(self, path: str, start: int, stop: int) -> bytes:
+        return b"short"
+
+
+def test_answers_that_are_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_PAUSE", 0)
+    monkeypatch.setattr(remote, "_store", lambda url: (_Faulty(), url))
+    with pytest.raises(InputError, match=r"5 bytes were declared, 3 came \(tried 3 times\)"):
+        remote.download("s3://bucket/a.wav")
+    with pytest.raises(InputError, match="5 bytes were declared, 3 came"):
+        remote.RemoteFile("s3://bucket/a.wav")
+    with pytest.raises(InputError, match="there are no credentials for the store"):
+        remote.download("s3://bucket/secret.wav")
+
+
+def _models(folder: Path) -> dict[str, bytes]:
+    """A weight file of each kind that is read in a way of its own, larger than the block that is fetched first."""
+    import h5py
+    import onnx
+    import scipy.io
+    import torch
+
+    weight = np.random.default_rng(1).standard_normal((200, 100)).astype("f4")
+    torch.save({"w": torch.from_numpy(weight)}, folder / "zip.pt")
+    torch.save({"w": torch.from_numpy(weight)}, folder / "old.pt", _use_new_zipfile_serialization=False)
+    np.savez(folder / "n.npz", w=weight)
+    np.save(folder / "w.npy", weight)
+    scipy.io.savemat(folder / "m.mat", {"w": weight})
+    with h5py.File(folder / "h.h5", "w") as file:
+        file["w"] = weight
+    (folder / "s.json").write_text(json.dumps({"lstm.weight_ih_l0": weight.tolist()}))
+    (folder / "shard.safetensors").write_bytes(save({"w": weight}))
+    (folder / "i.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": "shard.safetensors"}}))
+    for name, outside in (("inner.onnx", False), ("outer.onnx", True)):
+        tensor = onnx.numpy_helper.from_array(weight, "w")
+        graph = onnx.helper.make_graph([], "g", [], [], initializer=[tensor])
+        onnx.save(onnx.helper.make_model(graph), folder / name, save_as_external_data=outside, location="sub.data")
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_weight_files_of_every_kind(web: WebServer, store: Any, convtool: Program, tmp_path: Path) -> None:
+    files = _models(tmp_path)
+    web.files.update(files)
+    names = [name for name in files if name not in ("sub.data", "shard.safetensors")]
+    assert len(names) == 10
+    for name in names:
+        here = convtool("inspect-weights", tmp_path / name, "--stats", "--json")
+        there = convtool("inspect-weights", web.url(f"/files/{name}"), "--stats", "--json")
+        assert here.code == there.code == 0, name
+        expected = json.loads(here.out)
+        assert json.loads(there.out) == {**expected, "file": web.url(f"/files/{name}")}, name
+    store.pipe({f"/models/{name}": data for name, data in files.items()})
+    run = convtool("inspect-weights", "memory://models/", "--json")
+    assert json.loads(run.out)["file"] == "memory://models/i.safetensors.index.json"
+    run = convtool("inspect-weights", "memory://models/*.npz", "memory://models/w.npy", "--json")
+    assert [json.loads(line)["format"] for line in run.out.splitlines()] == ["npz", "npy"]
+    run = convtool("inspect-weights", "memory://models/none.pt")
+    assert run.err == "Error: memory://models/none.pt: no such file in the store, or no such bucket\n"
+    run = convtool(
+        "local-var", "memory://models/h.h5::w[3]", "-w", "50", "--stat", "max", "-o", "memory://models/v.npy"
+    )
+    assert (run.code, run.err) == (0, "")
+
+
+def test_raw_numbers_and_numbers_in_names(store: Any, convtool: Program) -> None:
+    store.pipe("/b/raw", np.int16([1, 2]).tobytes())
+    run = convtool(
+        "rescale", "memory://b/raw", "--input-format", "raw:s16le", "--range", "0:1", "--format", "csv", "-o", "-"
+    )
+    assert (run.code, run.out) == (0, "0\n1\n")
