@@ -18,6 +18,7 @@ import numpy as np
 from convtool.errors import CheckFailed, InputError
 from convtool.files.atomic import is_special, write_file
 from convtool.files.names import counted
+from convtool.files.remote import is_url
 from convtool.files.source import Source
 from convtool.jobs import progress
 from convtool.jobs.backend import choose_device, load_torch
@@ -96,9 +97,12 @@ class SignalJob(ABC):
         return signal
 
     def rehearse(self, task: Task) -> Outcome:
-        """Make the checks on one input that need no samples, and say what would be written."""
+        """Make the checks on one input that need no samples, and say what would be written.
+
+        What comes through a pipe or from a URL is left alone: it would have to be read whole.
+        """
         outcome = Outcome.of(task, "planned")
-        if task.input.kind == "stdin" or is_special(task.input.value):
+        if task.input.kind == "stdin" or is_special(task.input.value) or is_url(task.input.value):
             return outcome
         with open_reader(task.input, self.read) as reader, plain_errors():
             output = Output(task.output, self.describe(reader.signal), self.write, trial=True)
