@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -112,7 +112,7 @@ class LocalExecutor(Executor):
                 self._leave(call, error)
                 return
             except WorkerDied as error:  # the work was stopped
-                if call.future.set_running_or_notify_cancel():
+                with suppress(InvalidStateError):  # it was cancelled as well
                     call.future.set_exception(error)
                 continue
             if not call.future.set_running_or_notify_cancel():
