@@ -106,6 +106,15 @@ class Archive:
             raise InputError(f"member {member.name!r} {member.flag}")
         return MemberStream(self._file.fileno(), member)
 
+    def stretch(self, member: Member) -> tuple[int, int] | None:
+        """Where in the file the bytes of `member` begin, and how many they are; None where they are packed.
+
+        Raises:
+            InputError: as `open` does.
+        """
+        stream = self.open(member)
+        return None if member.deflated else (stream.start, member.size)
+
     def read(self, member: Member, *, limit: int) -> bytes:
         """All bytes of `member`.
 
@@ -132,7 +141,9 @@ class MemberStream:
 
     def __init__(self, descriptor: int, member: Member) -> None:
         self._descriptor, self._member = descriptor, member
-        self._at, self._left, self._crc = self._data_offset(), member.size, 0
+        self.start = self._data_offset()
+        """Where in the file its bytes, or what they are packed in, begin."""
+        self._at, self._left, self._crc = self.start, member.size, 0
         self._packed_left = member.packed
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if member.deflated else None
         self._checked = member.crc != 0
