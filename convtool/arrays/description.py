@@ -44,6 +44,8 @@ class TensorInfo:
     """Why its values can't be read or trusted, or where else they lie; shown beside it."""
     readable: bool = True
     """Whether its values can be read at all."""
+    stored: str = ""
+    """The name in the file itself, where another is shown: the path of a dataset, the keys of a checkpoint in full."""
 
     @property
     def parameters(self) -> int:
@@ -109,15 +111,20 @@ class WeightFile(ABC):
         """What the file would have called when its own framework loads it, beyond the rebuilding of tensors."""
         return []
 
+    def unsound(self) -> list[str]:
+        """What the checksums say is wrong that cover more than the values of one tensor; takes reading all of it."""
+        return []
+
     def find(self, name: str) -> TensorInfo:
-        """The tensor called `name`.
+        """The tensor called `name`, as it is shown or as the file has it.
 
         Raises:
             InputError: there is none.
         """
-        for tensor in self.tensors:
-            if tensor.name == name:
-                return tensor
+        for names in ("name", "stored"):
+            for tensor in self.tensors:
+                if getattr(tensor, names) == name:
+                    return tensor
         near = [tensor.name for tensor in self.tensors if name.lower() in tensor.name.lower()]
         raise InputError(
             f"there is no tensor {name!r:.200} in it; there is {some(near or (t.name for t in self.tensors))}"

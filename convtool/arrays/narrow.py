@@ -55,6 +55,24 @@ def widen(codes: NDArray[Any], dtype: str) -> NDArray[np.float32]:
     return numbers
 
 
+def narrowed(numbers: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """The inverse of `widen`: the bit pattern of each of `numbers`, all of which the type has.
+
+    >>> import numpy as np
+    >>> narrowed(np.array([1.0, -1.0], np.float32), "float8_e4m3fn").tolist()
+    [56, 184]
+    """
+    import numpy as np
+
+    bits = np.ascontiguousarray(numbers, np.float32).view(np.uint32)
+    if dtype == "bfloat16":
+        return (bits >> 16).astype(np.uint16)
+    known = widen(np.arange(len(_values(dtype)), dtype=np.uint8), dtype).view(np.uint32)
+    order = np.argsort(known, kind="stable")
+    codes: NDArray[Any] = order[np.searchsorted(known, bits, sorter=order)].astype(np.uint8)
+    return codes
+
+
 @functools.cache
 def _values(dtype: str) -> tuple[float, ...]:
     """What each bit pattern of the type stands for."""

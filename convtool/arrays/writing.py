@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convtool.arrays.narrow import NARROW, narrowed
+from convtool.arrays.raw import stored_type
 from convtool.errors import OutputError, UsageError
 from convtool.files.atomic import AtomicFile, is_special, write_error
 from convtool.files.formats import extension
@@ -29,12 +31,19 @@ _WRITERS = {
 FORMATS = tuple(_WRITERS)
 """The extensions that `create` knows; an `npy` holds a single array and no texts."""
 
+_HELD: dict[str, tuple[str, str]] = {
+    "safetensors": ("safetensors.dtypes", "CODES"),
+    "pt": ("torch.dtypes", "WRITTEN"),
+    "pth": ("torch.dtypes", "WRITTEN"),
+}
+"""Where the dtypes are named that a format holds; the others hold NumPy's."""
+
 Texts = str | Sequence[str]
 
 
 @dataclass(frozen=True)
 class Array:
-    """The name, NumPy's dtype and the shape of an array in C order."""
+    """The name, the dtype and the shape of an array in C order; the dtype is NumPy's, or a narrow one of torch's."""
 
     name: str
     dtype: str
@@ -42,13 +51,15 @@ class Array:
 
     @property
     def little_endian(self) -> np.dtype[np.generic]:
-        """The dtype as it is stored."""
+        """The dtype as it is stored; of what NumPy lacks, unsigned integers."""
+        if self.dtype in NARROW:
+            return stored_type(self.dtype, "<")
         return np.dtype(self.dtype).newbyteorder("<")
 
     @property
     def nbytes(self) -> int:
         """Bytes of its values."""
-        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+        return math.prod(self.shape) * self.little_endian.itemsize
 
 
 class ArrayWriter(ABC):
@@ -80,12 +91,15 @@ class ArrayWriter(ABC):
     def write(self, name: str, at: int, values: NDArray[np.generic]) -> None:
         """Put `values` into array `name`, from its flat index `at` on. Any thread may call it.
 
+        Where NumPy lacks the array's dtype they are float32, and numbers that the dtype has.
+
         Raises:
             OutputError: the disk is full, or fails.
         """
         array = self._arrays[name]
-        data = np.ascontiguousarray(values, dtype=array.little_endian).reshape(-1).view(np.uint8).data
-        offset = at * np.dtype(array.dtype).itemsize
+        stored = narrowed(values, array.dtype) if array.dtype in NARROW else values
+        data = np.ascontiguousarray(stored, dtype=array.little_endian).reshape(-1).view(np.uint8).data
+        offset = at * array.little_endian.itemsize
         if len(data):
             try:
                 self._put_at(self._starts[name] + offset, data)
@@ -115,6 +129,18 @@ class ArrayWriter(ABC):
         while left:
             done = os.pwrite(self._file.file.fileno(), left, offset)
             left, offset = left[done:], offset + done
+
+
+def holds(form: str, dtype: str) -> bool:
+    """Whether files of the extension `form` hold numbers of that dtype as they are.
+
+    >>> holds("safetensors", "bfloat16"), holds("npz", "bfloat16"), holds("safetensors", "complex128")
+    (True, False, False)
+    """
+    if form in _HELD:
+        module, name = _HELD[form]
+        return dtype in getattr(importlib.import_module(f"convtool.arrays.{module}"), name)
+    return dtype not in NARROW and dtype != "complex32"
 
 
 def create(path: str, arrays: Sequence[Array], texts: Mapping[str, Texts], *, replace: bool = False) -> ArrayWriter:

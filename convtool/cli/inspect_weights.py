@@ -50,6 +50,9 @@ class Options:
     framework: Framework | None = choice(
         Framework, "Names, axes and order of recurrent gates as that framework has them.", "--as"
     )
+    source: Framework | None = choice(
+        Framework, "The layout of arrays whose file says nothing of it; with --as they are converted from it.", "--from"
+    )
     gates: bool = flag("Split recurrent weights into their gates.")
     response: bool = flag("Frequency response of 1-D filters, in dB.")
     points: int | None = integer(
@@ -62,7 +65,11 @@ class Options:
         "Gives --response frequencies in Hz.  [default: in cycles a sample]", least=1, most=MOST_HZ, metavar="HZ"
     )
     plot: str | None = text("Draw the filters, or with --response their responses.", metavar="FILE")
-    output: str | None = text("Write what would be printed to an NPY or CSV file.", "-o --output", metavar="FILE")
+    output: str | None = text(
+        "Write what would be printed to .npy or .csv; or all tensors to .safetensors, .npz or .pt.",
+        "-o --output",
+        metavar="FILE",
+    )
     overwrite: bool = flag("Replace outputs that exist.")
     diff: str | None = text("Compare with another file; exit 3 where they differ.", metavar="OTHER")
     tolerance: float | None = real(
@@ -72,6 +79,13 @@ class Options:
     check: bool = flag("Exit 3 where a value is NaN or infinite, or where loading the file would call code.")
     sarif: str | None = text("With --check: write what was found as SARIF 2.1.0.", metavar="FILE")
     as_json: bool = flag("Print one JSON object a line for each file.", "--json")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `output` is a file of many tensors."""
+        from convtool.files.formats import extension
+
+        return self.output is not None and extension(self.output) in ("safetensors", "npz", "pt", "pth")
 
     @property
     def views(self) -> list[str]:
@@ -171,6 +185,10 @@ def _check(paths: Sequence[str], options: Options) -> None:
     single = views + diff or ([] if listings else tensor)
     if len(paths) > 1 and single:
         raise UsageError(f"{single[0]} takes one FILE; there are {len(paths)}")
+    if options.is_whole and (part := given(options, "filter", "gates", "response", "plot")):
+        raise UsageError(
+            f"{part[0]} looks at one tensor; it is written as .npy or .csv, not {show(options.output or '')}"
+        )
     if options.gates and (options.filter or options.response):
         raise UsageError("--gates splits recurrent weights, which have no filters; give one or the other")
     needs = (("response", ["points", "sample_rate"]), ("diff", ["tolerance", "strip_prefix"]), ("check", ["sarif"]))
@@ -193,11 +211,21 @@ def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -
     from convtool.jobs.inspection.listing import list_weights
 
     with open_weights(path) as file:
-        listing = list_weights(path, file, to=options.framework)
+        listing = list_weights(path, file, to=options.framework, source=options.source)
+        bare = [each for each in listing.tensors if not each.described.layout and len(each.tensor.shape) > 1]
+        if options.framework is not None and bare:
+            bare_ones = counted(len(bare), "tensor")
+            messages.warn(f"{show(path)}: not converted, since --from does not say their layout: {bare_ones}")
         if options.diff is not None:
             from convtool.cli.show.differences import show_differences
 
             show_differences(listing, options.diff, options)
+        elif options.output is not None and options.is_whole:
+            from convtool.jobs.inspection.whole import export_all
+
+            chosen = listing if options.tensor is None else listing.only(options.tensor)
+            for note in export_all(options.output, chosen, overwrite=options.overwrite):
+                messages.note(f"{show(options.output)}: {note}")
         elif options.views or (options.tensor is not None and not options.listings):
             from convtool.cli.show.tensors import look
 

@@ -24,7 +24,7 @@ Sources: the documentation of torch.nn, of Keras's layers, and ONNX's Operators.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from convtool.arrays.description import TensorInfo
 from convtool.weights.kinds import RECURRENT, LayerKind, kinds_of_layers
@@ -97,6 +97,18 @@ def describe(tensors: Sequence[TensorInfo], *, layout: str) -> list[Described]:
         _described(tensor, part, found[part.prefix], layouts[part.prefix], projected=part.prefix in projected)
         for tensor, part in zip(tensors, parts, strict=True)
     ]
+
+
+def as_weight(described: Described, *, layout: str) -> Described:
+    """What a tensor is of which nothing is known but that it is in that layout: with 2 axes the weight of a dense
+    layer, with 3 to 5 that of a convolution.
+    """
+    rank = len(described.tensor.shape)
+    if described.kind != "tensor" or not 2 <= rank <= 5:
+        return described
+    kind = LayerKind(f"conv{rank - 2}d" if rank > 2 else "dense")
+    axes = axes_of(kind, layout, rank)
+    return replace(described, kind=kind.kind, axes=axes, layout=layout, role="weight")
 
 
 def _described(tensor: TensorInfo, part: Part, layer: LayerKind, layout: str, *, projected: bool) -> Described:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from convtool.cli.show import tables as render
@@ -657,3 +657,63 @@ def test_alike_quantised_tensors_share_a_row(convtool: Convtool, terminal: Calla
     assert run.code == 0
     assert run.out.splitlines()[1].split()[:2] == ["blk.{0…2}.ffn.weight", "×3"]
     assert run.out.splitlines()[2].strip() == "quantised (Q8_0); its values are not read"
+
+
+# Whole files, and bare arrays
+
+
+def test_a_whole_file_is_converted(convtool: Convtool) -> None:
+    keras_file()
+    run = convtool("inspect-weights", "m.weights.h5", "--as", "torch", "-o", "m.safetensors")
+    assert (run.code, run.out, run.err) == (0, "", "")
+    np.testing.assert_array_equal(load_file("m.safetensors")["conv2d.weight"].numpy(), KERNEL.transpose(3, 2, 0, 1))
+    run = convtool("inspect-weights", "m.safetensors", "--diff", "m.weights.h5", "--as", "torch")
+    assert (run.code, run.err) == (0, "no difference in 2 tensors\n")
+    assert convtool("inspect-weights", "m.weights.h5", "-o", "m.safetensors").code == 2
+    run = convtool("inspect-weights", "m.weights.h5", "--tensor", "conv2d/bias", "-o", "m.safetensors", "--overwrite")
+    assert (run.code, list(load_file("m.safetensors"))) == (0, ["conv2d/bias"])
+    assert convtool("pad-batch", "4,5", "1,2,3", "-o", "b.npz").code == 0
+    run = convtool("inspect-weights", "b.npz", "-o", "b.pt")
+    assert (run.code, run.err) == (0, "b.pt: text is left out: 'names', 'manifest'\n")
+
+
+@pytest.mark.parametrize("name", ["layers/conv2d/vars/0", "conv2d/kernel", "conv2d.weight"])
+def test_names_as_stored_and_as_shown(name: str, convtool: Convtool) -> None:
+    keras_file()
+    run = convtool("inspect-weights", "m.weights.h5", "--as", "torch", "--tensor", name, "-o", "a.npy")
+    assert run.code == 0
+    np.testing.assert_array_equal(np.load("a.npy"), KERNEL.transpose(3, 2, 0, 1))
+    torch.save({"state_dict": torch_file()}, "wrapped.pt")
+    for name in ("state_dict.fc.bias", "fc.bias"):
+        assert convtool("inspect-weights", "wrapped.pt", "--tensor", name).code == 0
+    run = convtool("inspect-weights", "m.weights.h5", "--as", "torch", "--tensor", "none")
+    assert (run.code, "there is no tensor 'none' in it; there is 'conv2d" in run.err) == (1, True)
+    torch.save({"rnn.weight_ih_l0": torch.ones(8, 3), "rnn.weight_hh_l0": torch.ones(8, 2)}, "rnn.pt")
+    run = convtool("inspect-weights", "rnn.pt", "--as", "keras", "--tensor", "rnn.weight_hh_l0")
+    assert (run.code, len(run.out.splitlines())) == (0, 2)
+
+
+def test_bare_arrays_need_their_layout(convtool: Convtool) -> None:
+    np.save("k.npy", KERNEL)
+    for options in (["--filter", "0"], ["--plot", "k.png"]):
+        run = convtool("inspect-weights", "k.npy", *options)
+        assert (run.code, run.out) == (2, "")
+        assert "k.npy: the file does not say what the axes of 'k' are, 3x3x1x32: give --from torch" in run.err
+    run = convtool("inspect-weights", "k.npy", "--from", "keras", "--filter", "5")
+    assert run.code == 0
+    np.testing.assert_allclose(parsed(run.out)[""], KERNEL[:, :, 0, 5], rtol=1e-4)
+    run = convtool("inspect-weights", "k.npy", "--from", "keras", "--as", "torch", "-o", "t.npz")
+    assert run.code == 0
+    np.testing.assert_array_equal(np.load("t.npz")["k"], KERNEL.transpose(3, 2, 0, 1))
+    np.savez("k.npz", k=KERNEL, b=np.ones(32))
+    run = convtool("inspect-weights", "k.npz", "--from", "keras", "--json")
+    assert [each["axes"] for each in json.loads(run.out)["tensors"]] == [["H", "W", "in", "out"], ["0"]]
+    run = convtool("inspect-weights", "k.npy", "--as", "torch", "--json")
+    told = "not converted, since --from does not say their layout: 1 tensor"
+    assert (run.code, run.err) == (0, f"Warning: k.npy: {told}\n")
+    run = convtool("inspect-weights", keras_file(), "--from", "torch")
+    assert (run.code, "--from torch: the file is of keras" in run.err) == (2, True)
+    np.save("bank.npy", np.ones((2, 1, 5)))  # the shape of a bank of filters, which convolve takes too
+    assert convtool("inspect-weights", "bank.npy", "--filter", "0").code == 0
+    run = convtool("inspect-weights", "m.weights.h5", "--gates", "-o", "m.pt")
+    assert (run.code, "--gates looks at one tensor; it is written as .npy or .csv, not m.pt" in run.err) == (2, True)

@@ -20,6 +20,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Mapping
+from io import FileIO
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -101,7 +102,7 @@ def serve(file: BinaryIO, requests: BinaryIO, answers: BinaryIO) -> None:
     _allow_time()
     reader: Reader | None = None
     try:
-        reader = Reader(File(file, "r"), size=os.fstat(file.fileno()).st_size, progress=progress)
+        reader = Reader(File(file, "r"), size=file.seek(0, os.SEEK_END), progress=progress)
     except Exception as error:  # as in Reader
         failure = damage(error).encode()
     for line in requests:
@@ -132,13 +133,28 @@ def load() -> None:
             reader.answer(request)
 
 
+class _Stretch(FileIO):
+    """The bytes of a file from `start` on, `size` of them, as a file of its own."""
+
+    def __init__(self, descriptor: int, start: int, size: int) -> None:
+        super().__init__(descriptor)
+        self._from, self._size = start, size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        before = (self._from, super().tell(), self._from + self._size)[whence]
+        return super().seek(before + offset) - self._from
+
+    def tell(self) -> int:
+        return super().tell() - self._from
+
+
 def main() -> None:
-    """Serve the descriptor that the command line names."""
+    """Serve the descriptor that the command line names, and the stretch of it."""
     load()
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     limit(resource.RLIMIT_DATA, _DATA_LIMIT)
     limit(resource.RLIMIT_CORE, 0)
-    with open(int(sys.argv[1]), "rb", buffering=0) as file:
+    with _Stretch(*map(int, sys.argv[1:4])) as file:
         limit(resource.RLIMIT_NOFILE, 0)
         try:
             serve(file, sys.stdin.buffer, sys.stdout.buffer)

@@ -23,7 +23,7 @@ PATIENCE = 8.0
 _GRACE = 2.0
 """Seconds that it may take to end."""
 
-_START = "import sys; sys.path[:] = sys.argv[2:]; from convtool.arrays.hdf5 import child; child.main()"
+_START = "import sys; sys.path[:] = sys.argv[4:]; from convtool.arrays.hdf5 import child; child.main()"
 _ANSWER_LIMIT = 128 << 20
 
 
@@ -40,6 +40,10 @@ class Dataset:
     chunks: tuple[int, ...] | None
     same_as: str
     """The path of the dataset that this one is a further hard link to."""
+    offset: int | None
+    """Where in the file its numbers lie one behind the other, as they are; None where only the library knows."""
+    order: str
+    """Of the bytes of these numbers: ``<`` or ``>``."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +60,18 @@ class Listing:
 class Hdf5Process:
     """A child process that reads the HDF5 file open as `file`, which is handed over to it and closed here.
 
+    The file may stand within another one: `stretch` is where it begins in that, and how many bytes it has.
+
     Raises:
         UsageError: h5py is not installed.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, stretch: tuple[int, int] | None = None) -> None:
         with file:
             if importlib.util.find_spec("h5py") is None:
                 raise UsageError("an HDF5 file needs h5py, which is not installed: pip install 'convtool[weights]'")
             self._child = subprocess.Popen(
-                command(file.fileno()),
+                command(file.fileno(), stretch or (0, os.fstat(file.fileno()).st_size)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -150,9 +156,10 @@ class Hdf5Process:
             self._child.wait()
 
 
-def command(descriptor: int) -> list[str]:
+def command(descriptor: int, stretch: tuple[int, int]) -> list[str]:
     """What starts the child: apart from the folder that the program is in, the modules come from where ours do."""
-    return [sys.executable, "-I", "-c", _START, str(descriptor), *map(os.path.abspath, sys.path)]
+    numbers = map(str, (descriptor, *stretch))
+    return [sys.executable, "-I", "-c", _START, *numbers, *map(os.path.abspath, sys.path)]
 
 
 def _environment() -> dict[str, str]:

@@ -174,7 +174,18 @@ def described(dataset: h5d.DatasetID, size: int) -> dict[str, Any]:
         "chunks": chunks,
         "flag": flag or doubt,
         "readable": not flag and (not doubt or nbytes <= VALUES_LIMIT),
+        **_place(dataset, plist, nbytes, size),
     }
+
+
+def _place(dataset: h5d.DatasetID, plist: Any, nbytes: int, size: int) -> dict[str, Any]:
+    """Where the numbers lie as they are, one behind the other, in a file of `size` bytes; and their order of bytes."""
+    plain = plist.get_layout() == h5d.CONTIGUOUS and not plist.get_external_count()
+    if not plain or not nbytes or dataset.get_storage_size() != nbytes:
+        return {"offset": None, "order": "<"}
+    offset = dataset.get_offset()
+    order = ">" if dataset.dtype.byteorder == ">" else "<"
+    return {"offset": offset if offset is not None and offset + nbytes <= size else None, "order": order}
 
 
 def _number(dataset: h5d.DatasetID) -> tuple[str, int, str]:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from convtool.arrays.description import PIECE_BYTES
 from convtool.arrays.keras.config import CONFIG_LIMIT, parse
 from convtool.arrays.keras.hdf5_file import Hdf5Weights, short
-from convtool.arrays.zip.archive import Archive
+from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError
 
 _WEIGHTS = "model.weights.h5"
@@ -17,7 +17,9 @@ _PICKLED = "model.weights.npz"
 
 
 class KerasReader(Hdf5Weights):
-    """The `.keras` file at `path`: nothing of it is unpacked but the weights, into a temporary file without a name.
+    """The `.keras` file at `path`. Weights that are packed are unpacked into a temporary file without a name.
+
+    Keras stores them as they are, and there they are read where they lie; `unsound` holds them to their checksum.
 
     Raises:
         InputError: it is damaged, holds no weights, or more than is read from a file.
@@ -31,12 +33,27 @@ class KerasReader(Hdf5Weights):
             config = _text(archive, "config.json", notes)
             said = parse(_text(archive, "metadata.json", notes) or b"{}")
             notes += archive.notes
-            weights = _unpacked(archive)
-        super().__init__(weights, config=config)
+            member = _weights(archive)
+            stretch = None if is_url(path) else archive.stretch(member)
+            file = open(path, "rb") if stretch else _unpacked(archive, member)
+        super().__init__(file, config=config, path=path if stretch else None, stretch=stretch)
+        self._archive, self._stored = path, stretch is not None
         self.format, self.layout = "keras", "keras"
         if isinstance(said, dict):
             self.metadata = {**self.metadata, **short(said, "keras_version", "date_saved")}
         self.notes = [*notes, *self.notes]
+
+    def unsound(self) -> list[str]:
+        if not self._stored:
+            return []
+        with Archive(self._archive) as archive:
+            stream = archive.open(_weights(archive))
+            try:
+                while stream.read(PIECE_BYTES):
+                    pass
+            except InputError as error:
+                return [str(error)]
+        return []
 
 
 def _text(archive: Archive, name: str, notes: list[str]) -> bytes | None:
@@ -51,12 +68,16 @@ def _text(archive: Archive, name: str, notes: list[str]) -> bytes | None:
         return None
 
 
-def _unpacked(archive: Archive) -> BinaryIO:
+def _weights(archive: Archive) -> Member:
     member = archive.find(_WEIGHTS)
     if member is None:
         if archive.find(_PICKLED) is not None:
             raise InputError(f"its weights are in {_PICKLED}, pickled objects, which are not run; save it as HDF5")
         raise InputError(f"there is no {_WEIGHTS} in the archive")
+    return member
+
+
+def _unpacked(archive: Archive, member: Member) -> BinaryIO:
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     if member.size > free:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -9,7 +10,7 @@ from convtool.arrays.description import TensorInfo, WeightFile, some
 from convtool.arrays.hdf5.process import Hdf5Process, Listing
 from convtool.arrays.keras.config import Layer, calls, lambdas, parse
 from convtool.arrays.keras.names import Named, is_keras, named
-from convtool.arrays.raw import as_numbers, piece_length, stored_type
+from convtool.arrays.raw import RawFile, as_numbers, piece_length, stored_type
 from convtool.errors import InputError
 from convtool.files.remote import download, is_url
 
@@ -25,6 +26,8 @@ class Hdf5Weights(WeightFile):
     Args:
         file: the file; its content alone matters, so it may be one without a name.
         config: the model's configuration as JSON, where it stands beside the file and not in it.
+        path: where the same file can be opened again, if it can: plain numbers are read from there.
+        stretch: which bytes of that are the HDF5 file: a start, and how many.
 
     Attributes:
         model: the Keras model that the weights belong to, as far as the configuration tells.
@@ -34,9 +37,18 @@ class Hdf5Weights(WeightFile):
         UsageError: h5py is not installed.
     """
 
-    def __init__(self, file: BinaryIO, *, config: bytes | None = None) -> None:
-        self._process = Hdf5Process(file)
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        config: bytes | None = None,
+        path: str | None = None,
+        stretch: tuple[int, int] | None = None,
+    ) -> None:
+        self._process = Hdf5Process(file, stretch)
         try:
+            self._raw = None if path is None else RawFile(path)
+            self._start = stretch[0] if stretch else 0
             self._describe(self._process.listing(), config)
         except BaseException:
             self.close()
@@ -59,6 +71,8 @@ class Hdf5Weights(WeightFile):
         weights = named(listing, self.model)
         self._datasets = {weight.name: weight.dataset for weight in weights}
         self.tensors = _tensors(weights)
+        direct = (each.offset is not None or not math.prod(each.shape) for each in self._datasets.values())
+        self.threadsafe = self._raw is not None and all(direct)
 
     def calls(self) -> list[str]:
         return self._calls
@@ -68,6 +82,11 @@ class Hdf5Weights(WeightFile):
 
         if not tensor.readable:
             raise InputError(f"tensor {tensor.name!r} can't be read: {tensor.flag}")
+        dataset = self._datasets[tensor.name]
+        if self._raw is not None and dataset.offset is not None:
+            start, count = self._start + dataset.offset, math.prod(tensor.shape)
+            yield from self._raw.pieces(tensor.dtype, start=start, count=count, order=dataset.order)
+            return
         stored = stored_type(tensor.dtype, "=")
         step = piece_length(tensor.dtype) * stored.itemsize
         for slab in self._slabs(tensor):
@@ -94,7 +113,8 @@ class Hdf5Reader(Hdf5Weights):
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__(download(path) if is_url(path) else open(path, "rb"))
+        remote = is_url(path)
+        super().__init__(download(path) if remote else open(path, "rb"), path=None if remote else path)
 
 
 def short(said: Mapping[str, Any], *keys: str) -> dict[str, str]:
@@ -115,6 +135,7 @@ def _tensors(weights: Sequence[Named]) -> tuple[TensorInfo, ...]:
             tied_to=names.get(weight.dataset.same_as, ""),
             flag=weight.dataset.flag,
             readable=weight.dataset.readable,
+            stored=weight.dataset.path,
         )
         for weight in weights
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-import numpy as np
-
 from convtool.arrays.safetensors.dtypes import CODES
 from convtool.arrays.writing import ArrayWriter, Texts
 
@@ -22,7 +20,7 @@ class SafetensorsWriter(ArrayWriter):
         header: dict[str, object] = {"__metadata__": metadata} if metadata else {}
         end = 0
         # The widest numbers first, so that every array stands at a multiple of its item size.
-        for array in sorted(self._arrays.values(), key=lambda array: -np.dtype(array.dtype).itemsize):
+        for array in sorted(self._arrays.values(), key=lambda array: -array.little_endian.itemsize):
             self._starts[array.name] = end
             end += array.nbytes
             header[array.name] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, TensorInfo, WeightFile, some
@@ -306,4 +306,4 @@ def _size(folder: str, name: str) -> int | str:
 
 
 def _named(name: str, info: TensorInfo) -> TensorInfo:
-    return TensorInfo(name, info.shape, info.dtype, info.nbytes, flag=info.flag, readable=info.readable)
+    return replace(info, name=name, stored=info.name)

@@ -45,6 +45,10 @@ STORAGE_OF = {dtype: name for name, dtype in reversed(STORAGES.items())}
 """The first of those of each type."""
 
 
+WRITTEN = frozenset(dtype for dtype in _READ if dtype != "complex32")
+"""Those that checkpoints are written with."""
+
+
 def is_read(dtype: str) -> bool:
     """Whether values of the type are read."""
     return dtype in _READ

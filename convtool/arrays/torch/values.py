@@ -90,6 +90,7 @@ class TorchReader(WeightFile):
             tied_to="" if owner == name else owner,
             flag=flag,
             readable=not flag,
+            stored=".".join(found.path),
         )
 
     def _trouble(self, view: View, held: Storage) -> str:

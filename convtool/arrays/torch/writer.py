@@ -30,13 +30,20 @@ class TorchWriter(StoredZipWriter):
 
 
 def _tensor(array: Array, key: str) -> bytes:
-    """``_rebuild_tensor_v2(storage, offset, shape, stride, requires_grad, hooks)`` with a storage by its key."""
+    """``_rebuild_tensor_v2(storage, offset, shape, stride, requires_grad, hooks)`` with a storage by its key.
+
+    Newer types have no storages of their own: these are bytes, and ``_rebuild_tensor_v3`` is told the type.
+    """
     strides = [math.prod(array.shape[axis + 1 :]) for axis in range(len(array.shape))]
-    storage = b"(" + _pickled("storage") + _global("torch", STORAGE_OF[array.dtype])
-    storage += _pickled(key) + _pickled("cpu") + _integer(math.prod(array.shape)) + b"tQ"
+    if typed := array.dtype in STORAGE_OF:
+        kind, count = _global("torch", STORAGE_OF[array.dtype]), math.prod(array.shape)
+    else:
+        kind, count = _global("torch.storage", "UntypedStorage"), array.nbytes
+    storage = b"(" + _pickled("storage") + kind + _pickled(key) + _pickled("cpu") + _integer(count) + b"tQ"
     hooks = _global("collections", "OrderedDict") + b")R"
     arguments = storage + _integer(0) + _integers(array.shape) + _integers(strides) + b"\x89" + hooks
-    return _global("torch._utils", "_rebuild_tensor_v2") + b"(" + arguments + b"tR"
+    arguments += b"" if typed else _global("torch", array.dtype)
+    return _global("torch._utils", f"_rebuild_tensor_v{2 if typed else 3}") + b"(" + arguments + b"tR"
 
 
 def _global(module: str, name: str) -> bytes:

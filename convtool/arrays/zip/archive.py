@@ -111,6 +111,15 @@ class Archive:
             raise InputError(f"member {member.name!r} {member.flag}")
         return MemberStream(self._place, member)
 
+    def stretch(self, member: Member) -> tuple[int, int] | None:
+        """Where in the file the bytes of `member` begin, and how many they are; None where they are packed.
+
+        Raises:
+            InputError: as `open` does.
+        """
+        stream = self.open(member)
+        return None if member.deflated else (stream.start, member.size)
+
     def read(self, member: Member, *, limit: int) -> bytes:
         """All bytes of `member`.
 
@@ -137,7 +146,9 @@ class MemberStream:
 
     def __init__(self, file: int | RemoteFile, member: Member) -> None:
         self._file, self._member = file, member
-        self._at, self._left, self._crc = self._data_offset(), member.size, 0
+        self.start = self._data_offset()
+        """Where in the file its bytes, or what they are packed in, begin."""
+        self._at, self._left, self._crc = self.start, member.size, 0
         self._packed_left = member.packed
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if member.deflated else None
         self._checked = member.crc != 0

@@ -68,7 +68,9 @@ def _selected(listing: Listing, options: Options) -> Selection:
     if options.gates:
         return selection.select_gates(selection.choose(listing, name, selection.has_gates, "gates"))
     if place is not None or (name is None and options.plot):
-        return selection.select_filters(selection.choose(listing, name, selection.has_filters, "filters"), place or ())
+        listed = selection.choose(listing, name, selection.has_filters, "filters")
+        with messages.about(show(listing.path)):
+            return selection.select_filters(listed, place or ())
     listed = selection.choose(listing, name, lambda _: True, "values")
     by_filter = selection.has_filters(listed.described)
     if output and by_filter:

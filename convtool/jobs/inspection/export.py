@@ -18,6 +18,9 @@ from convtool.runs.plan import refuse_collisions, refuse_existing
 from convtool.signals.opening import Output, WriteOptions
 from convtool.signals.signal import BLOCK_SAMPLES, Signal
 
+WHOLE = ("safetensors", "npz", "pt", "pth")
+"""The extensions of files of many tensors, which `convtool.jobs.inspection.whole` writes."""
+
 
 def check_outputs(
     read: Sequence[str], output: str | None, others: Sequence[tuple[str, str]], *, overwrite: bool
@@ -35,8 +38,9 @@ def check_outputs(
             from convtool.plots import picture_format
 
             picture_format(path)
-    if output is not None and family(extension(output)) not in ("NPY", "CSV"):
-        raise UsageError(f"-o {show(output)}: tensors are exported as .npy, .csv, .tsv or .txt")
+    if output is not None and family(extension(output)) not in ("NPY", "CSV") and extension(output) not in WHOLE:
+        known = f".npy, .csv, .tsv or .txt, all of a file as .{', .'.join(WHOLE)}"
+        raise UsageError(f"-o {show(output)}: tensors are exported as {known}")
     written = [*([(output, "-o")] if output is not None else []), *others]
     refuse_collisions(written, read)
     if not overwrite:

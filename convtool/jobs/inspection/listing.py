@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from convtool.arrays import WeightFile
 from convtool.arrays.description import TensorInfo
-from convtool.errors import InputError
-from convtool.files.names import without_secrets
-from convtool.weights.layouts import Described, describe
+from convtool.errors import InputError, UsageError
+from convtool.files.names import show, without_secrets
+from convtool.weights.layouts import Described, as_weight, describe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -131,9 +131,23 @@ class Listing:
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def list_weights(path: str, file: WeightFile, *, to: str | None = None) -> Listing:
-    """What is in `file`, in its own layout or in that of `to`: ``torch``, ``keras`` or ``onnx``."""
-    described = describe(file.tensors, layout=file.layout)
+def list_weights(path: str, file: WeightFile, *, to: str | None = None, source: str | None = None) -> Listing:
+    """What is in `file`, in its own layout or in that of `to`: ``torch``, ``keras`` or ``onnx``.
+
+    Args:
+        path: what the file is called.
+        file: what it is.
+        to: the layout that it is shown in.
+        source: the layout of a file that says nothing of it; its arrays of 2 to 5 axes are weights then.
+
+    Raises:
+        UsageError: the file says of itself that it has another layout than `source`.
+    """
+    if source is not None and file.layout not in ("", source):
+        raise UsageError(f"{show(path)}: --from {source}: the file is of {file.layout}")
+    described = describe(file.tensors, layout=source or file.layout)
+    if source is not None and not file.layout:
+        described = [as_weight(each, layout=source) for each in described]
     if to is not None:
         from convtool.weights.conversion.file import ConvertedFile
 
@@ -148,7 +162,7 @@ def statistics(listing: Listing) -> tuple[dict[str, TensorStats], list[str]]:
 
     tensors = [listed.tensor for listed in listing.tensors if not listed.tensor.is_text]
     stats: dict[str, TensorStats] = {}
-    damage = []
+    damage = listing.file.unsound()
     for tensor, found in zip(tensors, all_stats(listing.file, tensors), strict=True):
         if isinstance(found, InputError):
             damage.append(str(found))

@@ -59,9 +59,16 @@ def select_filters(listed: Listed, place: tuple[int, ...] = ()) -> Selection:
 
     Raises:
         InputError: there is no such filter.
+        UsageError: it has more axes, and nobody says what they are.
     """
+    described, shape = listed.described, listed.tensor.shape
+    if not described.layout and len(shape) > 3:
+        raise UsageError(
+            f"the file does not say what the axes of {listed.name!r} are, {size(shape)}: give --from torch or onnx for "
+            "(out, in, ...), --from keras for (..., in, out)"
+        )
     values = listed.values()
-    bank = as_filters(values, listed.described) if has_filters(listed.described) else _as_bank(values)
+    bank = as_filters(values, described) if has_filters(described) else _as_bank(values)
     return _selected(listed, bank, place)
 
 

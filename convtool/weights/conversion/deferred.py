@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from convtool.arrays.description import TensorInfo, WeightFile
@@ -19,10 +19,13 @@ class Deferred:
     shape: tuple[int, ...]
     sources: tuple[TensorInfo, ...]
     values: Callable[[WeightFile], NDArray[Any]]
+    order: tuple[int, ...] | None = None
+    """The axes of its only source in the order that it has them, where that is all that was done."""
 
     def transpose(self, order: Sequence[int]) -> Deferred:
         """Its axes in that order, as `numpy.transpose`."""
-        return self._then([self.shape[axis] for axis in order], lambda array: array.transpose(order))
+        made = self._then([self.shape[axis] for axis in order], lambda array: array.transpose(order))
+        return made if self.order is None else replace(made, order=tuple(self.order[axis] for axis in order))
 
     def reshape(self, shape: Sequence[int]) -> Deferred:
         """The same numbers in C order, in another shape."""
@@ -57,7 +60,7 @@ class Deferred:
 
 def of_tensor(tensor: TensorInfo) -> Deferred:
     """A tensor as its file has it."""
-    return Deferred(tensor.shape, (tensor,), lambda file: file.values(tensor))
+    return Deferred(tensor.shape, (tensor,), lambda file: file.values(tensor), tuple(range(len(tensor.shape))))
 
 
 def concatenate(parts: Sequence[Deferred]) -> Deferred:

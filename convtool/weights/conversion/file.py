@@ -27,6 +27,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,9 +79,28 @@ class ConvertedFile(WeightFile):
         self.described = [each.described for each in converted]
         self.tensors = tuple(each.tensor for each in self.described)
         self.format, self.layout = file.format, to
-        self.notes, self.metadata = file.notes, file.metadata
+        self.notes, self.metadata, self.damage = file.notes, file.metadata, file.damage
+        self.threadsafe = file.threadsafe
         self._file = file
         self._arrays = {id(each.described.tensor): each.array for each in converted}
+
+    def calls(self) -> list[str]:
+        return self._file.calls()
+
+    def unsound(self) -> list[str]:
+        return self._file.unsound()
+
+    def moved(self, tensor: TensorInfo) -> tuple[WeightFile, TensorInfo, tuple[int, ...]] | None:
+        """The file, the tensor of it and the order of axes that `tensor` is; None where it is more than that."""
+        array = self._arrays[id(tensor)]
+        return None if array.order is None else (self._file, array.sources[0], array.order)
+
+    def find(self, name: str) -> TensorInfo:
+        """The tensor called `name` here, or in the file that it was converted from."""
+        with suppress(InputError):
+            return super().find(name)
+        source = self._file.find(name)
+        return next(tensor for tensor in self.tensors if source in self._arrays[id(tensor)].sources)
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         """The values of `tensor`, which are put in order as a whole first."""

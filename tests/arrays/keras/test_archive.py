@@ -536,14 +536,25 @@ def test_weights_that_are_no_hdf5(archive: Callable[..., Path]) -> None:
 
 def test_weights_that_are_damaged(archive: Callable[..., Path]) -> None:
     path = archive({"model.weights.h5": WEIGHTS})
-    path.write_bytes(path.read_bytes().replace(b"SNOD", b"DONS", 1))
-    assert refusal(path) == "member 'model.weights.h5' is damaged: its checksum (CRC) does not match"
+    whole = path.read_bytes()
+    with KerasReader(str(path)) as file:
+        assert file.unsound() == []
+    path.write_bytes(whole.replace(np.ones(2).tobytes(), np.zeros(2).tobytes(), 1))
+    with KerasReader(str(path)) as file:  # what is stored is read where it lies
+        assert file.unsound() == ["member 'model.weights.h5' is damaged: its checksum (CRC) does not match"]
+    path = archive({"model.weights.h5": WEIGHTS}, zipfile.ZIP_DEFLATED)
+    with KerasReader(str(path)) as file:
+        assert file.unsound() == []
+    data = bytearray(path.read_bytes())
+    data[data.index(b"model.weights.h5") + 60] ^= 0x55
+    path.write_bytes(data)
+    assert refusal(path).startswith("member 'model.weights.h5' is damaged")
 
 
 def test_no_room_for_the_weights(archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp/a\nb")
-    assert refusal(archive({"model.weights.h5": WEIGHTS})) == (
+    assert refusal(archive({"model.weights.h5": WEIGHTS}, zipfile.ZIP_DEFLATED)) == (
         f"member 'model.weights.h5' unpacks to {len(WEIGHTS)} bytes; '/tmp/a\\nb' has room for 10"
     )
 

@@ -99,19 +99,18 @@ def test_pieces_of_every_layout_join_to_the_whole(
     with h5py.File(path, "w") as file:
         file.create_dataset("a", data=array, **layout)
     with Hdf5Reader(str(path)) as opened:
-        pieces = list(opened.pieces(opened.find("a")))
+        pieces = [part.copy() for part in opened.pieces(opened.find("a"))]
     assert max(part.nbytes for part in pieces) <= piece
     np.testing.assert_array_equal(np.concatenate(pieces), array.ravel(), strict=True)
 
 
 def test_two_tensors_read_in_turns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convtool.arrays.hdf5.process.PIECE_BYTES", 80)
+    monkeypatch.setattr("convtool.arrays.raw.PIECE_BYTES", 80)
     with h5py.File(path, "w") as file:
         file["a"], file["b"] = np.arange(100.0), -np.arange(100.0)
     with Hdf5Reader(str(path)) as opened:
-        pairs = list(zip(*map(opened.pieces, opened.tensors), strict=True))
-    assert len(pairs) == 10
-    assert all((a == -b).all() for a, b in pairs)
+        pairs = [(a == -b).all() for a, b in zip(*map(opened.pieces, opened.tensors), strict=True)]
+    assert pairs == [True] * 10
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1, 1)])
@@ -460,7 +459,11 @@ def child(path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         file["w"] = [1.0]
 
     def run(lines: str) -> str:
-        monkeypatch.setattr(hdf5_process, "command", lambda number: [sys.executable, "-c", lines, str(number)])
+        monkeypatch.setattr(
+            hdf5_process,
+            "command",
+            lambda number, stretch: [sys.executable, "-c", lines, str(number), *map(str, stretch)],
+        )
         return refusal(path)
 
     return run
@@ -500,7 +503,7 @@ def test_a_child_that_hangs(child: Run, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_child_that_does_not_end(path: Path, child: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hdf5_process, "_GRACE", 0.1)
-    monkeypatch.setattr(hdf5_process, "command", lambda _: [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(hdf5_process, "command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"])
     process = Hdf5Process(path.open("rb"))
     process.close()
     assert process._child.returncode == -9
@@ -542,3 +545,29 @@ def test_listing_imports_neither_h5py_nor_numpy(path: Path, tmp_path: Path) -> N
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout.split() == [b"w", b"set()"]
+
+
+@pytest.mark.parametrize("shape", [(), (2, 3)])
+def test_numbers_in_the_header_of_their_dataset(path: Path, shape: tuple[int, ...]) -> None:
+    with h5py.File(path, "w") as file:
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_layout(h5py.h5d.COMPACT)
+        space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
+        made = h5py.h5d.create(file.id, b"a", h5py.h5t.IEEE_F64LE, space, plist)
+        made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.full(shape, 2.5))
+    with Hdf5Reader(str(path)) as opened:
+        assert not opened.threadsafe
+        np.testing.assert_array_equal(opened.values(opened.tensors[0]), np.full(shape, 2.5), strict=True)
+
+
+@pytest.mark.parametrize("block", [0, 1024])
+def test_plain_numbers_are_read_where_they_lie(path: Path, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File(path, "w", userblock_size=block) as file:
+        file["big"] = np.arange(6, dtype=">f4").reshape(2, 3)
+        file["small"] = np.arange(4, dtype="<i2")
+        file.create_dataset("unwritten", shape=(3,), dtype="f4")
+    with Hdf5Reader(str(path)) as opened:
+        assert opened.values(opened.find("unwritten")).tolist() == [0, 0, 0]
+        monkeypatch.setattr(Hdf5Process, "slabs", None)
+        assert opened.values(opened.find("big")).tolist() == [[0, 1, 2], [3, 4, 5]]
+        assert opened.values(opened.find("small")).tolist() == [0, 1, 2, 3]
