@@ -109,20 +109,33 @@ def test_a_call_is_as_without_it(warm: Environment, folder: Path, line: str) -> 
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, -signal.SIGHUP), (signal.SIGKILL, -signal.SIGKILL)],
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, -signal.SIGHUP)],
 )
 def test_signals_end_the_call_and_the_launcher(
     warm: Environment, folder: Path, number: signal.Signals, code: int
 ) -> None:
     command = [PROGRAM, "convolve", "fifo", "-k", "1,2", "-o", "o.csv"]
-    with subprocess.Popen(command, cwd=folder, env=warm) as process:
+    process = subprocess.Popen(command, cwd=folder, env=warm, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+    try:
         writer = writer_of(folder / "fifo")
         os.write(writer, b"1\n2\n")
         assert status(warm)[3] == 1
         process.send_signal(number)
         assert process.wait(60) == code
+    finally:
+        process.kill()
+        process.wait()
     os.close(writer)
     wait_until(lambda: status(warm)[3] == 0)
+    assert not (folder / "o.csv").exists()
+
+
+def test_a_launcher_that_is_killed_takes_the_call_along(warm: Environment, folder: Path) -> None:
+    with subprocess.Popen([PROGRAM, "convolve", "fifo", "-k", "1,2", "-o", "o.csv"], cwd=folder, env=warm) as process:
+        writer = writer_of(folder / "fifo")
+        process.kill()
+    wait_until(lambda: status(warm)[3] == 0)
+    os.close(writer)
     assert not (folder / "o.csv").exists()
 
 
