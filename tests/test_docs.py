@@ -194,6 +194,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "x.csv").write_text("a,b\n1,2\n3,4\n5,6\n")
     (folder / "outputs.csv").write_text("a,b\n1,2\n-3,4\n5,-6\n")
     (folder / "kernel.csv").write_text("0.5\n0.5\n")
+    (folder / "train.csv").write_text("path,label\nmonday.wav,0\ntuesday.wav,1\nguitar.wav,0\nx.wav,1\n")
     np.save(folder / "x.npy", noise.T)
     np.save(folder / "image.npy", noise[:64] @ noise[:64].T)
     np.savez(folder / "padded.npz", batch=noise.T, lengths=np.array([4410, 100]))

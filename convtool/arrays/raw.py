@@ -13,6 +13,7 @@ from convtool.arrays.description import PIECE_BYTES
 from convtool.arrays.narrow import NARROW, widen
 from convtool.errors import InputError
 from convtool.files.remote import RemoteFile, is_url, pread
+from convtool.files.source import reason_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,8 +137,10 @@ class RawFile:
             return
         try:
             descriptor = os.open(self._path, self._flags)
-        except (OSError, ValueError) as error:  # the latter for names that no file can have
-            raise InputError(f"can't be read: {getattr(error, 'strerror', error)}") from error
+        except OSError as error:
+            raise InputError(reason_of(error)) from error
+        except ValueError as error:  # no file can have such a name
+            raise InputError(f"can't be read: {error}") from error
         try:
             yield descriptor
         except OSError as error:

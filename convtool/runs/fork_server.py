@@ -154,6 +154,8 @@ def _fork(asked: socket.socket, descriptor: int) -> int:
         with Connection(descriptor) as pipe:
             pipe.recv()(pipe)
         code = 0
+    except EOFError:  # the program was killed before it said what to do
+        pass
     except SystemExit as error:
         code = int(error.code or 0)
     except BaseException:

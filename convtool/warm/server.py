@@ -95,12 +95,13 @@ class Server:
         self._began = time.monotonic()
         self._calls = 0
         self._stopping = False
+        self._place = place.socket_name()
         self._selector = selectors.DefaultSelector()
         self._working: dict[int, _Connection] = {}
 
     def begin(self) -> bool:
         """Be the one warm process of this user and installation; False where there is another."""
-        path = place.folder()
+        path = os.path.dirname(self._place)
         with suppress(FileExistsError):
             os.mkdir(path, 0o700)
         place.check(path)
@@ -111,17 +112,17 @@ class Server:
                 fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
-                if time.monotonic() > deadline or os.path.exists(place.socket_name()):
+                if time.monotonic() > deadline or os.path.exists(self._place):
                     return False
                 time.sleep(0.05)  # the other one may be about to end
 
     def listen(self) -> None:
         """Let callers come."""
         with suppress(FileNotFoundError):
-            os.unlink(place.socket_name())  # of one that was killed
+            os.unlink(self._place)  # of one that was killed
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.setblocking(False)
-        self._listener.bind(place.socket_name())
+        self._listener.bind(self._place)
         self._listener.listen(128)
         self._selector.register(self._listener, selectors.EVENT_READ)
 
@@ -168,7 +169,7 @@ class Server:
             self._selector.unregister(self._listener)
             self._listener.close()
             with suppress(FileNotFoundError):
-                os.unlink(place.socket_name())
+                os.unlink(self._place)
 
     def _accept(self) -> None:
         with suppress(OSError):  # it went away meanwhile

@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import soundfile
 
 from convtool.cli.local_var import local_var
+from convtool.cli.main import cli
 from tests.conftest import Run
 from tests.helpers import model_files
 
@@ -46,7 +48,8 @@ def test_an_option_of_one_value_is_given_once(convtool: Convtool) -> None:
     assert (run.code, run.out) == (2, "")
     assert "--kernel is given 2 times; it takes one value" in run.err
     # The completion of a line that is not finished yet
-    assert local_var.make_context("local-var", ["-w", "2", "-w", "3"], resilient_parsing=True)
+    parent = click.Context(cli, **cli.context_settings)
+    assert local_var.make_context("local-var", ["-w", "2", "-w", "3"], parent, resilient_parsing=True)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +149,7 @@ def sound(name: str, rate: int = 8000, channels: int = 1) -> None:
         ("convolve three.wav -k 1 -o y.mp3", "MP3/MPEG_LAYER_III can't be written with 3 channels"),
         ("local-var a.wav -w 51", "a window of 51 is longer than the input, which has 50"),
         ("local-var a.wav -w 3x3", "windows of 3x3 need a grid"),
-        ("rescale a.wav --params p.json", "the ranges were fitted to 3 channels, and the input has 2"),
+        ("rescale a.wav --params p.json", "what was fitted had 3 channels, and the input has 2"),
         ("lstm amp.json a.wav -o y.wav --condition 1", "the model has no input but the signal"),
         ("lstm wide.json a.wav -o y.wav", "the model has 3 inputs for the signal, which has 2"),
         ("lost.wav", "no such file"),
@@ -238,3 +241,27 @@ def test_an_incomplete_folder_of_shards_is_no_batch_that_exists(convtool: Convto
     assert convtool(*words, "--overwrite").code == 0
     assert convtool("pad-batch", "1,2", "-o", "b.npz").code == 0
     assert convtool("pad-batch", "1,2", "-o", "b.npz", "--skip-existing").code == 0
+
+
+def test_a_word_behind_two_dashes_is_no_command(convtool: Convtool) -> None:
+    run = convtool("--", "-x")
+    assert (run.code, run.err.splitlines()[-1]) == (2, "Error: No such option '-x'.")
+
+
+def test_work_goes_on_without_workers_that_the_system_refuses(
+    convtool: Convtool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convtool.runs.fork_server import ForkServer
+
+    def refuse(*_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(ForkServer, "fork", refuse)
+    for name in ("a.csv", "b.csv"):
+        Path(name).write_text("1\n2\n")
+    run = convtool("convolve", "a.csv", "b.csv", "-k", "1", "-o", "out/", "--jobs", "2")
+    assert run.code == 0
+    assert run.err == (
+        "Warning: the system did not start all 2 worker processes: Resource temporarily unavailable; "
+        "--jobs asks for fewer\n2 written, 0 skipped, 0 failed\n"
+    )

@@ -236,7 +236,7 @@ def test_names_are_shown_so_that_they_drive_nothing(
         ("x.wav", b"PK\3\4abcdef", "the zip archive is damaged"),
         ("x.wav", b"", "the file is empty: expected a signal"),
         ("x.wav", b"RIFF\x24\0\0\0WAVEfmt ", "can't be decoded as WAV"),
-        ("x.ogg", b"OggS" + bytes(100), "Ogg of another codec: ffmpeg -i x.ogg x.wav makes a WAV of it"),
+        ("x.ogg", b"OggS" + bytes(100), "Ogg of another codec"),
         ("x.csv", b"\0\1\2\3", "the content is binary"),
         ("x.csv", b"1,2\n3\n", "line 2 has 1 columns; expected 2"),
         ("x.csv", b"1,NA\n", "line 1, column 2: 'NA' is not a number"),
@@ -474,7 +474,7 @@ def test_work_that_does_not_end_is_left(convtool: Convtool, monkeypatch: pytest.
 def test_interrupted_while_the_program_itself_is_imported(tmp_path: Path) -> None:
     script = (
         "import os, sys\nclass Finder:\n    def find_spec(self, name, *_):\n"
-        "        if name == 'convtool.cli':\n            os.kill(os.getpid(), 2)\n"
+        "        if name == 'convtool.warm':\n            os.kill(os.getpid(), 2)\n"
         "sys.meta_path.insert(0, Finder())\nfrom convtool.__main__ import main\nprint('this is too late')\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, cwd=tmp_path)

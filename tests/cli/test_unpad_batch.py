@@ -293,6 +293,8 @@ def test_damaged_files(convtool: Convtool, tmp_path: Path, takes: Path) -> None:
     assert bad.code == 1
     assert bad.err.endswith("0 written, 0 skipped, 4 failed\n")
     assert "checksum" in bad.err
+    bad = convtool("unpad-batch", tmp_path / "bad.npz", "-o", tmp_path / "back", "--fail-fast")
+    assert (bad.code, bad.err.count("Error: ")) == (1, 1)
     (tmp_path / "cut.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:5000])
     assert convtool("unpad-batch", tmp_path / "cut.npz", "-o", tmp_path / "back").code == 1
     assert not (tmp_path / "back").exists()

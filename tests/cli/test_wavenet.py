@@ -87,6 +87,15 @@ def test_every_model_is_that_of_a_loop(name: str, tmp_path: Path, convtool: Conv
     assert np.abs(expected).max() > 0.01
 
 
+@pytest.mark.parametrize("name", ["0.5.0", "Linear"])
+def test_a_dry_run_looks_at_channels_alone(name: str, tmp_path: Path, convtool: Convtool) -> None:
+    np.save(tmp_path / "x.npy", noise(2, 50))
+    model = write(tmp_path / "m.nam", DOCUMENTS[name])
+    run = convtool("wavenet", model, tmp_path / "x.npy", "-o", tmp_path / "y.npy", "--dry-run", "--json")
+    assert (run.code, json.loads(run.out)["channels"]) == (0, 2)
+    assert not (tmp_path / "y.npy").exists()
+
+
 def test_a_folder_of_recordings_and_the_pieces_of_one(amp: str, tmp_path: Path, convtool: Convtool) -> None:
     takes = tmp_path / "takes"
     takes.mkdir()

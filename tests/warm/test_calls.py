@@ -206,7 +206,7 @@ def test_why_a_call_is_not_for_it(warm: Environment, call: str, why: str) -> Non
 def test_the_first_call_starts_one_where_that_is_wished(tmp_path: Path) -> None:
     environment = os.environ | {"XDG_RUNTIME_DIR": str(tmp_path), "CONVTOOL_WARM": "1"}
     first = subprocess.run([PROGRAM, "-v", "--help"], env=environment, capture_output=True, text=True, check=True)
-    assert first.stderr == ""
+    assert first.stderr == "Without the warm process: it is started now, for the calls that follow\n"
     (socket,) = wait_until(lambda: list(tmp_path.rglob("socket")))
     second = subprocess.run([PROGRAM, "convolve", "1", "-k", "2"], env=environment, capture_output=True, check=True)
     assert (second.stdout, status(environment)[2]) == (b"2\n", 1)

@@ -60,9 +60,9 @@ def served() -> Iterator[Callable[[Script], threading.Thread]]:
         return threads[0]
 
     yield serve
-    listener.close()
     for thread in threads:
         thread.join(10)
+    listener.close()
 
 
 def accept(connection: socket.socket) -> None:
@@ -80,6 +80,28 @@ def call(thread: threading.Thread) -> None:
 def test_it_runs_here_where_there_is_none() -> None:
     launcher.hand_over()
     assert launcher.reason == ""
+
+
+def test_a_folder_alone_is_no_process() -> None:
+    os.mkdir(place.folder(), 0o700)
+    launcher.hand_over()
+    assert launcher.reason == ""
+
+
+def test_a_request_longer_than_a_socket_holds_is_sent_in_parts(
+    served: Callable[[Script], threading.Thread], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["convtool", "convolve", "1," * 1_000_000]
+    monkeypatch.setattr(sys, "argv", words)
+    received: list[Any] = []
+
+    def script(connection: socket.socket) -> None:
+        received.append(messages.receive(connection)["arguments"])
+        connection.sendall(messages.framed({"declined": "so it was"}))
+
+    served(script)
+    launcher.hand_over()
+    assert (launcher.reason, received) == ("so it was", [words[1:]])
 
 
 @pytest.mark.parametrize(("arguments", "wish"), [(["warm"], "1"), (["-v", "warm", "--stop"], "1"), (["--help"], "0")])

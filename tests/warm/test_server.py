@@ -209,14 +209,14 @@ def test_a_new_installation_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_there_is_one_for_each_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Server(lambda: None), Server(lambda: None)
     assert first.begin()
-    first.listen()
     monkeypatch.setattr(server, "PATIENCE", 0.1)
     assert not second.begin()
     monkeypatch.setattr(sys, "executable", "/another/python")
-    assert second.begin()
-    second.listen()
-    first.close()
-    second.close()
+    third = Server(lambda: None)
+    assert third.begin()
+    for each in (first, third):
+        each.listen()
+        each.close()
 
 
 def test_a_stop_waits_for_calls() -> None:
