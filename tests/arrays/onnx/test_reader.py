@@ -359,7 +359,7 @@ def test_external_data_that_onnx_wrote(path: Path) -> None:
 def test_listing_does_not_look_for_external_data(path: Path, tmp_path: Path) -> None:
     with external(path, location="gone") as file:
         assert (file.tensors[0].shape, file.tensors[0].nbytes) == ((4,), 16)
-        with pytest.raises(InputError, match=r"external: 'gone': can't be read: No such file"):
+        with pytest.raises(InputError, match=r"external: 'gone': no such file"):
             file.values(file.tensors[0])
 
 

@@ -148,7 +148,7 @@ def change(meta: Metadata, what: str) -> None:
 
 
 FLAGS = {
-    "missing": "lies in '__9_0.distcp': can't be read: No such file or directory",
+    "missing": "lies in '__9_0.distcp': no such file",
     "outside": "lies in '../c/__0_0.distcp': it lies outside of the checkpoint's folder; not read",
     "cut": "lies in '__0_0.distcp': the file ends at byte ",
     "packed": "is packed by an extension of the writer's, which is not undone",
