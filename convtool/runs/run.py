@@ -20,6 +20,10 @@ _ROUNDS = 4
 """Times over that a group fills the places of a process: while some inputs end, others take theirs."""
 
 
+class WorkLost(ConvtoolError):
+    """Those who do the work can't be reached any more; what they have told until then is done."""
+
+
 class Job(Protocol):
     """The work on one input: picklable, and the same here, in a worker process, and on a cluster."""
 
@@ -200,6 +204,8 @@ def _result(pending: _Pending, job: Job, task: Task, executor: Executor) -> Outc
         return pending.future.result()[pending.place]
     except NoWorkers:
         return perform(job, task)
+    except WorkLost:
+        raise
     except Exception as error:
         if pending.alone:
             return failure(task, _first_line(error) or type(error).__name__)
