@@ -47,7 +47,10 @@ class _Call:
     arguments: tuple[Any, ...]
     told: Callable[[Any], None] | None
     remote: Any = None
+    handed: int = 0
     attempts: int = 0
+    begun: int = 0
+    """How often a worker has begun on it."""
 
 
 class ClusterExecutor(Executor):
@@ -128,7 +131,7 @@ class ClusterExecutor(Executor):
             call.function,
             self._job(job),
             *others,
-            key=f"convtool-{self._run.token}-{call.number}-{call.attempts}",
+            key=f"convtool-{self._run.token}-{call.number}-{call.handed}",
             workers=list(known) or None,
             allow_other_workers=bool(known),
             pure=False,
@@ -147,14 +150,15 @@ class ClusterExecutor(Executor):
 
     def _heard(self, event: tuple[float, Any]) -> None:
         """A worker has told something: called in the thread of the client."""
-        token, number, *data = event[1]
-        if token != self._run.token or number == "begun":
-            return
-        last, value = pickle.loads(data[0])  # noqa: S301  (of our own workers)
+        token, what, number, data = event[1]
         with self._lock:
-            call = self._out.get(number)
+            call = self._out.get(number) if token == self._run.token else None
         if call is None:
             return
+        if what == "begun":
+            call.begun += 1
+            return
+        last, value = pickle.loads(data)  # noqa: S301  (of our own workers)
         if last:
             self._finish(call, lambda: call.future.set_result(value))
         elif call.told is not None:
@@ -180,7 +184,9 @@ class ClusterExecutor(Executor):
                 self._lose("the connection to it was lost")
             return
         error = remote.exception()
-        if type(error).__name__ == "KilledWorker":
+        killed = type(error).__name__ == "KilledWorker"
+        # Dask holds the death of a worker against what was only waiting there, too.
+        if killed and call.begun > error.allowed_failures:
             times, last = error.allowed_failures + 1, error.last_worker.address
             reason = (
                 f"its worker process died {times} times over, the last one at {last}; the file may be damaged, or "
@@ -188,19 +194,21 @@ class ClusterExecutor(Executor):
             )
             self._finish(call, lambda: call.future.set_exception(WorkerDied(reason)))
             return
-        call.attempts += 1
-        if call.attempts < _ATTEMPTS:
-            with self._lock:
-                self._hand_out(call, avoiding=[str(error).partition(" ")[0]])
-            return
-        self._finish(call, lambda: call.future.set_exception(error))
+        if not killed:
+            call.attempts += 1
+            if call.attempts == _ATTEMPTS:
+                self._finish(call, lambda: call.future.set_exception(error))
+                return
+        call.handed += 1
+        with self._lock:
+            self._hand_out(call, avoiding=[] if killed else [str(error).partition(" ")[0]])
 
     def _watch(self) -> None:
         """Notice that the scheduler, or all workers, have gone."""
         ticks = alone = 0
         while not self._closed.wait(_TICK):
-            comm = self._client.scheduler_comm
-            if self._client.status != "running" or comm is None or comm.comm.closed():
+            # The client notices a scheduler that breaks off; one that takes its leave only ends this task of it.
+            if self._client.status != "running" or self._client._handle_report_task.done():
                 self._lose("the connection to it was lost")
                 return
             ticks += 1
@@ -285,7 +293,8 @@ def local_workers(workers: int, setup: Callable[[], None]) -> Iterator[ClusterEx
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # where there is none, Dask listens on all networks
+            scheduler_kwargs={"dashboard": False},
             memory_limit=None,
             silence_logs=logging.CRITICAL,
             loop=loop.loop,
@@ -402,7 +411,8 @@ def _check_folder(client: Any, folder: str, token: str) -> None:
         met = client.run(there.meet, place, token, on_error="return")
         places = {worker: found[1] for worker, found in met.items() if isinstance(found, tuple)}
         try:
-            _refuse({w: str(f[0] if isinstance(f, tuple) else f) for w, f in met.items() if f[0] is not None})
+            reasons = {worker: found[0] if isinstance(found, tuple) else found for worker, found in met.items()}
+            _refuse({worker: str(reason) for worker, reason in reasons.items() if reason is not None})
             _refuse(
                 {
                     worker: f"writes to another folder {show(folder)}; outputs must lie where all workers see them"

@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -143,6 +143,7 @@ def call(run: Run, number: int, telling: bool, function: Callable[..., Any], job
         UnfitWorker: this worker, which may have come while the run was under way, can't do the work.
     """
     from distributed import get_worker
+    from distributed.utils import sync
 
     worker = get_worker()
     with _setting_up:  # before anything is forked: what another thread imports meanwhile, the child would wait for
@@ -155,8 +156,11 @@ def call(run: Run, number: int, telling: bool, function: Callable[..., Any], job
         raise UnfitWorker(f"{worker.address} {reason}")
 
     def tell(value: Any, *, last: bool = False) -> None:
-        worker.log_event(TOPIC, (run.token, number, pickle.dumps((last, value))))
+        worker.log_event(TOPIC, (run.token, "told", number, pickle.dumps((last, value))))
 
+    # Before any work: should this process die of it, it must be known to have begun.
+    inputs = [each.index for each in others[0] if isinstance(each, Task)]
+    sync(worker.loop, worker.scheduler.log_event, topic=TOPIC, msg=(run.token, "begun", number, inputs))
     if callable(job):
         job = on_worker(job, run, worker)
     with _stoppable(run.token):
@@ -193,19 +197,19 @@ class OnWorker:
 
         Such a worker may have written the output, and not have lived to tell.
         """
-        begun, job = (self.run.token, "begun", task.index), self.job
+        job = self.job
         if isinstance(job, ReplacingJob) and task.output is not None and os.path.lexists(task.output):
             replacing = job.replacing()
-            if replacing is not job and any(tuple(event) == begun for _, event in self._events()):
-                job = replacing
-        self.worker.log_event(TOPIC, begun)
+            return replacing if replacing is not job and self._times_begun(task.index) > 1 else job
         return job
 
-    def _events(self) -> Sequence[tuple[float, Any]]:
-        """What workers have told lately."""
+    def _times_begun(self, index: int) -> int:
+        """How often workers have begun on an input, this time among them."""
         from distributed.utils import sync
 
-        return sync(self.worker.loop, self.worker.scheduler.events, topic=TOPIC)
+        events = sync(self.worker.loop, self.worker.scheduler.events, topic=TOPIC)
+        begun = [event[3] for _, event in events if tuple(event[:2]) == (self.run.token, "begun")]
+        return sum(index in inputs for inputs in begun)
 
 
 @dataclass(frozen=True)
