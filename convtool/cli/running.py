@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -152,7 +152,7 @@ def _run(
     with (
         reported_if_stopped(options, replace=options.overwrite or options.skip_existing) as ended,
         progress(len(tasks), options, streams=options.output in (None, "-"), listener=_listener(tasks)) as shown,
-        _executor(tasks, jobs, shown.path) if workers is None else nullcontext(workers) as executor,
+        _executor(tasks, jobs, shown.path) if workers is None else _ending(workers) as executor,
     ):
         indices = iter(tasks)
 
@@ -264,6 +264,15 @@ def _executor(tasks: Sequence[Task], jobs: int, meter: str | None) -> Iterator[E
             )
     finally:
         executor.shutdown(wait=finished, cancel_futures=True)
+
+
+@contextmanager
+def _ending(executor: Executor) -> Iterator[Executor]:
+    """The same workers, whose work ends with the block."""
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 @contextmanager

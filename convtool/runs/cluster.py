@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from convtool.errors import UsageError
 from convtool.files.names import counted, show
 from convtool.runs import cluster_worker as there
 from convtool.runs.cluster_worker import TOPIC, Run, Witness
-from convtool.runs.local import NoWorkers, WorkerDied
+from convtool.runs.local import WorkerDied
 from convtool.runs.plan import Task
 from convtool.runs.run import WorkLost
 
@@ -48,9 +49,11 @@ class _Call:
     told: Callable[[Any], None] | None
     remote: Any = None
     handed: int = 0
-    attempts: int = 0
+    """How often it was handed out again."""
     begun: int = 0
     """How often a worker has begun on it."""
+    unfit: int = 0
+    """How many workers could not."""
 
 
 class ClusterExecutor(Executor):
@@ -105,8 +108,6 @@ class ClusterExecutor(Executor):
                 call.future.set_exception(WorkerDied("the work was stopped"))
             elif self._lost is not None:
                 call.future.set_exception(WorkLost(self._lost))
-            elif any(isinstance(each, Task) and each.stays for each in arguments[1]):
-                call.future.set_exception(NoWorkers())
             else:
                 self._waiting.append(call)
                 self._fill()
@@ -161,7 +162,8 @@ class ClusterExecutor(Executor):
         last, value = pickle.loads(data)  # noqa: S301  (of our own workers)
         if last:
             self._finish(call, lambda: call.future.set_result(value))
-        elif call.told is not None:
+        else:
+            assert call.told is not None
             call.told(value)
 
     def _finish(self, call: _Call, settle: Callable[[], None]) -> None:
@@ -194,14 +196,15 @@ class ClusterExecutor(Executor):
             )
             self._finish(call, lambda: call.future.set_exception(WorkerDied(reason)))
             return
-        if not killed:
-            call.attempts += 1
-            if call.attempts == _ATTEMPTS:
-                self._finish(call, lambda: call.future.set_exception(error))
-                return
-        call.handed += 1
+        unfit = isinstance(error, there.UnfitWorker | ImportError)
+        call.unfit += unfit
+        if not killed and (not unfit or call.unfit == _ATTEMPTS):
+            self._finish(call, lambda: call.future.set_exception(error))
+            return
         with self._lock:
-            self._hand_out(call, avoiding=[] if killed else [str(error).partition(" ")[0]])
+            if call.number in self._out:
+                call.handed += 1
+                self._hand_out(call, avoiding=[str(error).partition(" ")[0]] if unfit else [])
 
     def _watch(self) -> None:
         """Notice that the scheduler, or all workers, have gone."""
@@ -234,20 +237,27 @@ class ClusterExecutor(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let go of the cluster: after what is queued, or at once with `cancel_futures`."""
+        if wait and not cancel_futures:
+            with self._lock:
+                queued = [call.future for call in (*self._out.values(), *self._waiting)]
+            futures.wait(queued)
         with self._lock:
-            left = [*self._out.values(), *self._waiting] if cancel_futures else []
-            running = [call.remote for call in self._out.values()]
-            self._waiting.clear()
             self._closed.set()
-        for call in left:
+            waiting, out = list(self._waiting), list(self._out.values())
+            self._waiting.clear()
+        for call in waiting:
             call.future.cancel()
-        if running and self._lost is None:
+        if out and self._lost is None:
 
             def stop() -> None:
-                self._client.cancel(running, force=True)
+                self._client.cancel([call.remote for call in out], force=True)
                 self._client.run(there.stop, self._run.token, on_error="ignore")
 
-            _within(_ENDING, stop)
+            _within(_ENDING, stop)  # what ends meanwhile is still heard of
+        with self._lock:
+            self._out.clear()
+        for call in out:
+            call.future.cancel()
 
 
 @contextmanager

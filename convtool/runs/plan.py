@@ -45,7 +45,7 @@ class Task:
 
     @property
     def stays(self) -> bool:
-        """Whether only this machine can do it: a standard stream, a pipe or a device is read or written."""
+        """Whether only this process can do it: a standard stream, a pipe or a device is read or written."""
         item = self.input
         special = item.kind == "stdin" or (item.kind == "file" and is_special(item.value))
         return special or self.output is None or is_special(self.output)

@@ -138,6 +138,9 @@ def test_no_more_at_a_time_than_was_asked_for(here: LocalCluster) -> None:
         assert [calls[0].result(), calls[2].result()] == [3, 5]
         with pytest.raises(TypeError):
             executor.submit(first, 1, [], key=abs)
+        last = executor.submit(first, 6, [])
+        executor.shutdown()
+        assert last.result() == 6
     assert isinstance(executor.submit(first, 1, []).exception(), WorkerDied)
 
 
@@ -347,3 +350,85 @@ def test_a_call_that_kills_its_worker_is_tried_again_and_fails_alone() -> None:
         kills, waits = executor.submit(exec, "import os; os._exit(3)", {}), executor.submit(isinstance, 3, (int,))
         assert "its worker process died 2 times over, the last one at tcp://127" in str(kills.exception())
         assert waits.result() is True
+
+
+class FakeClient:
+    """A client of a scheduler that has gone, and nobody has noticed."""
+
+    def __init__(self) -> None:
+        self.status = "running"
+        self.scheduler = self
+        self.address = "tcp://a:1"
+        self._handle_report_task = self
+
+    def done(self) -> bool:
+        return self.status == "closed"
+
+    def nthreads(self) -> dict[str, int]:
+        return {"tcp://a:2": 1}
+
+    def subscribe_topic(self, topic: str, handler: object) -> None:
+        """Nothing comes."""
+
+    def submit(self, *_: object, **__: object) -> FakeClient:
+        return self
+
+    def add_done_callback(self, function: object) -> None:
+        """It is never done."""
+
+    def release(self) -> None:
+        """It is let go."""
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterExecutor]:
+    """An executor that hears nothing by itself."""
+    monkeypatch.setattr(cluster, "_TICK", 0.01)
+    made = ClusterExecutor(FakeClient(), Run("token", nothing))
+    yield made
+    made._lose("the test is over")
+    made.shutdown()
+
+
+def test_a_scheduler_that_takes_its_leave_is_noticed(idle: ClusterExecutor) -> None:
+    calls = [idle.submit(first, 1, []) for _ in range(2)]
+    calls[0].cancel()
+    idle._client.status = "closed"
+    assert str(calls[1].exception()) == "the scheduler at tcp://a:1: the connection to it was lost"
+    idle._lose("it can't be lost twice")
+    assert "twice" not in str(idle._lost)
+
+
+def test_what_comes_twice_or_too_late_changes_nothing(idle: ClusterExecutor) -> None:
+    future = idle.submit(first, 1, [])
+    call = idle._out[1]
+    future.cancel()
+    for value in (3, 4):
+        idle._finish(call, lambda value=value: future.set_result(value))  # type: ignore[misc]
+    assert future.cancelled()
+    idle._heard((0.0, ("token", "begun", 1, [])))
+    idle._ended(call, idle._client)
+    assert (call.begun, call.handed) == (0, 0)
+
+
+class Killed(FakeClient):
+    """A Dask future of a call that has failed on a worker that lacks convtool, while the run was ended."""
+
+    status = "error"
+
+    def __init__(self, executor: ClusterExecutor) -> None:
+        super().__init__()
+        self.status = "error"
+        self._executor = executor
+
+    def exception(self) -> Exception:
+        self._executor._out.clear()
+        return ModuleNotFoundError("No module named 'convtool'")
+
+
+def test_a_run_that_was_ended_hands_nothing_out_again(idle: ClusterExecutor) -> None:
+    idle.submit(first, 1, [])
+    call = idle._out[1]
+    call.remote = Killed(idle)
+    idle._ended(call, call.remote)
+    assert call.handed == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, replace
 
 from convtool.jobs.padding.grouping import PlannedBatch
@@ -13,8 +13,8 @@ from convtool.jobs.padding.rows import Row
 from convtool.jobs.padding.store import BatchStore, Plan, ShardFolder
 from convtool.jobs.padding.writing import RowResult
 from convtool.runs import stopping
+from convtool.runs.cluster import ClusterExecutor
 from convtool.runs.plan import Task
-from convtool.runs.run import TellingExecutor
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,13 @@ def tasks_of(rows: Sequence[Row], folder: str) -> list[Task]:
     return [Task(row.index, row.input, os.path.join(folder, "batch")) for row in rows]
 
 
-def writing_on(executor: TellingExecutor, job: ShardJob) -> Write:
+def writing_on(executor: ClusterExecutor, job: ShardJob) -> Write:
     """What writes shards on a cluster; those with rows that were read from a pipe, which lie here alone, are not."""
 
     def write(plan: Plan, store: BatchStore, _: int, done: Callable[[], None], results: list[RowResult]) -> None:
         sources = {row.index: row.source for row in plan.rows}
-        futures, here = [], []
+        futures: list[Future[list[RowResult]]] = []
+        here: list[Shard] = []
         for number, batch in enumerate(plan.batches):
             if store.holds(number):
                 continue
@@ -102,14 +103,19 @@ def writing_on(executor: TellingExecutor, job: ShardJob) -> Write:
                 result.row = replace(result.row, source=sources[result.row.index])
             results.extend(made)
 
+        left = set(futures)
         try:
             for shard in here:
                 keep(_write_alone(job, shard, done))
             for future in as_completed(futures):
+                left.discard(future)
                 keep(future.result())
-        finally:
-            for future in futures:
-                future.cancel()
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            for future in left:
+                if not future.cancelled() and future.exception() is None:
+                    keep(future.result())
+            raise
         results.sort(key=lambda each: (each.row.index, each.row.start))
 
     return write
