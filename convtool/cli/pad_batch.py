@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from convtool.cli import messages
 from convtool.cli.options import choice, command, flag, given, integer, parsed, real, text
-from convtool.cli.running import conclude, progress, reported_if_stopped, tell, tell_counts, tell_passed
-from convtool.cli.shared_options import MOST_HZ, Dtype, RunOptions, SourceOptions, length
+from convtool.cli.running import (
+    cluster_workers,
+    conclude,
+    progress,
+    reported_if_stopped,
+    tell,
+    tell_counts,
+    tell_passed,
+)
+from convtool.cli.shared_options import MOST_HZ, ClusterOptions, Dtype, SourceOptions, length
 from convtool.errors import Terminated, UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
     from convtool.jobs.padding.labels import Labels
-    from convtool.jobs.padding.pad import PadBatch, Written
+    from convtool.jobs.padding.pad import PadBatch, Write, Written
+    from convtool.jobs.padding.rows import Row
     from convtool.jobs.padding.store import BatchStore, Plan
     from convtool.runs.outcome import Outcome
     from convtool.signals.inputs import Input
@@ -41,7 +50,7 @@ def _shares(word: str) -> tuple[Fraction, ...]:
 
 
 @dataclass(frozen=True)
-class Options(RunOptions, SourceOptions):
+class Options(ClusterOptions, SourceOptions):
     """The options of `pad-batch`."""
 
     RAW_ONLY: ClassVar[tuple[str, ...]] = ("skip_bytes",)
@@ -302,6 +311,7 @@ def _run(part: Part, copies: dict[int, Input], ended: Callable[[Mapping[int, Out
     from convtool.jobs.padding.outcomes import outcomes_of, outcomes_so_far
     from convtool.jobs.padding.pad import Written
     from convtool.runs.local import cores
+    from convtool.runs.run import WorkLost
 
     inputs, options = part.inputs, part.options
     job = _job(options, part.labels)
@@ -315,10 +325,11 @@ def _run(part: Part, copies: dict[int, Input], ended: Callable[[Mapping[int, Out
         if not options.dry_run:
             store = _store(job, options)
             written = Written()
-            with progress(len(rows), options) as shown:
+            with progress(len(rows), options) as shown, _cluster(job, rows, options) as write:
                 try:
-                    job.run(rows, store, threads=options.jobs or cores(), done=shown.end, written=written)
-                except (KeyboardInterrupt, Terminated):
+                    threads = options.jobs or cores()
+                    job.run(rows, store, threads=threads, done=shown.end, written=written, write=write)
+                except (KeyboardInterrupt, Terminated, WorkLost):
                     ended(outcomes_so_far(inputs, failures, store, written))
                     raise
             plan, failures = written.plan, failures + written.failures
@@ -333,6 +344,21 @@ def _run(part: Part, copies: dict[int, Input], ended: Callable[[Mapping[int, Out
         if outcome.error or outcome.notes or messages.asked_for("verbose"):
             tell(outcome, one=len(inputs) == 1)
     return outcomes
+
+
+@contextmanager
+def _cluster(job: PadBatch, rows: Sequence[Row], options: Options) -> Iterator[Write | None]:
+    """What writes shards on the cluster that was asked for; a single file is written here."""
+    from convtool.jobs.padding.target import is_folder
+
+    folder = str(options.output)
+    if options.cluster is None or not is_folder(folder):
+        yield None
+        return
+    from convtool.jobs.padding.spreading import ShardJob, tasks_of, writing_on
+
+    with cluster_workers(tasks_of(rows, folder), options) as workers:
+        yield writing_on(workers, ShardJob(job, os.path.abspath(folder), options.mask))
 
 
 def _store(job: PadBatch, options: Options) -> BatchStore:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convtool.cli import messages
-from convtool.cli.shared_options import JobSettings, RunOptions, SignalOptions
+from convtool.cli.shared_options import ClusterOptions, JobSettings, RunOptions, SignalOptions
 from convtool.errors import ConvtoolError, Terminated, UsageError
 from convtool.files.names import counted, show
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from convtool.jobs.progress import Meter
     from convtool.jobs.signal_job import SignalJob
+    from convtool.runs.cluster import ClusterExecutor
     from convtool.runs.outcome import Outcome
     from convtool.runs.plan import Choice, Task
     from convtool.runs.run import Job
@@ -73,6 +74,11 @@ def run_job(
         choose_device(options.device, None)
     tell_passed(passed)
     jobs = min(options.jobs or cores(), sum(not task.skip for task in tasks)) or 1
+    if options.cluster is not None and not (single or options.dry_run):
+        with cluster_workers(tasks, options) as workers:
+            job = make_job(options.job_settings(options.threads or 1)).carrying(tasks)
+            outcomes = _run(job, tasks, workers.slots, options, workers)
+        return conclude(outcomes, options, replace=options.overwrite or options.skip_existing)
     job = make_job(options.job_settings(options.threads or max(1, cores() // jobs)))
     if options.dry_run:
         outcomes = dry_run(tasks, options, job.rehearse)
@@ -106,41 +112,47 @@ def tell_passed(passed: Sequence[str]) -> None:
 def conclude(outcomes: Sequence[Outcome], options: RunOptions, *, replace: bool) -> int:
     """Report what became of the inputs, where that is asked for; the exit code."""
     if options.report:
-        _write_report(options.report, outcomes, replace=replace)
+        _write_report(options, outcomes, replace=replace)
     if options.as_json:
         for outcome in outcomes:
-            click.echo(outcome.as_json())
+            click.echo(outcome.as_json(with_worker=options.on_cluster))
     codes = {outcome.exit_code for outcome in outcomes if outcome.status == "failed"}
     return next((code for code in (2, 1, 3) if code in codes), 0)
 
 
-def _write_report(path: str, outcomes: Iterable[Outcome], *, replace: bool) -> None:
+def _write_report(options: RunOptions, outcomes: Iterable[Outcome], *, replace: bool) -> None:
     from convtool.files.atomic import write_file
 
-    lines = "".join(f"{outcome.as_json()}\n" for outcome in outcomes)
-    write_file(path, lines.encode("utf-8"), replace=replace)
+    lines = "".join(f"{outcome.as_json(with_worker=options.on_cluster)}\n" for outcome in outcomes)
+    write_file(str(options.report), lines.encode("utf-8"), replace=replace)
 
 
 @contextmanager
 def reported_if_stopped(options: RunOptions, *, replace: bool) -> Iterator[dict[int, Outcome]]:
-    """A place for outcomes by their inputs' indices: should a signal stop the work, they are what is reported."""
+    """A place for outcomes by their inputs' indices: should a signal stop the work, or the cluster be lost, they are
+    what is reported.
+    """
+    from convtool.runs.run import WorkLost
+
     ended: dict[int, Outcome] = {}
     try:
         yield ended
-    except (KeyboardInterrupt, Terminated):
+    except (KeyboardInterrupt, Terminated, WorkLost):
         if options.report:
             with suppress(ConvtoolError):
-                _write_report(options.report, (ended[index] for index in sorted(ended)), replace=replace)
+                _write_report(options, (ended[index] for index in sorted(ended)), replace=replace)
         raise
 
 
-def _run(job: SignalJob, tasks: Sequence[Task], jobs: int, options: SignalOptions) -> list[Outcome]:
+def _run(
+    job: SignalJob, tasks: Sequence[Task], jobs: int, options: SignalOptions, workers: Executor | None = None
+) -> list[Outcome]:
     from convtool.runs.run import run_all
 
     with (
         reported_if_stopped(options, replace=options.overwrite or options.skip_existing) as ended,
         progress(len(tasks), options, streams=options.output in (None, "-"), listener=_listener(tasks)) as shown,
-        _executor(tasks, jobs, shown.path) as executor,
+        _executor(tasks, jobs, shown.path) if workers is None else _ending(workers) as executor,
     ):
         indices = iter(tasks)
 
@@ -252,6 +264,33 @@ def _executor(tasks: Sequence[Task], jobs: int, meter: str | None) -> Iterator[E
             )
     finally:
         executor.shutdown(wait=finished, cancel_futures=True)
+
+
+@contextmanager
+def _ending(executor: Executor) -> Iterator[Executor]:
+    """The same workers, whose work ends with the block."""
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def cluster_workers(tasks: Sequence[Task], options: ClusterOptions) -> Iterator[ClusterExecutor]:
+    """The workers of the cluster that --cluster names."""
+    from convtool.jobs.backend import prepare_cluster_worker
+    from convtool.runs.cluster import local_workers, remote_workers
+    from convtool.runs.local import cores
+
+    messages.quiet_libraries()
+    if options.cluster == "local":
+        workers = min(options.jobs or cores(), sum(not task.skip for task in tasks)) or 1
+        cluster = local_workers(workers, prepare_cluster_worker)
+    else:
+        cluster = remote_workers(str(options.cluster), tasks, prepare_cluster_worker, options.jobs)
+    with cluster as executor:
+        messages.detail(f"cluster {executor.address}: {counted(executor.slots, 'input')} at a time")
+        yield executor
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
-from convtool.cli.options import arguments, choice, flag, given, integer, real, text, texts
+from convtool.cli.options import arguments, choice, flag, given, integer, parsed, real, text, texts
 from convtool.errors import UsageError
 from convtool.files.names import counted, show
 
@@ -208,6 +208,34 @@ class RunOptions:
     dry_run: bool = flag("Print what would be read and written, and do nothing.")
     no_progress: bool = flag("Show no progress bar.")
 
+    @property
+    def on_cluster(self) -> bool:
+        """Whether reports name workers of a cluster."""
+        return False
+
+
+def _cluster(word: str) -> str:
+    host, _, port = word.partition("://")[2].rpartition(":")
+    if word != "local" and not (word.startswith(("tcp://", "tls://")) and host and port.isdecimal()):
+        raise ValueError(f"'{show(word)}' is no cluster; give tcp://HOST:PORT of a scheduler, or local")
+    return word
+
+
+@dataclass(frozen=True)
+class ClusterOptions(RunOptions):
+    """The same, where a cluster can do the work."""
+
+    cluster: str | None = parsed(
+        _cluster,
+        "Work on a Dask cluster: the address of its scheduler, or local for one on this machine.",
+        metavar="ADDRESS",
+    )
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether reports name workers of a cluster."""
+        return self.cluster is not None
+
 
 class JobSettings(TypedDict):
     """What the shared options say to the job of a signal command."""
@@ -221,7 +249,7 @@ class JobSettings(TypedDict):
 
 
 @dataclass(frozen=True)
-class SignalOptions(RunOptions, ComputeOptions, OutputOptions, InputOptions):
+class SignalOptions(ClusterOptions, ComputeOptions, OutputOptions, InputOptions):
     """What all commands share that make signals of signals; each has its own choices of --nan besides."""
 
     def reading(self) -> ReadOptions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import os
 import platform
 from contextlib import suppress
@@ -12,7 +13,7 @@ from types import ModuleType
 from convtool.errors import UsageError
 from convtool.files.streams import silence_stderr
 
-_M_ARENA_MAX = -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def load_torch() -> ModuleType:
@@ -53,6 +54,18 @@ def _share_one_heap() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
+def _keep_freed_blocks() -> None:
+    """Let glibc keep blocks of some megabytes for the next, as it does by itself where nobody meddles.
+
+    Dask's nannies set MALLOC_TRIM_THRESHOLD_ for their workers, which then fetch fresh pages for each block of a
+    signal: two fifths more time, as measured.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(_M_TRIM_THRESHOLD, 64 << 20)
+
+
 def choose_device(name: str, values: int | None) -> str:
     """The device to work on. `auto`: a GPU where there is one and the signal is unknown or above 2**24 values.
 
@@ -83,3 +96,12 @@ def prepare_worker(meter: str | None = None) -> None:
 
         join(meter)
     load_torch()
+
+
+def prepare_cluster_worker() -> None:
+    """What a worker of a cluster does before its first input: all imports, and torch on one thread.
+
+    It is not alone in its process: decoders crash in children of it, and what libraries print is left as it is.
+    """
+    _keep_freed_blocks()
+    importlib.import_module("convtool.jobs.preload")

@@ -7,7 +7,7 @@ import re
 import tempfile
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,6 +28,7 @@ from convtool.jobs.stream import Ingest, Stream, read_ahead
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.runs.run import failure
+from convtool.runs.stopping import until_stopped
 from convtool.signals.inputs import Input
 from convtool.signals.opening import Output, ReadOptions, WriteOptions, open_reader
 from convtool.signals.signal import BLOCK_SAMPLES, Block, Signal, at_stride
@@ -85,6 +86,14 @@ class SignalJob(ABC):
         """Whether the end of the input is needed before its beginning."""
         return False
 
+    def carrying(self, tasks: Iterable[Task]) -> SignalJob:
+        """The same job with all in it that it reads for `tasks` besides their inputs."""
+        return self
+
+    def replacing(self) -> SignalJob:
+        """The same job, which replaces outputs that exist; the job itself where it does."""
+        return self if self.write.overwrite else replace(self, write=replace(self.write, overwrite=True))
+
     @abstractmethod
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The work on `signal`, which is read from `item`. Called with torch loaded."""
@@ -129,7 +138,7 @@ class SignalJob(ABC):
                 result = replace(result, metadata=result.metadata.without_positions())
             output = Output(task.output, result, self.write)
             remark = partial(self._remark, work, output)
-            blocks = progress.announced(progress.passing(blocks), remark)
+            blocks = progress.announced(progress.passing(until_stopped(blocks)), remark)
             record = after.add if self.plot is not None else None
             gain = None
             try:

@@ -25,6 +25,8 @@ class Outcome:
     clipped: int = 0
     peak: float | None = None
     """The largest sample of the output in decibels, before anything was clipped; null for silence."""
+    worker: str | None = None
+    """The address of the cluster's worker that did the work; it is in the reports of a cluster alone."""
     name: str = field(default="", repr=False)
     """The input as messages show it."""
     exit_code: int = field(default=0, repr=False)
@@ -48,9 +50,11 @@ class Outcome:
         output = task.output and without_secrets(task.output)
         return cls(without_secrets(task.input.value), output, status, name=task.name, choice=task.choice)
 
-    def as_json(self) -> str:
+    def as_json(self, *, with_worker: bool = False) -> str:
         """The report line: the figures, without what is only for messages."""
         record: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
+        if not with_worker:
+            del record["worker"]
         if self.choice is not None:
             record[self.choice.field] = self.choice.word
         return (

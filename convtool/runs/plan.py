@@ -44,6 +44,13 @@ class Task:
         """How a message calls it."""
         return self.input.name if self.choice is None else f"{self.input.name} with {show(self.choice.word)}"
 
+    @property
+    def stays(self) -> bool:
+        """Whether only this process can do it: a standard stream, a pipe or a device is read or written."""
+        item = self.input
+        special = item.kind == "stdin" or (item.kind == "file" and is_special(item.value))
+        return special or self.output is None or is_special(self.output)
+
 
 def plan(
     inputs: Sequence[Input],

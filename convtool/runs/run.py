@@ -20,6 +20,10 @@ _ROUNDS = 4
 """Times over that a group fills the places of a process: while some inputs end, others take theirs."""
 
 
+class WorkLost(ConvtoolError):
+    """Those who do the work can't be reached any more; what they have told until then is done."""
+
+
 class Job(Protocol):
     """The work on one input: picklable, and the same here, in a worker process, and on a cluster."""
 
@@ -115,9 +119,9 @@ def run_all(
     `ended` takes each by its task's index as soon as it is there, also where it is not yet its turn: it is what to go
     by when the work is interrupted.
 
-    Without an executor the tasks run here, one by one; with one that has several workers, their inputs are shared out
-    among these before any process gets several at a time. With `fail_fast` the tasks behind the first failure are left
-    out, and each is handed out alone.
+    Without an executor the tasks run here, one by one, as do those that stay here; with one that has several workers,
+    their inputs are shared out among these before any process gets several at a time. With `fail_fast` the tasks behind
+    the first failure are left out, and each is handed out alone.
     """
     outcomes: list[Outcome] = []
     ended = {} if ended is None else ended
@@ -136,7 +140,7 @@ def _results(
 ) -> Iterator[Outcome]:
     pending: dict[int, _Pending] = {}
     if executor is not None:
-        groups = _groups(job, [task for task in tasks if not task.skip], workers)
+        groups = _groups(job, [task for task in tasks if not (task.skip or task.stays)], workers)
         pending = {
             task.index: each
             for group in groups
@@ -146,7 +150,7 @@ def _results(
         for task in tasks:
             if task.skip:
                 yield Outcome.of(task, "skipped")
-            elif executor is None:
+            elif executor is None or task.index not in pending:
                 yield perform(job, task)
             else:
                 yield _result(pending.pop(task.index), job, task, executor)
@@ -200,6 +204,8 @@ def _result(pending: _Pending, job: Job, task: Task, executor: Executor) -> Outc
         return pending.future.result()[pending.place]
     except NoWorkers:
         return perform(job, task)
+    except WorkLost:
+        raise
     except Exception as error:
         if pending.alone:
             return failure(task, _first_line(error) or type(error).__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -39,6 +40,8 @@ class ConvolveJob(SignalJob):
     dilation: int = 1
     padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros"
     method: Literal["auto", "direct", "fft"] = "auto"
+    carried: Mapping[str, kernels.Kernel] = field(default_factory=dict, repr=False)
+    """Kernels that were read already, by the words that stand for them."""
 
     @property
     def reads_twice(self) -> bool:
@@ -53,16 +56,24 @@ class ConvolveJob(SignalJob):
         """Check one input with the kernel that is chosen for it, without its samples."""
         return SignalJob.rehearse(self._with_choice(task), task)
 
+    def carrying(self, tasks: Iterable[Task]) -> ConvolveJob:
+        """The same job with all kernels of `tasks` in it."""
+        words = {self.kernel if task.choice is None else task.choice.word for task in tasks}
+        words |= set() if self.bias is None else {self.bias}
+        return replace(self, carried={word: self._load(word) for word in words})
+
+    def _load(self, word: str) -> kernels.Kernel:
+        return self.carried.get(word) or kernels.load(word, self.read.raw, self.read.text.decimal)
+
     def _with_choice(self, task: Task) -> ConvolveJob:
         return self if task.choice is None else replace(self, kernel=task.choice.word)
 
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The convolution of `signal` with the kernel, brought into shape for it."""
-        raw, decimal = self.read.raw, self.read.text.decimal
-        kernel = kernels.load(self.kernel, raw, decimal)
+        kernel = self._load(self.kernel)
         taps, ringing = shape(kernel, signal, self.shaping)
         kernels.check_span(self.dilation * (taps.shape[-1] - 1) + 1, signal.channels)
-        bias = None if self.bias is None else kernels.load(self.bias, raw, decimal).taps.reshape(-1)
+        bias = None if self.bias is None else self._load(self.bias).taps.reshape(-1)
         working = self._working_dtype(signal, taps, bias)
         result = _result(signal, taps, working)
         whole = signal.dtype == "int64" and self.normalize is None
@@ -81,7 +92,7 @@ class ConvolveJob(SignalJob):
 
     def describe(self, signal: Signal) -> Signal:
         """The result's channels and rate; refuses a kernel that does not fit."""
-        taps, _ = shape(kernels.load(self.kernel, self.read.raw, self.read.text.decimal), signal, self.shaping)
+        taps, _ = shape(self._load(self.kernel), signal, self.shaping)
         span = (taps.shape[-1] - 1) * self.dilation + 1
         if self.mode == "valid" and signal.frames is not None and signal.frames < span:
             raise InputError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -64,6 +65,10 @@ class ModelJob(SignalJob):
     def against_clipping(self, over: float) -> list[str]:
         """A model is no linear thing: less of the input is not the same with less gain."""
         return ["a quieter input"]
+
+    def carrying(self, tasks: Iterable[Task]) -> SignalJob:
+        """The same job, with a path to its state that leads there from any folder."""
+        return self if self.state_in is None else replace(self, state_in=os.path.abspath(self.state_in))
 
     @abstractmethod
     def player(self, place: Place) -> Player:

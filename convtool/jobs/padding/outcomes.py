@@ -66,4 +66,5 @@ def _told(
             if made:
                 outcome.seconds = round(sum(each.seconds for each in made), 6)
                 outcome.notes = [note for each in made for note in each.notes]
+                outcome.worker = made[0].worker
             yield index, numbers, outcome

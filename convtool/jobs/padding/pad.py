@@ -28,6 +28,10 @@ _ATTEMPTS = 3
 """Passes over the inputs: the first finds the headers that lie, the second has the lengths that are there."""
 
 
+Write = Callable[[Plan, BatchStore, int, Callable[[], None], list[RowResult]], None]
+"""What writes the batches of a plan that a store lacks."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """An input that is in no batch, its place among all inputs, and why."""
@@ -133,11 +137,12 @@ class PadBatch:
         threads: int,
         done: Callable[[], None] = lambda: None,
         written: Written | None = None,
+        write: Write | None = None,
     ) -> Written:
         """Write the batches of `rows` into `store`, `threads` rows at a time; `done` is called after each row.
 
         `written`, which is returned, is kept up to date all the while: it is what to go by when the work is
-        interrupted.
+        interrupted. `write` does in place of the method of that name what that does.
 
         A row whose file is not what its header said is counted, or left out, and the batches are planned anew: what
         is in the store in the end is what a plan that knew would have put there.
@@ -156,7 +161,7 @@ class PadBatch:
                 plan = self.plan(rows)
                 store.begin(plan, counted)
                 written.plan = plan
-                self._write(plan, store, threads, done, written.results)
+                (write or self.write)(plan, store, threads, done, written.results)
                 missed = [result for result in written.results if result.missed]
                 if not missed:
                     store.finish(threads)
@@ -169,7 +174,7 @@ class PadBatch:
                 rows = self._corrected([row for row in rows if row.index not in unreadable], counted, failures)
         raise InputError(f"{missed[0].row.input.name} changes while it is read; {len(missed)} inputs do")
 
-    def _write(
+    def write(
         self, plan: Plan, store: BatchStore, threads: int, done: Callable[[], None], results: list[RowResult]
     ) -> None:
         """Write all batches but for those that the store has; `results` takes what became of their rows."""

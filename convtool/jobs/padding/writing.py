@@ -78,6 +78,8 @@ class RowResult:
     """Samples that its file really holds, where the header was wrong and the row has to be written again."""
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    worker: str | None = None
+    """The address of the cluster's worker that wrote it."""
 
     @property
     def missed(self) -> bool:

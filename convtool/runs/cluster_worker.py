@@ -1,0 +1,301 @@
+"""What a Dask worker does for a run: it is checked, works on inputs, tells of them, and leaves them when told to.
+
+All of this is called on the workers, by the executor in `cluster.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import pickle
+import platform
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import metadata
+from typing import Any, Protocol, runtime_checkable
+
+from convtool.errors import ConvtoolError, Terminated
+from convtool.files.names import show
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
+from convtool.runs.run import Job, SharingJob, perform
+from convtool.runs.stopping import stoppable
+
+TOPIC = "convtool"
+"""Under which workers tell of their work, through the scheduler: it keeps the last thousand events of a topic."""
+
+_LIBRARIES = ("convtool", "torch", "numpy", "soundfile")
+_END = 1 << 16
+"""Bytes at either end of a file by which it is known again."""
+_PATIENCE = 5.0
+"""Seconds that a stopped call is given to undo what it has begun."""
+
+
+_TELLING = 0.02
+"""Seconds until what was told has left the worker."""
+
+
+class UnfitWorker(ConvtoolError):
+    """A worker can't do the work of a run."""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """An input that every worker must see, known again by its size and its ends."""
+
+    path: str
+    size: int
+    digest: str
+
+    @classmethod
+    def of(cls, path: str) -> Witness:
+        """The file at `path`, as it is seen here."""
+        with open(os.fsencode(path), "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            digest = hashlib.sha256()
+            for start in (0, max(0, size - _END)):
+                file.seek(start)
+                digest.update(file.read(_END))
+        return cls(path, size, digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the program, and what its workers must have in common with it."""
+
+    token: str
+    setup: Callable[[], None]
+    """Loads what the work needs; called once in a process."""
+    folder: str | None = None
+    """The folder where the program was started, which relative paths begin at."""
+    witness: Witness | None = None
+    output: str | None = None
+    """A folder that all outputs lie below."""
+    versions: tuple[str, ...] = ()
+
+
+def versions() -> tuple[str, ...]:
+    """Of what the numbers and the bytes of outputs depend on, as they are installed here."""
+    return (
+        f"Python {platform.python_version().rpartition('.')[0]}",
+        *(f"{n} {metadata.version(n)}" for n in _LIBRARIES),
+    )
+
+
+def unfitness(run: Run) -> str | None:
+    """What this worker lacks to take part in `run`, to be said after its name; None where it can."""
+    differ = [pair for pair in zip(versions(), run.versions, strict=False) if pair[0] != pair[1]]
+    if differ:
+        return (
+            f"has {', '.join(found for found, _ in differ)}, where {', '.join(asked for _, asked in differ)} is needed"
+        )
+    if run.witness is not None:
+        try:
+            if Witness.of(run.witness.path) != run.witness:
+                return f"sees another file at {show(run.witness.path)}; inputs must lie where all workers see them"
+        except OSError as error:
+            return f"can't see {show(run.witness.path)} ({error.strerror}); inputs must lie where all workers see them"
+    if run.output is not None and not os.path.isdir(run.output):
+        return f"has no folder {show(run.output)}; outputs must lie where all workers see them"
+    return None
+
+
+def meet(path: str, text: str) -> tuple[str | None, str]:
+    """Read the `text` that was written at `path` elsewhere, and write it beside; what stands against it, and where."""
+    place = f"{path}.{secrets.token_hex(4)}"
+    try:
+        with open(path, encoding="ascii") as file:
+            found = file.read()
+        with open(place, "x", encoding="ascii") as file:
+            file.write(text)
+    except OSError as error:
+        reason = f"{show(os.path.dirname(path))} ({error.strerror})"
+        return f"can't read and write in {reason}; outputs must lie where all workers see them", place
+    if found != text:
+        return f"sees another folder {show(os.path.dirname(path))}", place
+    return None, place
+
+
+def leave(place: str) -> None:
+    """Remove what `meet` has written, here or elsewhere."""
+    with suppress(OSError):
+        os.unlink(place)
+
+
+# One call
+
+_setting_up = threading.Lock()
+_checked: dict[str, str | None] = {}
+"""What this process lacks for the last run it has heard of, by the run's token."""
+
+
+def call(run: Run, number: int, telling: bool, function: Callable[..., Any], job: Any, *others: Any) -> None:
+    """Call `function` with `job` as it is done here, and tell what comes of it under the call's `number`.
+
+    Raises:
+        UnfitWorker: this worker, which may have come while the run was under way, can't do the work.
+    """
+    from distributed import get_worker
+    from distributed.utils import sync
+
+    worker = get_worker()
+    with _setting_up:  # before anything is forked: what another thread imports meanwhile, the child would wait for
+        if run.token not in _checked:
+            _checked.clear()
+            _checked[run.token] = unfitness(run)
+            if _checked[run.token] is None:
+                run.setup()
+    if (reason := _checked[run.token]) is not None:
+        raise UnfitWorker(f"{worker.address} {reason}")
+
+    def tell(value: Any, *, last: bool = False) -> None:
+        worker.log_event(TOPIC, (run.token, "told", number, pickle.dumps((last, value))))
+
+    # Before any work: should this process die of it, it must be known to have begun.
+    inputs = [each.index for each in others[0] if isinstance(each, Task)]
+    sync(worker.loop, worker.scheduler.log_event, topic=TOPIC, msg=(run.token, "begun", number, inputs))
+    if callable(job):
+        job = on_worker(job, run, worker)
+    with _stoppable(run.token):
+        tell(function(job, *others, *[tell] * telling), last=True)
+
+
+@runtime_checkable
+class ReplacingJob(Job, Protocol):
+    """A job that can be told to replace what it finds in its outputs' places."""
+
+    def replacing(self) -> Job:
+        """The same job, which replaces outputs that exist; the job itself where it does."""
+        ...
+
+
+@dataclass(frozen=True)
+class OnWorker:
+    """A job of the program that a worker does: paths lead from the program's folder, and outcomes name the worker."""
+
+    job: Job
+    run: Run
+    worker: Any
+
+    def __call__(self, task: Task) -> Outcome:
+        """The same outcome as in the program itself."""
+        there = _from(self.run.folder, task)
+        with stoppable(partial(_is_stopped, self.run.token)):  # in a thread of its own, where there are several
+            outcome = perform(self._tried_again(there), there)
+        outcome.worker = self.worker.address
+        return _as_given(outcome, there, task)
+
+    def _tried_again(self, task: Task) -> Job:
+        """The job, which may replace the output where a worker that was lost has begun on the same input.
+
+        Such a worker may have written the output, and not have lived to tell.
+        """
+        job = self.job
+        if isinstance(job, ReplacingJob) and task.output is not None and os.path.lexists(task.output):
+            replacing = job.replacing()
+            return replacing if replacing is not job and self._times_begun(task.index) > 1 else job
+        return job
+
+    def _times_begun(self, index: int) -> int:
+        """How often workers have begun on an input, this time among them."""
+        from distributed.utils import sync
+
+        events = sync(self.worker.loop, self.worker.scheduler.events, topic=TOPIC)
+        begun = [event[3] for _, event in events if tuple(event[:2]) == (self.run.token, "begun")]
+        return sum(index in inputs for inputs in begun)
+
+
+@dataclass(frozen=True)
+class SharingOnWorker(OnWorker):
+    """The same for a job that several inputs go through better at a time."""
+
+    job: SharingJob
+
+    @property
+    def together(self) -> int:
+        """How many inputs one process works on at a time."""
+        return self.job.together
+
+    def shared(self) -> Job:
+        """What does the work on several inputs at a time."""
+        return OnWorker(self.job.shared(), self.run, self.worker)
+
+
+def on_worker(job: Job, run: Run, worker: Any) -> OnWorker:
+    """`job` as a worker does it."""
+    return SharingOnWorker(job, run, worker) if isinstance(job, SharingJob) else OnWorker(job, run, worker)
+
+
+def _from(folder: str | None, task: Task) -> Task:
+    """`task` with paths that lead from anywhere where they led from `folder`."""
+
+    def absolute(path: str) -> str:
+        return path if folder is None or "://" in path else os.path.join(folder, path)
+
+    item = task.input
+    item = replace(item, value=absolute(item.value)) if item.kind == "file" else item
+    return replace(task, input=item, output=None if task.output is None else absolute(task.output))
+
+
+def _as_given(outcome: Outcome, there: Task, task: Task) -> Outcome:
+    """`outcome` with the paths of `task` in place of absolute ones."""
+
+    def given(text: str) -> str:
+        for path, short in ((there.output, task.output), (there.input.value, task.input.value)):
+            text = text.replace(show(path), show(short or "")) if path else text
+        return text
+
+    return replace(
+        outcome,
+        input=task.input.value,
+        output=task.output,
+        name=task.name,
+        error=None if outcome.error is None else given(outcome.error),
+        notes=[given(note) for note in outcome.notes],
+        remarks=[given(remark) for remark in outcome.remarks],
+    )
+
+
+# The end of a run that is stopped
+
+_lock = threading.Lock()
+_working: Counter[str] = Counter()
+"""How many calls are worked on, by the tokens of their runs."""
+_stopped: set[str] = set()
+
+
+def _is_stopped(token: str) -> bool:
+    return token in _stopped
+
+
+@contextmanager
+def _stoppable(token: str) -> Iterator[None]:
+    """A call that `stop` can end."""
+    with _lock:
+        _working[token] += 1
+    try:
+        with stoppable(partial(_is_stopped, token)):
+            yield
+    except Terminated:
+        raise RuntimeError("the work was stopped") from None
+    finally:
+        with _lock:
+            _working[token] -= 1
+            if not _working[token]:
+                del _working[token]
+
+
+async def stop(token: str) -> None:
+    """End what this worker does for a run, and wait until it is undone, and what was done is told."""
+    _stopped.add(token)
+    deadline = time.monotonic() + _PATIENCE
+    while _working[token] and time.monotonic() < deadline:
+        await asyncio.sleep(_TELLING)
+    await asyncio.sleep(_TELLING)
