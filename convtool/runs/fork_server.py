@@ -151,11 +151,9 @@ def _fork(asked: socket.socket, descriptor: int) -> int:
     code = 1
     try:
         asked.close()
-        with Connection(descriptor) as pipe:
+        with Connection(descriptor) as pipe, suppress(EOFError):  # a program that is killed says nothing
             pipe.recv()(pipe)
         code = 0
-    except EOFError:  # the program was killed before it said what to do
-        pass
     except SystemExit as error:
         code = int(error.code or 0)
     except BaseException:

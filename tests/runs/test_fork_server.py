@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,14 @@ def test_exit_codes(server: ForkServer, function: Callable[[Connection], None], 
     with pipe:
         pipe.send(word)
         assert server.wait(pid) == code
+
+
+def test_a_process_that_is_told_nothing_ends(server: ForkServer) -> None:
+    ours, theirs = Pipe()
+    with theirs:
+        pid = server._ask(0, theirs.fileno())
+    ours.close()
+    assert server.wait(pid) == 0
 
 
 def test_a_signal_is_told(server: ForkServer) -> None:

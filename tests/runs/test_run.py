@@ -296,6 +296,24 @@ def test_a_worker_that_is_just_being_started_is_not(monkeypatch: pytest.MonkeyPa
     assert str(running.exception()) == "the work was stopped"
 
 
+def test_a_call_that_is_cancelled_while_its_worker_starts_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, cancelled = threading.Event(), threading.Event()
+    with local(1) as executor:
+        start = executor._start
+
+        def started(number: int) -> Any:
+            begun.set()
+            assert cancelled.wait(60)
+            return start(number)
+
+        monkeypatch.setattr(executor, "_start", started)
+        running = executor.submit(time.sleep, 60)
+        assert begun.wait(60)
+        assert running.cancel()
+        cancelled.set()
+        assert executor.submit(int, "7").result() == 7
+
+
 def stubborn(path: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     open(path, "w").close()
