@@ -44,11 +44,13 @@ class Cluster:
             return subprocess.Popen(command, cwd=self._folder, env=environment, stdout=nowhere, stderr=nowhere)
 
     def add_worker(self) -> None:
-        self.workers.append(self._start("worker", self.address, "--no-nanny", "--nthreads=1", "--no-dashboard"))
+        self.workers.append(
+            self._start("worker", self.address, "--no-nanny", "--nthreads=1", "--no-dashboard", "--local-directory=.")
+        )
 
     def end(self) -> None:
         for process in (*self.workers, self._scheduler):
-            process.terminate()
+            process.kill()  # at SIGTERM a worker waits for a scheduler that may have gone, at times for ever
         for process in (*self.workers, self._scheduler):
             process.wait()
 
