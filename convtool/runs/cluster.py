@@ -64,6 +64,9 @@ class ClusterExecutor(Executor):
     is tried again by the scheduler, three times unless that is told otherwise; then it fails, alone.
     """
 
+    elsewhere = True
+    """That its workers have neither the standard streams of this process nor its pipes."""
+
     def __init__(self, client: Any, run: Run, at_once: int | None = None) -> None:
         self._client = client
         self._run = run
@@ -371,7 +374,7 @@ def _run(setup: Callable[[], None]) -> Run:
 
 
 def _moving(tasks: Sequence[Task]) -> Iterator[Task]:
-    return (task for task in tasks if not (task.skip or task.stays))
+    return (task for task in tasks if not (task.skip or task.stays(elsewhere=True)))
 
 
 def _witness(tasks: Sequence[Task]) -> Witness | None:

@@ -44,12 +44,15 @@ class Task:
         """How a message calls it."""
         return self.input.name if self.choice is None else f"{self.input.name} with {show(self.choice.word)}"
 
-    @property
-    def stays(self) -> bool:
-        """Whether only this process can do it: a standard stream, a pipe or a device is read or written."""
+    def stays(self, *, elsewhere: bool) -> bool:
+        """Whether only this process can do it: standard input is read, or standard output written.
+
+        With workers `elsewhere`, also where a pipe or a device is.
+        """
         item = self.input
-        special = item.kind == "stdin" or (item.kind == "file" and is_special(item.value))
-        return special or self.output is None or is_special(self.output)
+        if item.kind == "stdin" or self.output is None:
+            return True
+        return elsewhere and (is_special(self.output) or (item.kind == "file" and is_special(item.value)))
 
 
 def plan(

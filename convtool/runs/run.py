@@ -140,7 +140,8 @@ def _results(
 ) -> Iterator[Outcome]:
     pending: dict[int, _Pending] = {}
     if executor is not None:
-        groups = _groups(job, [task for task in tasks if not (task.skip or task.stays)], workers)
+        elsewhere = getattr(executor, "elsewhere", False)
+        groups = _groups(job, [task for task in tasks if not (task.skip or task.stays(elsewhere=elsewhere))], workers)
         pending = {
             task.index: each
             for group in groups

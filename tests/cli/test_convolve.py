@@ -777,3 +777,9 @@ def test_a_sample_rate_that_is_rounded_is_told(convtool: Convtool, tmp_path: Pat
     assert "8000 Hz over a stride of 3 is 2666.67 Hz; the file says 2667 Hz" in run.err
     run = convtool("local-var", tmp_path / "x.wav", "-w", "2", "--stride", "3", "-o", tmp_path / "y.csv")
     assert run.err == ""
+
+
+def test_standard_input_among_several(convtool: Convtool, tmp_path: Path) -> None:
+    run = convtool("convolve", "-", "4,1", "-k", "1,2", "-o", f"{tmp_path}/out/", "--format", "csv", stdin=b"1,2\n")
+    assert (run.code, run.err) == (0, "2 written, 0 skipped, 0 failed\n")
+    assert (tmp_path / "out" / "stdin.csv").read_text() == "1,4,4\n"

@@ -411,6 +411,16 @@ def test_what_comes_twice_or_too_late_changes_nothing(idle: ClusterExecutor) -> 
     assert (call.begun, call.handed) == (0, 0)
 
 
+def test_an_end_that_dask_knows_of_before_the_answer_is_heard_changes_nothing(idle: ClusterExecutor) -> None:
+    future = idle.submit(first, 1, [])
+    call = idle._out[1]
+    call.remote = FakeClient()
+    call.remote.status = "finished"
+    idle._ended(call, call.remote)
+    assert not future.done()
+    assert idle._out == {1: call}
+
+
 class Killed(FakeClient):
     """A Dask future of a call that has failed on a worker that lacks convtool, while the run was ended."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from convtool.jobs.padding.grouping import PlannedBatch
@@ -113,7 +114,7 @@ def writing_on(executor: ClusterExecutor, job: ShardJob) -> Write:
         except BaseException:
             executor.shutdown(cancel_futures=True)
             for future in left:
-                if not future.cancelled() and future.exception() is None:
+                with suppress(Exception):  # it was cancelled, or failed
                     keep(future.result())
             raise
         results.sort(key=lambda each: (each.row.index, each.row.start))

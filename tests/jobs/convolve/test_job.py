@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 from collections.abc import Callable
 from fractions import Fraction
@@ -520,7 +521,21 @@ def test_workers_keep_c_libraries_quiet(capfdbinary: pytest.CaptureFixture[bytes
     assert capfdbinary.readouterr().err == b""
 
 
+def test_a_worker_of_a_cluster_has_all_imports_before_its_first_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "convtool.jobs.preload", raising=False)
+    backend.prepare_cluster_worker()
+    assert "convtool.jobs.preload" in sys.modules
+
+
 # The job as a whole
+
+
+def test_a_job_that_replaces_is_itself() -> None:
+    job = ConvolveJob("1")
+    assert not job.write.overwrite
+    replacing = job.replacing()
+    assert replacing.write.overwrite
+    assert replacing.replacing() is replacing
 
 
 def test_an_input_is_read_once_unless_a_command_says_otherwise() -> None:
