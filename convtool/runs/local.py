@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -232,6 +233,7 @@ def _work(setup: Callable[[], None], folder: str | None, pipe: Connection) -> No
     if folder is not None:
         os.chdir(folder)
     signal.signal(signal.SIGTERM, _end)  # Ctrl-C, which the server ignores, is for the parent to decide on
+    sys.unraisablehook = _unraisable
     sending = threading.Lock()
     ready = False
 
@@ -256,6 +258,13 @@ def _work(setup: Callable[[], None], folder: str | None, pipe: Connection) -> No
 
 def _end(*_: object) -> None:
     raise SystemExit(128 + signal.SIGTERM)
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Where `_end` is lost, in a callback of libsndfile, which would go on without the bytes, this is the end."""
+    if isinstance(unraisable.exc_value, SystemExit):
+        os._exit(128 + signal.SIGTERM)
+    sys.__unraisablehook__(unraisable)
 
 
 def _folder() -> str | None:

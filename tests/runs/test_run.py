@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from convtool.errors import CheckFailed, InputError
 from convtool.jobs import backend
@@ -263,6 +268,35 @@ def test_workers_leave_ctrl_c_to_the_parent_and_end_at_sigterm() -> None:
         os.kill(worker, signal.SIGTERM)
         with pytest.raises(WorkerDied, match="exit code 143"):
             executor.submit(time.sleep, 60).result()
+
+
+class Interrupted(io.BytesIO):
+    """A file whose reader is told to end while it reads, in a callback of a C library."""
+
+    def readinto(self, buffer: Any) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().readinto(buffer)
+
+
+def read(file: Any) -> int:
+    return len(soundfile.read(file)[0])
+
+
+def test_a_worker_that_is_told_to_end_in_a_callback_does_not_go_on() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(1000), 8000, format="FLAC")
+    with local(1) as executor:
+        assert executor.submit(read, io.BytesIO(file.getvalue())).result() == 1000
+        with pytest.raises(WorkerDied, match="exit code 143"):
+            executor.submit(read, Interrupted(file.getvalue())).result()
+
+
+def test_what_else_can_not_be_raised_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "__unraisablehook__", told.append)
+    unraisable: Any = SimpleNamespace(exc_value=ValueError("odd"))
+    workers._unraisable(unraisable)
+    assert told == [unraisable]
 
 
 def test_shutdown_at_once_cancels_what_waits() -> None:
