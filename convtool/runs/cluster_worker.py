@@ -19,13 +19,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from convtool.errors import ConvtoolError, Terminated
 from convtool.files.names import show
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
-from convtool.runs.run import Job, SharingJob, perform
+from convtool.runs.run import Job, ReplacingJob, SharingJob, perform
 from convtool.runs.stopping import stoppable
 
 TOPIC = "convtool"
@@ -165,15 +165,6 @@ def call(run: Run, number: int, telling: bool, function: Callable[..., Any], job
         job = on_worker(job, run, worker)
     with _stoppable(run.token):
         tell(function(job, *others, *[tell] * telling), last=True)
-
-
-@runtime_checkable
-class ReplacingJob(Job, Protocol):
-    """A job that can be told to replace what it finds in its outputs' places."""
-
-    def replacing(self) -> Job:
-        """The same job, which replaces outputs that exist; the job itself where it does."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +43,14 @@ class Task:
     def name(self) -> str:
         """How a message calls it."""
         return self.input.name if self.choice is None else f"{self.input.name} with {show(self.choice.word)}"
+
+    @property
+    def places(self) -> Iterator[str]:
+        """The file that is read, and the one that is written."""
+        if self.input.kind == "file":
+            yield self.input.value
+        if self.output is not None:
+            yield self.output
 
     def stays(self, *, elsewhere: bool) -> bool:
         """Whether only this process can do it: standard input is read, or standard output written.
