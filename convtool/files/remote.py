@@ -509,8 +509,10 @@ def _cause(error: Exception) -> Exception:
 
 def _status(error: Exception) -> int:
     """What the server answered by HTTP, as aiohttp or botocore tell it; 0 where it did not."""
-    told = getattr(error.__cause__, "response", {}).get("ResponseMetadata", {})
-    return int(getattr(error, "status", told.get("HTTPStatusCode", 0)))
+    answer = getattr(error.__cause__, "response", None)
+    told = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else None
+    status = getattr(error, "status", told)
+    return status if isinstance(status, int) else 0
 
 
 def _may_pass(error: Exception) -> bool:

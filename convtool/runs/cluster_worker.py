@@ -23,6 +23,7 @@ from typing import Any
 
 from convtool.errors import ConvtoolError, Terminated
 from convtool.files.names import show
+from convtool.files.remote import is_url
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.runs.run import Job, ReplacingJob, SharingJob, perform
@@ -189,7 +190,8 @@ class OnWorker:
         Such a worker may have written the output, and not have lived to tell.
         """
         job = self.job
-        if isinstance(job, ReplacingJob) and task.output is not None and os.path.lexists(task.output):
+        there = task.output is not None and (os.path.lexists(task.output) or is_url(task.output))
+        if isinstance(job, ReplacingJob) and there:
             replacing = job.replacing()
             return replacing if replacing is not job and self._times_begun(task.index) > 1 else job
         return job

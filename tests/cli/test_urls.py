@@ -279,7 +279,7 @@ def test_weights_are_listed_from_ranges(web: WebServer, convtool: Program) -> No
 def test_ranges_of_a_file(web: WebServer) -> None:
     data = np.arange(300_000, dtype="<u4").tobytes()
     web.files["n"] = data
-    for folder in ("files", "plain"):
+    for folder in ("files", "plain", "whole"):
         with remote.RemoteFile(web.url(f"/{folder}/n")) as file:
             assert file.read(10) == data[:10]
             assert file.seek(-4, 2) == len(data) - 4
