@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import string
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,12 +45,10 @@ class Task:
         return self.input.name if self.choice is None else f"{self.input.name} with {show(self.choice.word)}"
 
     @property
-    def places(self) -> Iterator[str]:
-        """The file that is read, and the one that is written."""
-        if self.input.kind == "file":
-            yield self.input.value
-        if self.output is not None:
-            yield self.output
+    def places(self) -> list[str]:
+        """The file that is read, and the one that is written, as far as there are such."""
+        read = self.input.value if self.input.kind == "file" else None
+        return [place for place in (read, self.output) if place is not None]
 
     def stays(self, *, elsewhere: bool) -> bool:
         """Whether only this process can do it: standard input is read, or standard output written.

@@ -211,6 +211,17 @@ def test_shards_in_a_store_are_completed(store: Any, convtool: Program, monkeypa
     assert "/b/shards/.convtool-plan" not in store.find("/b/shards")
 
 
+def test_a_shard_that_a_worker_elsewhere_has_put_into_a_store_is_there(store: Any) -> None:
+    from convtool.jobs.padding.store import ShardFolder
+    from convtool.jobs.padding.writing import Padding
+
+    folder = ShardFolder("memory://b/shards/", Padding(), mask=False, overwrite=False, request="")
+    with folder:
+        assert not folder.holds(3)
+        store.pipe("/b/shards/00003.npy", b"1")
+        assert folder.holds(3)
+
+
 def test_manifests_name_urls_too(store: Any, convtool: Program, tmp_path: Path) -> None:
     (tmp_path / "c d.csv").write_text("7\n")
     place = (tmp_path / "c d.csv").as_uri()

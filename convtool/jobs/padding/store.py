@@ -18,7 +18,7 @@ from convtool.arrays.writing import ArrayWriter, create
 from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.atomic import is_special, write_error, write_file
 from convtool.files.names import show
-from convtool.files.remote import below, is_url, read_bytes, remove
+from convtool.files.remote import below, existing, is_url, read_bytes, remove
 from convtool.jobs.padding.grouping import PlannedBatch
 from convtool.jobs.padding.manifest import common, json_text, row_entry, row_name
 from convtool.jobs.padding.rows import Row
@@ -233,14 +233,14 @@ class ShardFolder(BatchStore):
         """What the hidden file says, or None without one."""
         if is_special(self._inside(_UNFINISHED)):
             raise UsageError(f"{show(self._inside(_UNFINISHED))} is a pipe or a device; give another -o")
-        if not self._has(_UNFINISHED):
-            return None
         try:
-            if self._stored is not None:
-                mark = json.loads(read_bytes(self._inside(_UNFINISHED)))
-            else:
+            if self._stored is None:
                 with open(self._inside(_UNFINISHED), encoding="utf-8") as file:
                     mark = json.load(file)
+            elif _UNFINISHED in self._stored:
+                mark = json.loads(read_bytes(self._inside(_UNFINISHED)))
+            else:
+                return None
         except OSError:
             return None
         except (ValueError, RecursionError):
@@ -253,7 +253,10 @@ class ShardFolder(BatchStore):
         self._note(_UNFINISHED)
 
     def holds(self, number: int) -> bool:
-        return self._has(os.path.basename(self.place(number)))
+        place = self.place(number)
+        if self._stored is None:
+            return os.path.exists(place)
+        return os.path.basename(place) in self._stored or bool(existing([place]))  # of a worker elsewhere
 
     def open(self, number: int) -> Files | None:
         if self.holds(number):
