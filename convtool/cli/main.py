@@ -69,10 +69,14 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *others: Any, **extra: Any) -> click.Context:
         """Read the command line, print --help; Click would turn a closed pipe into exit 1."""
+        if any("file://" in word.lower() for word in args):
+            from convtool.files.remote import without_file_url
+
+            args = [without_file_url(word) for word in args]
         try:
-            return super().make_context(*args, **extra)
+            return super().make_context(info_name, args, *others, **extra)
         except BrokenPipeError as error:
             raise ClosedPipe from error
         except KeyboardInterrupt as error:

@@ -355,10 +355,11 @@ def _cluster(job: PadBatch, rows: Sequence[Row], options: Options) -> Iterator[W
     if options.cluster is None or not is_folder(folder):
         yield None
         return
+    from convtool.files.remote import is_url
     from convtool.jobs.padding.spreading import ShardJob, tasks_of, writing_on
 
     with cluster_workers(tasks_of(rows, folder), options) as workers:
-        yield writing_on(workers, ShardJob(job, os.path.abspath(folder), options.mask))
+        yield writing_on(workers, ShardJob(job, folder if is_url(folder) else os.path.abspath(folder), options.mask))
 
 
 def _store(job: PadBatch, options: Options) -> BatchStore:

@@ -250,10 +250,12 @@ def _executor(tasks: Sequence[Task], jobs: int, meter: str | None) -> Iterator[E
         messages.quiet_libraries()
         yield None
         return
+    from convtool.files.remote import packages_of
     from convtool.jobs.backend import prepare_worker
     from convtool.runs.local import LocalExecutor
 
-    executor = LocalExecutor(jobs, preload=["convtool.jobs.preload"], setup=partial(prepare_worker, meter))
+    preload = ["convtool.jobs.preload", *packages_of(place for task in tasks for place in task.places)]
+    executor = LocalExecutor(jobs, preload=preload, setup=partial(prepare_worker, meter))
     finished = False
     try:
         yield executor

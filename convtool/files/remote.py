@@ -11,8 +11,11 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -34,6 +37,12 @@ SPOOL_LIMIT = 64 << 30
 BLOCK = 64 << 10
 """The least that is fetched of a file that is read here and there."""
 
+AHEAD = 10
+"""Inputs of a process that are fetched, worked on or uploaded at a time: so many connections botocore keeps."""
+
+AHEAD_BYTES = 32 << 20
+"""The size up to which a file is fetched, or uploaded, while others are worked on."""
+
 _LARGEST_BLOCK = 8 << 20
 _KEPT_BLOCKS = 16
 _TRIES = 3
@@ -50,6 +59,36 @@ def is_url(path: str) -> bool:
     return found is not None and not os.path.lexists(path)
 
 
+_FILE_URL = re.compile(r"(--[a-z-]+=|-[A-Za-z])?file://([^/]*)(/.*)?", re.IGNORECASE | re.DOTALL)
+
+
+def without_file_url(word: str) -> str:
+    """`word`, which may be an option and its value, with the path that a `file://` URL means in place of the URL.
+
+    >>> without_file_url("file:///takes/one%201.wav"), without_file_url("--output=file://localhost/wet/")
+    ('/takes/one 1.wav', '--output=/wet/')
+
+    Raises:
+        UsageError: the file is of another machine.
+    """
+    found = _FILE_URL.fullmatch(word)
+    if found is None or os.path.lexists(word):
+        return word
+    option, host, path = found.groups(default="")
+    if host.lower() not in ("", "localhost") or not path:
+        raise UsageError(
+            f"{show(word)}: that is a file of the machine '{show(host)}'; one of this machine is file:///PATH, or its "
+            "path alone"
+        )
+    return option + unquote(path, errors="surrogateescape")
+
+
+def packages_of(paths: Iterable[str]) -> list[str]:
+    """The packages that are imported for those of `paths` that are URLs."""
+    protocols = {path.partition("://")[0].lower() for path in paths if is_url(path)}
+    return sorted({_PACKAGES[each] for each in protocols if each in _PACKAGES})
+
+
 def is_http(url: str) -> bool:
     """Whether the store is a web server, which can't list what it has."""
     return url.lower().startswith(("http://", "https://"))
@@ -64,12 +103,52 @@ def base_name(url: str) -> str:
     return os.path.basename(unquote(urlsplit(url).path) if is_http(url) else url)
 
 
+_AS_IT_IS = {"Accept-Encoding": "identity"}
+"""What web servers are asked, so that sizes are those of what comes."""
+
+_STATE = ("size", "ETag", "etag", "generation", "LastModified", "last_modified", "updated", "created")
+"""What stores tell of an object that is another once it has been written again."""
+
+_CHANGED = "changed while it was read: another file was put in its place; run the command again"
+
+_TURN: ContextVar[threading.Semaphore | None] = ContextVar("turn", default=None)
+
+
+@contextmanager
+def in_turn(turn: threading.Semaphore) -> Iterator[None]:
+    """Work of this thread for which it needs `turn`: others have that while this one waits for a store."""
+    with turn:
+        before = _TURN.set(turn)
+        try:
+            yield
+        finally:
+            _TURN.reset(before)
+
+
+@contextmanager
+def _out_of_turn() -> Iterator[None]:
+    turn = _TURN.get()
+    if turn is None:
+        yield
+        return
+    turn.release()
+    try:
+        yield
+    finally:
+        turn.acquire()
+
+
+class _Large(ConvtoolError):
+    """A file is too large to be fetched while others are worked on."""
+
+
 class _Limit:
     """The progress of a download, as fsspec tells it to a callback, which ends one that is too large."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, small: bool) -> None:
         self.size: int | None = None
         self.value = 0
+        self._small = small
         self._limit = min(SPOOL_LIMIT, shutil.disk_usage(tempfile.gettempdir()).free)
 
     def set_size(self, size: int | None) -> None:
@@ -88,6 +167,8 @@ class _Limit:
                 f"it takes {size} bytes or more; the limit is {self._limit}, by the temporary folder "
                 f"{show(tempfile.gettempdir())} (TMPDIR names another)"
             )
+        if self._small and size > AHEAD_BYTES:
+            raise _Large
 
 
 def download(url: str) -> BinaryIO:
@@ -98,17 +179,26 @@ def download(url: str) -> BinaryIO:
     """
     spool: BinaryIO = tempfile.TemporaryFile(buffering=0)
 
-    def fetch() -> None:
+    def fetch(*, small: bool) -> None:
         os.ftruncate(spool.fileno(), 0)
-        limit = _Limit()
+        limit = _Limit(small=small)
         store, path = _store(url)
+        checked = not (small or is_http(url))  # what is large, a store may send in several answers
+        before = _state(store, path) if checked else None
         store.get_file(path, f"/dev/fd/{spool.fileno()}", callback=limit)
         there = os.fstat(spool.fileno()).st_size
         if limit.size not in (None, there):
             raise ConnectionError(f"{limit.size} bytes were declared, {there} came")
+        if checked and _state(store, path) != before:
+            raise InputError(_CHANGED)
 
     try:
-        _attempt(url, fetch, InputError)
+        try:
+            if is_http(url) and _TURN.get() is None:
+                raise _Large
+            _attempt(url, partial(fetch, small=True), InputError)
+        except _Large:
+            _attempt(url, partial(fetch, small=False), InputError, in_turn=True)
     except BaseException:
         spool.close()
         raise
@@ -140,11 +230,25 @@ def upload(file: BinaryIO, url: str, *, replace: bool) -> None:
         else:
             store.put_file(local, path, mode="overwrite" if replace else "create")
 
-    _attempt(url, put, OutputError)
+    _attempt(url, put, OutputError, in_turn=os.fstat(file.fileno()).st_size > AHEAD_BYTES)
+
+
+def remove(url: str) -> None:
+    """Remove the object at `url`.
+
+    Raises:
+        OutputError: the store refused it.
+    """
+
+    def ask() -> None:
+        store, path = _store(url)
+        store.rm_file(path)
+
+    _attempt(url, ask, OutputError)
 
 
 def below(folder: str) -> list[str]:
-    """The URLs of all files below `folder`, in bytewise order.
+    """The URLs of all files below `folder`, in bytewise order; of a folder that does not exist, none.
 
     Raises:
         InputError: the store can't be listed.
@@ -229,10 +333,16 @@ class RemoteFile(io.RawIOBase):
     def _open(self) -> tuple[int | None, Callable[[int, int], bytes]]:
         """The size, and what fetches the bytes from one position to another."""
         store, path = _store(self._url)
-        if not is_http(self._url):
-            return store.info(path)["size"], partial(store.cat_file, path)
-        file = store.open(path, "rb", block_size=BLOCK, cache_type="none")
-        return file.size, getattr(file, "_fetch_range", lambda *_: b"")  # `cat_file` takes a whole file for a range
+        asked: dict[str, Any] = {}
+        if is_http(self._url):
+            info = store.info(path)
+            if not info["size"] or not info.get("partial", True):
+                return info["size"], lambda *_: b""
+            asked = {"size": info["size"], "headers": {**_AS_IT_IS, **_unless_changed(info)}}
+        elif not self._url.lower().startswith("s3"):
+            return store.info(path)["size"], _Unchanged(store, path).fetch
+        file = store.open(path, "rb", block_size=BLOCK, cache_type="none", **asked)
+        return file.size, file._fetch_range  # `cat_file` of a web server takes a whole file for a range
 
     def _gives_ranges(self, size: int) -> bool:
         """Whether bytes behind the first can be had alone; fetches the first block too, which everybody reads."""
@@ -294,6 +404,38 @@ class RemoteFile(io.RawIOBase):
         super().close()
 
 
+def _state(store: Any, path: str) -> list[Any]:
+    info = store.info(path)
+    return [info.get(name) for name in _STATE]
+
+
+def _unless_changed(info: dict[str, Any]) -> dict[str, str]:
+    """The headers with which a web server sends ranges of that file alone; weak tags (W/) match no range."""
+    tag = str(info.get("ETag", "W/"))
+    if not tag.startswith("W/"):
+        return {"If-Match": tag}
+    return {"If-Unmodified-Since": info["Last-Modified"]} if "Last-Modified" in info else {}
+
+
+class _Unchanged:
+    """The ranges of an object, which must be the same whenever one is asked for."""
+
+    def __init__(self, store: Any, path: str) -> None:
+        self._store, self._path = store, path
+        self._before = _state(store, path)
+
+    def fetch(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` to `stop`.
+
+        Raises:
+            InputError: the object is another by now.
+        """
+        data: bytes = self._store.cat_file(self._path, start, stop)
+        if _state(self._store, self._path) != self._before:
+            raise InputError(_CHANGED)
+        return data
+
+
 def pread(file: int | RemoteFile, count: int, start: int) -> bytes:
     """`count` bytes from `start` on of a descriptor or a remote file, fewer at the end."""
     return os.pread(file, count, start) if isinstance(file, int) else file.pread(count, start)
@@ -319,7 +461,7 @@ def _store(url: str) -> tuple[Any, str]:
 
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
             options["client_kwargs"] = {"timeout": timeout, "trust_env": True}
-            options["headers"] = {"Accept-Encoding": "identity"}  # sizes are those of what comes
+            options["headers"] = _AS_IT_IS
         store, path = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:
         package = _PACKAGES.get(protocol, "fsspec's package for it")
@@ -329,8 +471,14 @@ def _store(url: str) -> tuple[Any, str]:
     return store, path
 
 
-def _attempt(url: str, work: Callable[[], T], kind: type[ConvtoolError]) -> T:
-    """What `work` gives, which is tried three times where the store or the way there failed."""
+def _attempt(url: str, work: Callable[[], T], kind: type[ConvtoolError], *, in_turn: bool = False) -> T:
+    """What `work` gives, which is tried three times where the store or the way there failed.
+
+    But for `in_turn`, others may work meanwhile.
+    """
+    if not in_turn:
+        with _out_of_turn():
+            return _attempt(url, work, kind, in_turn=True)
     number = 0
     while True:
         number += 1
@@ -340,9 +488,11 @@ def _attempt(url: str, work: Callable[[], T], kind: type[ConvtoolError]) -> T:
             raise
         except Exception as raised:
             error = _cause(raised)
-            status = getattr(error, "status", 0)
+            status = _status(error)
             if status == 412 and kind is OutputError:
                 raise FileExistsError(412, "exists") from error
+            if status == 412 or type(error).__name__ == "FileExpired":  # the latter of s3fs
+                raise InputError(_CHANGED) from error
             again = _may_pass(error) and not 400 <= status < 500
             if not again or number == _TRIES:
                 tries = f" (tried {_TRIES} times)" if again else ""
@@ -357,6 +507,14 @@ def _cause(error: Exception) -> Exception:
     return under if isinstance(under, Exception) and type(under).__module__.startswith("aiohttp") else error
 
 
+def _status(error: Exception) -> int:
+    """What the server answered by HTTP, as aiohttp or botocore tell it; 0 where it did not."""
+    answer = getattr(error.__cause__, "response", None)
+    told = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else None
+    status = getattr(error, "status", told)
+    return status if isinstance(status, int) else 0
+
+
 def _may_pass(error: Exception) -> bool:
     """Whether trying again may help: the network, not the request, is at fault."""
     if isinstance(error, (FileNotFoundError, PermissionError)):
@@ -365,7 +523,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    name, status = type(error).__name__, getattr(error, "status", 0)
+    name, status = type(error).__name__, _status(error)
     if isinstance(error, FileNotFoundError) or status == 404:
         return "no such file in the store, or no such bucket"
     if isinstance(error, PermissionError) or status in (401, 403):

@@ -19,13 +19,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from convtool.errors import ConvtoolError, Terminated
 from convtool.files.names import show
+from convtool.files.remote import is_url
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
-from convtool.runs.run import Job, SharingJob, perform
+from convtool.runs.run import Job, ReplacingJob, SharingJob, perform
 from convtool.runs.stopping import stoppable
 
 TOPIC = "convtool"
@@ -167,15 +168,6 @@ def call(run: Run, number: int, telling: bool, function: Callable[..., Any], job
         tell(function(job, *others, *[tell] * telling), last=True)
 
 
-@runtime_checkable
-class ReplacingJob(Job, Protocol):
-    """A job that can be told to replace what it finds in its outputs' places."""
-
-    def replacing(self) -> Job:
-        """The same job, which replaces outputs that exist; the job itself where it does."""
-        ...
-
-
 @dataclass(frozen=True)
 class OnWorker:
     """A job of the program that a worker does: paths lead from the program's folder, and outcomes name the worker."""
@@ -198,7 +190,8 @@ class OnWorker:
         Such a worker may have written the output, and not have lived to tell.
         """
         job = self.job
-        if isinstance(job, ReplacingJob) and task.output is not None and os.path.lexists(task.output):
+        there = task.output is not None and (os.path.lexists(task.output) or is_url(task.output))
+        if isinstance(job, ReplacingJob) and there:
             replacing = job.replacing()
             return replacing if replacing is not job and self._times_begun(task.index) > 1 else job
         return job

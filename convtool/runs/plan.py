@@ -44,6 +44,12 @@ class Task:
         """How a message calls it."""
         return self.input.name if self.choice is None else f"{self.input.name} with {show(self.choice.word)}"
 
+    @property
+    def places(self) -> list[str]:
+        """The file that is read, and the one that is written, as far as there are such."""
+        read = self.input.value if self.input.kind == "file" else None
+        return [place for place in (read, self.output) if place is not None]
+
     def stays(self, *, elsewhere: bool) -> bool:
         """Whether only this process can do it: standard input is read, or standard output written.
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from convtool.errors import ConvtoolError
 from convtool.files.names import show
+from convtool.files.remote import AHEAD, in_turn, is_url
 from convtool.runs.local import NoWorkers
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
@@ -41,6 +42,15 @@ class SharingJob(Job, Protocol):
 
     def shared(self) -> Job:
         """What does the work on several inputs at a time, on as many threads."""
+        ...
+
+
+@runtime_checkable
+class ReplacingJob(Job, Protocol):
+    """A job that can be told to replace what it finds in its outputs' places."""
+
+    def replacing(self) -> Job:
+        """The same job, which replaces outputs that exist; the job itself where it does."""
         ...
 
 
@@ -80,10 +90,23 @@ def perform_group(
         tell((task.index, outcome))
         return outcome
 
-    if not isinstance(job, SharingJob) or len(tasks) == 1:
+    remote = any(map(_is_remote, tasks))
+    if len(tasks) == 1 or not (remote or isinstance(job, SharingJob)):
         return [performed(job, task) for task in tasks]
-    with ThreadPoolExecutor(job.together) as pool:
-        return list(pool.map(partial(performed, job.shared()), tasks))
+    together, shared = (job.together, job.shared()) if isinstance(job, SharingJob) else (1, job)
+    turn = threading.Semaphore(together)
+
+    def in_its_turn(task: Task) -> Outcome:
+        with in_turn(turn):
+            return performed(shared, task)
+
+    with ThreadPoolExecutor(max(together, AHEAD) if remote else together) as pool:
+        return list(pool.map(in_its_turn, tasks))
+
+
+def _is_remote(task: Task) -> bool:
+    """Whether the work on `task` waits for a store now and then."""
+    return any(map(is_url, task.places))
 
 
 def explain(error: Exception) -> str:
@@ -154,7 +177,7 @@ def _results(
             elif executor is None or task.index not in pending:
                 yield perform(job, task)
             else:
-                yield _result(pending.pop(task.index), job, task, executor)
+                yield _result(pending.pop(task.index), job, task, executor, ended)
     finally:
         for each in pending.values():
             each.future.cancel()
@@ -162,9 +185,10 @@ def _results(
 
 def _groups(job: Job, tasks: Sequence[Task], workers: int) -> Iterator[Sequence[Task]]:
     """The tasks that one worker gets at a time."""
-    size = 1
-    if isinstance(job, SharingJob):
-        size = max(1, min(-(-len(tasks) // workers), _ROUNDS * job.together))
+    places = job.together if isinstance(job, SharingJob) else 1
+    if any(map(_is_remote, tasks)):
+        places = max(places, AHEAD)
+    size = max(1, min(-(-len(tasks) // workers), _ROUNDS * places)) if places > 1 else 1
     return (tasks[start : start + size] for start in range(0, len(tasks), size))
 
 
@@ -195,11 +219,14 @@ def _submit(job: Job, group: Sequence[Task], executor: Executor, ended: dict[int
     return [_Pending(future, place, len(group) == 1) for place in range(len(group))]
 
 
-def _result(pending: _Pending, job: Job, task: Task, executor: Executor) -> Outcome:
+def _result(
+    pending: _Pending, job: Job, task: Task, executor: Executor, ended: Mapping[int, Outcome] | None = None
+) -> Outcome:
     """The outcome of a task run elsewhere; a worker that died is a failure like any other.
 
-    With a group of several nobody knows whose fault that was: each is tried again alone. Where there are no workers
-    at all, the task is run here.
+    With a group of several nobody knows whose fault that was: those that have not `ended` are tried again, each alone.
+    They may have written their outputs, and not have lived to tell. Where there are no workers at all, the task is run
+    here.
     """
     try:
         return pending.future.result()[pending.place]
@@ -210,4 +237,7 @@ def _result(pending: _Pending, job: Job, task: Task, executor: Executor) -> Outc
     except Exception as error:
         if pending.alone:
             return failure(task, _first_line(error) or type(error).__name__)
-    return _result(_submit(job, [task], executor, {})[0], job, task, executor)
+    if ended and task.index in ended:
+        return ended[task.index]
+    again = job.replacing() if isinstance(job, ReplacingJob) else job
+    return _result(_submit(again, [task], executor, {})[0], again, task, executor)

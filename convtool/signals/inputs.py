@@ -15,7 +15,7 @@ from convtool.errors import InputError, UsageError
 from convtool.files.formats import AUDIO, NAMES, extension, family
 from convtool.files.names import show
 from convtool.files.recognition import HEAD, TEXT, recognise
-from convtool.files.remote import base_name, below, is_folder, is_http, is_url, matching, read_bytes
+from convtool.files.remote import base_name, below, is_folder, is_http, is_url, matching, read_bytes, without_file_url
 
 _NUMBERS = re.compile(r"\s*[+-]?[\d.][^/\\]*|\s*[+-]?(nan|inf)\b[^/\\]*", re.ASCII | re.IGNORECASE)
 _NUMBER_CHARACTERS = re.compile(r"[\s\d.,;+\-eEnNaAiIfF_x]*", re.ASCII)
@@ -167,6 +167,7 @@ def _listed(path: str) -> Input:
     """A line of a list: a path, or an array in a file; nothing else has a special meaning there."""
     if "\0" in path:
         return Input("nothing", path, "", fault="no path holds a NUL byte; lists separated by NUL are read with -0")
+    path = without_file_url(path)
     named = Input.of_word(path)
     return named if named.array or is_url(path) else Input("file", path, os.path.basename(path))
 

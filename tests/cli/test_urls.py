@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from safetensors.numpy import save
 
-from convtool.errors import InputError
+from convtool.errors import InputError, OutputError
 from convtool.files import remote
 from tests.helpers.web_server import WebServer, serving
 
@@ -166,8 +166,110 @@ def test_batches_to_a_store_and_back(store: Any, convtool: Program) -> None:
     assert store.cat("/b/back/a.csv") == b"4,1,2,5\n"
     run = convtool("pad-batch", "memory://b/in/", "-o", "memory://b/batch.npz", "--skip-existing")
     assert "exists; left as it is" in run.err
-    run = convtool("pad-batch", "memory://b/in/", "-o", "memory://b/shards/")
-    assert (run.code, "a folder of shards is written on a disk of this machine" in run.err) == (2, True)
+    run = convtool("pad-batch", "memory://b/in/", "-o", "http://127.0.0.1:9/shards/")
+    assert (run.code, "no run could complete a folder of shards there; give a batch in one file" in run.err) == (
+        2,
+        True,
+    )
+
+
+def test_shards_in_a_store_and_back(store: Any, convtool: Program) -> None:
+    arguments = ("pad-batch", "memory://b/in/", "-o", "memory://b/shards/", "--batch-size", "1", "--mask")
+    assert convtool(*arguments).code == 0
+    names = [name.rpartition("/")[2] for name in store.find("/b/shards")]
+    assert len(names) == len({"manifest.json"} | set(names)) == 7
+    assert "exists" in convtool(*arguments).err
+    assert "exists; left as it is" in convtool(*arguments, "--skip-existing").err
+    assert convtool("unpad-batch", "memory://b/shards/", "-o", "memory://b/back/").code == 0
+    assert store.cat("/b/back/sub/b.csv") == b"1,1\n"
+    store.rm_file("/b/shards/00001.lengths.npy")
+    run = convtool(*arguments, "--skip-existing")
+    assert (run.code, "incomplete: there is no 00001.lengths.npy" in run.err) == (2, True)
+    before = store.cat("/b/shards/manifest.json")
+    assert convtool(*arguments, "--overwrite").code == 0
+    assert store.cat("/b/shards/manifest.json") == before
+    assert convtool("unpad-batch", "memory://b/none/", "-o", "memory://b/back/").code == 1
+
+
+def test_shards_in_a_store_are_completed(store: Any, convtool: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("pad-batch", "memory://b/in/", "-o", "memory://b/shards/", "--batch-size", "1", "--jobs", "1")
+    upload = remote.upload
+
+    def failing(file: Any, url: str, *, replace: bool) -> None:
+        if url.endswith("00001.npy"):
+            raise OutputError("the store is full")
+        upload(file, url, replace=replace)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("convtool.files.atomic.upload", failing)
+        run = convtool(*arguments)
+    assert (run.code, "the store is full" in run.err) == (1, True)
+    assert "/b/shards/manifest.json" not in store.find("/b/shards")
+    written = store.info("/b/shards/00000.npy")
+    assert convtool(*arguments).code == 0
+    assert store.info("/b/shards/00000.npy") == written
+    assert "/b/shards/.convtool-plan" not in store.find("/b/shards")
+
+
+def test_a_shard_that_a_worker_elsewhere_has_put_into_a_store_is_there(store: Any) -> None:
+    from convtool.jobs.padding.store import ShardFolder
+    from convtool.jobs.padding.writing import Padding
+
+    folder = ShardFolder("memory://b/shards/", Padding(), mask=False, overwrite=False, request="")
+    with folder:
+        assert not folder.holds(3)
+        store.pipe("/b/shards/00003.npy", b"1")
+        assert folder.holds(3)
+
+
+def test_manifests_name_urls_too(store: Any, convtool: Program, tmp_path: Path) -> None:
+    (tmp_path / "c d.csv").write_text("7\n")
+    place = (tmp_path / "c d.csv").as_uri()
+    store.pipe("/b/train.csv", f"path,speaker\nmemory://b/in/a.csv,1\n{place},2\n".encode())
+    run = convtool("pad-batch", "--manifest", "memory://b/train.csv", "-o", tmp_path / "x.npz")
+    assert (run.code, run.err) == (0, "2 written, 0 skipped, 0 failed\n")
+    assert np.load(tmp_path / "x.npz")["speaker"].tolist() == [1, 2]
+
+
+def test_file_urls_are_paths(convtool: Program, tmp_path: Path) -> None:
+    (tmp_path / "an input.csv").write_text("4\n1\n")
+    place = (tmp_path / "an input.csv").as_uri()
+    (tmp_path / "list").write_text(f"{place}\n")
+    assert convtool("convolve", place, "-k", "2").out == "8\n2\n"
+    assert convtool("convolve", "--input-list", tmp_path / "list", "-k", "2").out == "8\n2\n"
+    assert convtool("convolve", place, "-k", "2", f"--output=file://localhost{tmp_path}/%C3%A4.csv").code == 0
+    assert (tmp_path / "ä.csv").read_text() == "8\n2\n"
+    run = convtool("convolve", "file://other/a.csv", "-k", "2")
+    assert (run.code, "that is a file of the machine 'other'; one of this machine is file:///PATH" in run.err) == (
+        2,
+        True,
+    )
+
+
+@pytest.mark.parametrize("folder", ["tagged", "dated"])
+def test_a_file_of_a_web_server_that_changes_while_it_is_read(web: WebServer, folder: str) -> None:
+    web.files["n"] = bytes(1 << 20)
+    with remote.RemoteFile(web.url(f"/{folder}/n")) as file:
+        assert file.pread(10, 1 << 19) == bytes(10)
+        web.files["n"] = bytes(1 << 21)
+        with pytest.raises(InputError, match="changed while it was read"):
+            file.pread(10, 100_000)
+
+
+def test_an_object_that_changes_while_it_is_read(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.pipe("/b/n", bytes(1 << 20))
+    with remote.RemoteFile("memory://b/n") as file:
+        assert file.pread(10, 1 << 19) == bytes(10)
+        store.pipe("/b/n", b"1" * (1 << 20))
+        with pytest.raises(InputError, match="changed while it was read"):
+            file.pread(10, 100_000)
+    monkeypatch.setattr(remote, "AHEAD_BYTES", 1 << 10)
+    with remote.download("memory://b/n") as file:
+        assert file.read() == b"1" * (1 << 20)
+    states = iter(["before", "after"])
+    monkeypatch.setattr(remote, "_state", lambda *_: next(states))
+    with pytest.raises(InputError, match="another file was put in its place; run the command again"):
+        remote.download("memory://b/n")
 
 
 def test_weights_are_listed_from_ranges(web: WebServer, convtool: Program) -> None:
@@ -188,7 +290,7 @@ def test_weights_are_listed_from_ranges(web: WebServer, convtool: Program) -> No
 def test_ranges_of_a_file(web: WebServer) -> None:
     data = np.arange(300_000, dtype="<u4").tobytes()
     web.files["n"] = data
-    for folder in ("files", "plain"):
+    for folder in ("files", "plain", "whole"):
         with remote.RemoteFile(web.url(f"/{folder}/n")) as file:
             assert file.read(10) == data[:10]
             assert file.seek(-4, 2) == len(data) - 4
@@ -229,10 +331,12 @@ class _Faulty:
         callback.set_size(5)
         Path(local).write_bytes(b"123")
 
-    def info(self, path: str) -> dict[str, int]:
-        return {"size": 1 << 20}
+    size = 1 << 20
 
-    def cat_file(self, path: str, start: int, stop: int) -> bytes:
+    def open(self, path: str, mode: str, **_: Any) -> _Faulty:
+        return self
+
+    def _fetch_range(self, start: int, stop: int) -> bytes:
         return b"short"
 
 

@@ -1,7 +1,8 @@
 """A web server on loopback that keeps what is put there; by the first folder of a path it has faults.
 
-`/plain` sends no ranges, `/long` declares more than it sends, `/broken` breaks off midway the first two times,
-`/always-broken` each time, `/denied` answers 403, `/failing` 503, `/away` sends to a file of this machine.
+`/plain` sends no ranges, and `/whole` says so. `/long` declares more than it sends, `/broken` breaks off midway the
+first two times, `/always-broken` each time, `/denied` answers 403, `/failing` 503, `/away` sends to a file of this
+machine. `/tagged` and `/dated` say which file it is, by a tag or by a date, and send ranges of no other.
 """
 
 from __future__ import annotations
@@ -70,8 +71,14 @@ class _Handler(BaseHTTPRequestHandler):
             status = {"denied": 403, "away": 302, "failing": 503}.get(folder, 404)
             self._plain(status, **({"Location": "file:///etc/hostname"} if folder == "away" else {}))
             return
+        states = {"tagged": ("ETag", "If-Match"), "dated": ("Last-Modified", "If-Unmodified-Since")}
+        state, condition = states.get(folder, ("", ""))
+        version = str(len(data))
+        if self.headers.get(condition, version) != version:
+            self._plain(412)
+            return
         found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        if found and folder != "plain":
+        if found and folder not in ("plain", "whole"):
             part = data[int(found[1]) : int(found[2]) + 1]
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {found[1]}-{int(found[1]) + len(part) - 1}/{len(data)}")
@@ -80,6 +87,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(200)
         tries = sum(each == f"GET {self.path}" for each in self.server.requests)
         breaks = folder in ("long", "always-broken") or (folder == "broken" and tries < 3)
+        if folder == "whole":
+            self.send_header("Accept-Ranges", "none")
+        if state:
+            self.send_header(state, version)
         self.send_header("Content-Length", str(len(data) + 10 * (folder == "long")))
         self.end_headers()
         if body:

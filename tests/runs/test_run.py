@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +23,7 @@ import pytest
 import soundfile
 
 from convtool.errors import CheckFailed, InputError
+from convtool.files import remote
 from convtool.jobs import backend
 from convtool.runs import local as workers
 from convtool.runs import plan
@@ -30,7 +31,7 @@ from convtool.runs.fork_server import ForkServer
 from convtool.runs.local import LocalExecutor, NoWorkers, WorkerDied, cores
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
-from convtool.runs.run import perform, run_all
+from convtool.runs.run import perform, perform_group, run_all
 from convtool.signals.inputs import Input
 
 
@@ -458,3 +459,63 @@ def test_torch_is_loaded_from_elsewhere_where_the_folder_is_gone(monkeypatch: py
     monkeypatch.setattr("os.chdir", went.append)
     backend._leave_a_lost_folder()
     assert went == ["/proc/self/task"]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A job that waits for a store at its beginning, and counts those that are worked on at a time."""
+
+    away: threading.Barrier
+    working: list[int]
+
+    def __call__(self, task: Task) -> Outcome:
+        remote._attempt("memory://b", self.away.wait, InputError)
+        self.working.append(1)
+        time.sleep(0.001)
+        most = sum(self.working)
+        self.working.append(-1)
+        if task.index == 3:
+            raise InputError("its own fault")
+        return Outcome(task.input.name, task.output, "written", samples=most)
+
+
+def test_while_some_inputs_wait_for_a_store_one_is_worked_on() -> None:
+    tasks = [Task(number, Input("file", f"memory://b/{number}", ""), None) for number in range(remote.AHEAD)]
+    told: list[int] = []
+    job = Waiting(threading.Barrier(remote.AHEAD, timeout=30), [])
+    outcomes = perform_group(job, tasks, lambda pair: told.append(pair[0]))
+    assert [outcome.samples for outcome in outcomes] == [1, 1, 1, None, *[1] * (remote.AHEAD - 4)]
+    assert outcomes[3].error == "its own fault"
+    assert sorted(told) == list(range(remote.AHEAD))
+
+
+@dataclass(frozen=True)
+class Putting:
+    """A job that finds its outputs' places taken, unless it may replace what is there."""
+
+    may_replace: bool = False
+
+    def replacing(self) -> Putting:
+        return Putting(may_replace=True)
+
+    def __call__(self, task: Task) -> Outcome:
+        return Outcome(task.input.name, task.output, "written" if self.may_replace else "failed")
+
+
+class Dying(Executor):
+    """Workers of which one tells of the first task of its group, and is lost when it has written the second."""
+
+    def submit_telling(self, told: Any, fn: Any, job: Any, tasks: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if len(tasks) > 1:
+            told((tasks[0].index, Outcome(tasks[0].input.name, None, "written", samples=5)))
+            future.set_exception(WorkerDied("killed"))
+        else:
+            future.set_result(fn(job, tasks))
+        return future
+
+
+def test_what_a_lost_worker_has_done_is_not_done_again() -> None:
+    tasks = [Task(number, Input("file", f"memory://b/{number}", ""), f"memory://o/{number}") for number in range(2)]
+    outcomes = run_all(Putting(), tasks, Dying())
+    assert [(outcome.status, outcome.samples) for outcome in outcomes] == [("written", 5), ("written", None)]

@@ -13,6 +13,7 @@ from typing import Any
 
 from convtool.errors import InputError, UsageError
 from convtool.files.names import show
+from convtool.files.remote import base_name, is_url, read_bytes, without_file_url
 from convtool.signals.inputs import Input
 
 PATHS = ("path", "audio_filepath")
@@ -51,8 +52,11 @@ def read_labels(path: str) -> tuple[list[Input], Labels]:
         UsageError: it can't be read, names no paths, or has a column of numbers whose name no array can have.
     """
     try:
-        with open(os.fsencode(path), encoding="utf-8-sig", newline="") as file:
-            text = file.read()
+        if is_url(path):
+            text = read_bytes(path).decode("utf-8-sig")
+        else:
+            with open(os.fsencode(path), encoding="utf-8-sig", newline="") as file:
+                text = file.read()
         records = list(_json_lines(text) if text.lstrip().startswith("{") else _csv_rows(text))
     except OSError as error:
         raise UsageError(f"--manifest {show(path)}: can't be read: {error.strerror}") from error
@@ -71,6 +75,10 @@ def read_labels(path: str) -> tuple[list[Input], Labels]:
         place = record.get(column)
         if not isinstance(place, str) or not place or "\0" in place:
             raise UsageError(f"--manifest {show(path)}: recording {number} has no {column}")
+        place = without_file_url(place)
+        if is_url(place):
+            inputs.append(Input("file", place, base_name(place)))
+            continue
         beside = os.path.join(os.path.dirname(path), place)
         inputs.append(Input("file", beside, os.path.normpath(place).lstrip("./")))
     try:

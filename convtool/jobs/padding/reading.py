@@ -21,7 +21,9 @@ from convtool.arrays.torch.pickles import load
 from convtool.arrays.zip.archive import Archive
 from convtool.errors import InputError
 from convtool.files.atomic import is_special
+from convtool.files.formats import extension
 from convtool.files.names import show
+from convtool.files.remote import existing, is_url, read_bytes
 from convtool.jobs.padding.manifest import ROWS_LIMIT, Manifest, parsed, shards_of
 from convtool.jobs.padding.store import MANIFEST
 from convtool.signals.inputs import Input
@@ -77,7 +79,7 @@ def read_batches(path: str) -> list[StoredBatch]:
     Raises:
         InputError: it is no batch, or damaged.
     """
-    if os.path.isdir(path):
+    if _is_folder(path):
         return _read_folder(path)
     with open_weights(path) as file:
         batch = file.find("batch")
@@ -92,16 +94,26 @@ def shortage(path: str) -> str:
         batches = read_batches(path)
     except InputError as error:
         return str(error)
-    lengths = [f"{os.path.splitext(each.path)[0]}.lengths.npy" for each in batches] if os.path.isdir(path) else []
-    return next((f"there is no {os.path.basename(each)}" for each in lengths if not os.path.isfile(each)), "")
+    lengths = [f"{os.path.splitext(each.path)[0]}.lengths.npy" for each in batches] if _is_folder(path) else []
+    there = existing(lengths) if is_url(path) else set(filter(os.path.isfile, lengths))
+    return next((f"there is no {os.path.basename(each)}" for each in lengths if each not in there), "")
+
+
+def _is_folder(path: str) -> bool:
+    """Whether the batches are shards in a folder; of a store, one that its name tells."""
+    return os.path.isdir(path) or (is_url(path) and not extension(path))
 
 
 def _read_folder(path: str) -> list[StoredBatch]:
     try:
         if is_special(os.path.join(path, MANIFEST)):
             raise InputError(f"its {MANIFEST} is a pipe or device; expected a file that pad-batch wrote")
-        with open(os.path.join(path, MANIFEST), encoding="utf-8") as file:
-            manifest = parsed(file.read(_MANIFEST_LIMIT))
+        if is_url(path):
+            text = read_bytes(os.path.join(path, MANIFEST)).decode("utf-8")
+        else:
+            with open(os.path.join(path, MANIFEST), encoding="utf-8") as file:
+                text = file.read(_MANIFEST_LIMIT)
+        manifest = parsed(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"there is no {MANIFEST} that can be read in it; a folder of shards has one once pad-batch is through"

@@ -18,12 +18,12 @@ from convtool.arrays.writing import ArrayWriter, create
 from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.atomic import is_special, write_error, write_file
 from convtool.files.names import show
+from convtool.files.remote import below, existing, is_url, read_bytes, remove
 from convtool.jobs.padding.grouping import PlannedBatch
 from convtool.jobs.padding.manifest import common, json_text, row_entry, row_name
 from convtool.jobs.padding.rows import Row
 from convtool.jobs.padding.writing import Padding, Shape
 from convtool.jobs.side_by_side import side_by_side
-from convtool.signals.inputs import Input
 
 MANIFEST = "manifest.json"
 _UNFINISHED = ".convtool-plan"
@@ -157,7 +157,7 @@ class ShardFolder(BatchStore):
 
     Until then a hidden file holds the digest of the plan that the shards belong to: a later run with the same plan
     keeps those that are whole, and any other begins anew. A lock on the folder keeps out runs at the same time; the
-    system lifts it when the process ends, however it does.
+    system lifts it when the process ends, however it does. A store that a URL leads to has no locks.
     """
 
     def __init__(self, path: str, padding: Padding, *, mask: bool, overwrite: bool, request: str) -> None:
@@ -167,9 +167,14 @@ class ShardFolder(BatchStore):
         self._overwrite = overwrite
         self._request = request
         self._open: dict[int, Files] = {}
-        self._lock = -1
+        self._lock: int | None = None
+        self._stored: set[str] | None = None
+        """The files that are in the store, where the folder is in one: it is listed once."""
 
     def __enter__(self) -> None:
+        if is_url(self.path):
+            self._stored = {name for url in below(self.path) if "/" not in (name := url[len(self._inside("")) :])}
+            return
         try:
             os.makedirs(self.path, exist_ok=True)
             self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
@@ -187,7 +192,8 @@ class ShardFolder(BatchStore):
 
     def __exit__(self, *_: object) -> None:
         self.discard()
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
 
     def recall(self) -> Mapping[str, int]:
         counted = (self._read_mark() or {}).get("counted")
@@ -200,11 +206,11 @@ class ShardFolder(BatchStore):
         mark = self._read_mark()
         if mark is not None and mark.get("plan") == digest:
             return
-        complete = os.path.lexists(self._inside(MANIFEST))
+        complete = self._has(MANIFEST)
         if complete and not self._overwrite:
             raise UsageError(f"{show(self.path)} holds batches already; give --overwrite or another -o")
         try:
-            stale = [name for name in _listed(self.path) if _SHARD_FILE.fullmatch(name)]
+            stale = [name for name in self._names() if _SHARD_FILE.fullmatch(name)]
             if stale and not complete and mark is None:
                 raise UsageError(
                     f"{show(self._inside(stale[0]))} has the name of a shard, but no {MANIFEST} is beside it to say "
@@ -212,13 +218,14 @@ class ShardFolder(BatchStore):
                 )
             self._write_mark("", counted)  # whatever ends this run, the next knows that the folder is half-way
             for name in [MANIFEST] * complete + stale:
-                os.unlink(self._inside(name))
+                self._remove(name)
         except OSError as error:
             raise write_error(self.path, error) from error
         self._write_mark(digest, counted)
 
     def _digest(self, plan: Plan) -> str:
-        rows = [(row_entry(row), row.samples, _stamp(row.source)) for row in plan.rows]
+        stamps = {index: _stamp(row) for index, row in {row.index: row for row in plan.rows}.items()}
+        rows = [(row_entry(row), row.samples, stamps[row.index]) for row in plan.rows]
         text = json.dumps([self._request, self._with_mask, plan.dtype, plan.flat, plan.batches, rows])
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -227,8 +234,13 @@ class ShardFolder(BatchStore):
         if is_special(self._inside(_UNFINISHED)):
             raise UsageError(f"{show(self._inside(_UNFINISHED))} is a pipe or a device; give another -o")
         try:
-            with open(self._inside(_UNFINISHED), encoding="utf-8") as file:
-                mark = json.load(file)
+            if self._stored is None:
+                with open(self._inside(_UNFINISHED), encoding="utf-8") as file:
+                    mark = json.load(file)
+            elif _UNFINISHED in self._stored:
+                mark = json.loads(read_bytes(self._inside(_UNFINISHED)))
+            else:
+                return None
         except OSError:
             return None
         except (ValueError, RecursionError):
@@ -238,9 +250,13 @@ class ShardFolder(BatchStore):
     def _write_mark(self, digest: str, counted: Mapping[str, int]) -> None:
         mark = {"plan": digest, "counted": counted}
         write_file(self._inside(_UNFINISHED), json.dumps(mark).encode("ascii"), replace=True)
+        self._note(_UNFINISHED)
 
     def holds(self, number: int) -> bool:
-        return os.path.exists(self.place(number))
+        place = self.place(number)
+        if self._stored is None:
+            return os.path.exists(place)
+        return os.path.basename(place) in self._stored or bool(existing([place]))  # of a worker elsewhere
 
     def open(self, number: int) -> Files | None:
         if self.holds(number):
@@ -255,6 +271,7 @@ class ShardFolder(BatchStore):
         opened = self._open.pop(number)
         for name in sorted(opened, key="batch".__eq__):  # the batch last: where it is, the shard is whole
             opened[name].commit()
+            self._note(os.path.basename(self._array_file(number, name)))
 
     def finish(self, threads: int) -> None:
         plan = self._plan
@@ -270,8 +287,8 @@ class ShardFolder(BatchStore):
             for number, place, row in plan.placed()
         ]
         write_file(self._inside(MANIFEST), f"{json_text(manifest)}\n".encode())
-        with suppress(OSError):
-            os.unlink(self._inside(_UNFINISHED))
+        with suppress(OSError, OutputError):
+            self._remove(_UNFINISHED)
 
     def discard(self) -> None:
         for opened in self._open.values():
@@ -289,6 +306,24 @@ class ShardFolder(BatchStore):
     def _inside(self, name: str) -> str:
         return os.path.join(self.path, name)
 
+    def _names(self) -> list[str]:
+        return sorted(os.listdir(self.path) if self._stored is None else self._stored)
+
+    def _has(self, name: str) -> bool:
+        return os.path.lexists(self._inside(name)) if self._stored is None else name in self._stored
+
+    def _note(self, name: str) -> None:
+        """Take in that a file is there by now."""
+        if self._stored is not None:
+            self._stored.add(name)
+
+    def _remove(self, name: str) -> None:
+        if self._stored is None:
+            os.unlink(self._inside(name))
+        else:
+            remove(self._inside(name))
+            self._stored.discard(name)
+
 
 def is_shard(path: str, folder: str) -> bool:
     """Whether `path` is a file that batches in `folder` would be written to."""
@@ -296,15 +331,13 @@ def is_shard(path: str, folder: str) -> bool:
     return bool(_SHARD_FILE.fullmatch(name)) and os.path.realpath(parent) == os.path.realpath(folder)
 
 
-def _listed(folder: str) -> list[str]:
-    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-
-
-def _stamp(source: Input) -> tuple[int, int] | None:
-    """Size and time of change of a file: another file under the same name is another input."""
-    if source.kind != "file":
+def _stamp(row: Row) -> tuple[int, int] | str | None:
+    """Size and time of change of a file: another file under the same name is another input. Of a URL, what came."""
+    if row.source.kind != "file":
         return None
-    status = os.stat(source.value)
+    if is_url(row.input.value):
+        return _sha256(row)
+    status = os.stat(row.source.value)
     return status.st_size, status.st_mtime_ns
 
 

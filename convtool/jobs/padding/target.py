@@ -9,7 +9,7 @@ from convtool.errors import UsageError
 from convtool.files.atomic import is_special
 from convtool.files.formats import extension
 from convtool.files.names import show
-from convtool.files.remote import is_url
+from convtool.files.remote import is_http, is_url
 from convtool.jobs.padding.reading import shortage
 from convtool.jobs.padding.store import MANIFEST, is_shard
 from convtool.runs.plan import refuse_both, refuse_collisions, refuse_existing, taken
@@ -24,10 +24,10 @@ def is_folder(path: str) -> bool:
     if path in ("", "-"):
         raise UsageError(f"-o '{path}': a batch is written at many places, into a file or a folder; give its name")
     named = path.endswith(("/", os.sep)) or os.path.isdir(path) or not os.path.splitext(path)[1]
-    if named and is_url(path):
+    if named and is_url(path) and is_http(path):
         raise UsageError(
-            f"-o {show(path)}: a folder of shards is written on a disk of this machine, and can be copied to a store; "
-            f"a batch in one file, .{', .'.join(FILES)}, can go there at once"
+            f"-o {show(path)}: a web server does not list what it has, so no run could complete a folder of shards "
+            f"there; give a batch in one file, .{', .'.join(FILES)}, or a store such as s3://"
         )
     if named and not os.path.isfile(path.rstrip("/")):
         return True
