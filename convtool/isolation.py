@@ -32,6 +32,20 @@ _LENGTH = 8
 _ANSWER_LIMIT = 16 << 20
 
 
+_here = False
+
+
+def decode_here() -> None:
+    """Let this process decode by itself: it is one that may crash, a worker that others take the place of."""
+    global _here
+    _here = True
+
+
+def decodes_here() -> bool:
+    """Whether this process is one of those that may crash."""
+    return _here
+
+
 class Child:
     """A process that answers requests with the functions in `handlers`.
 

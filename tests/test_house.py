@@ -32,7 +32,7 @@ MAY_IMPORT = {
         "errors",
         "",
     },
-    "jobs": {"jobs", "runs", "models", "weights", "signals", "ops", "plots", "arrays", "files", "errors"},
+    "jobs": {"jobs", "runs", "models", "weights", "signals", "ops", "plots", "arrays", "isolation", "files", "errors"},
     "runs": {"runs", "signals", "isolation", "files", "errors"},
     "models": {"models", "weights", "arrays", "files", "errors"},
     "weights": {"weights", "arrays", "files", "errors"},

@@ -88,7 +88,7 @@ def prepare_worker(meter: str | None = None) -> None:
     `meter` is where it counts how far it is.
     """
     os.close(silence_stderr())
-    from convtool.signals.audio.opening import decode_here
+    from convtool.isolation import decode_here
 
     decode_here()
     if meter is not None:

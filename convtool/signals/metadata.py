@@ -1,4 +1,6 @@
-"""What a file says of itself beside its samples: tags, and the chunks of a WAV file that are kept as they are.
+"""What a file says of itself beside its samples: tags, chunks of a WAV file and pictures of a FLAC file.
+
+Chunks and pictures are kept as they are.
 
 Layout of the chunks: Microsoft "Multimedia Programming Interface and Data Specifications 1.0" (LIST, cue, smpl); EBU
 Tech 3285 (bext); Gallery "iXML Specification".
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TAGS = ("title", "artist", "album", "date", "tracknumber", "genre", "comment", "copyright", "license")
 """The tags that go on into an output, as soundfile calls them; what wrote the input did not write the output."""
@@ -43,6 +45,8 @@ class Metadata:
     """Names out of `TAGS`, and what they say."""
     chunks: tuple[tuple[str, bytes], ...] = ()
     """Chunks of a WAV file, out of `KEPT_CHUNKS`."""
+    pictures: tuple[bytes, ...] = ()
+    """The contents of the blocks PICTURE of a FLAC file."""
 
     @classmethod
     def of_chunks(cls, chunks: tuple[tuple[str, bytes], ...]) -> Metadata:
@@ -52,7 +56,7 @@ class Metadata:
 
     def without_positions(self) -> Metadata:
         """Without chunks that count samples, whose positions or rate are not those of the result."""
-        return Metadata(self.tags, tuple(chunk for chunk in self.chunks if not _counts_samples(*chunk)))
+        return replace(self, chunks=tuple(chunk for chunk in self.chunks if not _counts_samples(*chunk)))
 
     def as_chunks(self) -> tuple[tuple[str, bytes], ...]:
         """The chunks of a WAV file that says this."""

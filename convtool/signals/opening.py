@@ -167,7 +167,7 @@ def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, optio
 class Output:
     """Where a job's result goes: a file that appears whole or not at all, or standard output.
 
-    `path` None is standard output. There, and into pipes and devices, text and WAV stream; the other formats,
+    `path` None is standard output. There, and into pipes and devices, text and WAV of plain numbers stream; the others,
     whose headers are completed at the end, are put together in a temporary file first. A `trial` goes nowhere: it is
     to find out whether a signal fits.
     """
@@ -194,7 +194,7 @@ class Output:
             self._file = AtomicFile(path, replace=options.overwrite)
             self._target = self._file.file
         file = self._target
-        streams = trial or (kind in ("CSV", "WAV") and not options.whole)
+        streams = trial or (_streams(kind, self.subtype) and not options.whole)
         if not streams and (path is None or is_special(path)):
             file = self._spool = tempfile.TemporaryFile(buffering=0)
         try:
@@ -271,6 +271,15 @@ class Output:
             self._file.discard()
         if self._spool is not None:
             self._spool.close()
+
+
+def _streams(format: str, subtype: str | None) -> bool:
+    """Whether a file of that kind is written from front to back."""
+    if format == "WAV":
+        from convtool.signals.wav.chunks import SUBTYPES
+
+        return subtype in SUBTYPES
+    return format == "CSV"
 
 
 def peak_of(block: Block) -> float:

@@ -1,12 +1,14 @@
 """Pictures as grids of numbers, read and written by Pillow: rows come where a signal has its samples, columns where it
 has its channels, and each colour is a grid of its own.
 
-The numbers are those of the file, from 0 to 255 or 65535; nothing is scaled.
+The numbers are those of the file, from 0 to 255 or 65535; nothing is scaled. Pictures are decoded in a child process,
+which a file can crash.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -20,10 +22,13 @@ from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.atomic import write_all
 from convtool.files.names import counted
 from convtool.files.source import Source
+from convtool.isolation import SHARED_BYTES, Children, decodes_here
 from convtool.signals.pcm import count_bad
 from convtool.signals.signal import Block, Reader, Signal, Writer
 
 if TYPE_CHECKING:
+    import mmap
+
     from PIL.Image import Image
 
 _MOST_PIXELS = 1 << 28
@@ -47,7 +52,7 @@ class PictureReader(Reader):
     def __init__(self, source: Source, format: str, *, exact: bool = True) -> None:
         self.notes = []
         self._source = source
-        self._pixels = _pixels(source, format, self.notes)
+        self._pixels = _decoded(source, format, self.notes)
         height, width, *colours = self._pixels.shape
         self._at = 0
         is_real = self._pixels.dtype.kind == "f"
@@ -154,19 +159,61 @@ def _pillow() -> Any:
     return Image
 
 
-def _pixels(source: Source, format: str, notes: list[str]) -> NDArray[Any]:
+def _decoded(source: Source, format: str, notes: list[str]) -> NDArray[Any]:
     """The numbers of a picture, ``(rows, columns)`` or ``(rows, columns, colours)``."""
+    _pillow()
+    if format == "PNG" and source.head[24:26] in (b"\x10\2", b"\x10\4", b"\x10\6"):
+        raise InputError("it is a PNG of 16 bits with colours, of which Pillow reads 8; save it with 8, or as grey")
+    if decodes_here():
+        with open(source.fileno(), "rb", closefd=False) as file:
+            return _pixels(file, format, notes)
+    child = _CHILDREN.borrow()
+    try:
+        shape, dtype, told = child.ask("decode", format, descriptor=source.fileno())
+        notes += told
+        pixels = np.empty(shape, dtype)
+        left = pixels.reshape(-1).view(np.uint8)
+        while left.size:
+            count = child.ask("take")
+            left[:count] = np.frombuffer(child.shared, np.uint8, count)
+            left = left[count:]
+        return pixels
+    finally:
+        _CHILDREN.give_back(child)
+
+
+# In the child
+
+_left = np.empty(0, np.uint8)
+
+
+def _decode(_: mmap.mmap, descriptor: int, format: str) -> tuple[tuple[int, ...], str, list[str]]:
+    global _left
+    notes: list[str] = []
+    with os.fdopen(descriptor, "rb") as file:
+        pixels = _pixels(file, format, notes)
+    _left = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
+    return pixels.shape, pixels.dtype.str, notes
+
+
+def _take(shared: mmap.mmap) -> int:
+    """Bytes into the shared memory; as many as go there."""
+    global _left
+    taken, _left = _left[:SHARED_BYTES], _left[SHARED_BYTES:]
+    np.frombuffer(shared, np.uint8)[: taken.size] = taken
+    _left = _left if _left.size else np.empty(0, np.uint8)  # the picture goes once it is told
+    return taken.size
+
+
+_CHILDREN = Children({"decode": _decode, "take": _take})
+
+
+def _pixels(file: BinaryIO, format: str, notes: list[str]) -> NDArray[Any]:
     pillow = _pillow()
     from PIL import ImageOps
 
-    if format == "PNG" and source.head[24:26] in (b"\x10\2", b"\x10\4", b"\x10\6"):
-        raise InputError("it is a PNG of 16 bits with colours, of which Pillow reads 8; save it with 8, or as grey")
     try:
-        with (
-            _telling(notes),
-            open(source.fileno(), "rb", closefd=False) as file,
-            pillow.open(file, formats=(format,)) as picture,
-        ):
+        with _telling(notes), pillow.open(file, formats=(format,)) as picture:
             width, height = picture.size
             if width * height > _MOST_PIXELS:
                 raise InputError(f"it has {width} x {height} pixels; at most {_MOST_PIXELS} are read")

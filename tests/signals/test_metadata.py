@@ -1,4 +1,4 @@
-"""What files say of themselves, from the input into the output: tags of every format, and chunks of WAV files."""
+"""What files say of themselves, from the input into the output: tags, chunks of WAV files, pictures of FLAC files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from convtool.signals.audio import flac_blocks
 from convtool.signals.metadata import TAGS, Metadata, chunk_bytes
-from convtool.signals.wav.chunks import read_layout
+from convtool.signals.wav.chunks import read_layout, read_told
+from convtool.signals.wav.writer import append_chunks
 
 Convtool = Callable[..., Any]
 RATE = 48000
@@ -225,3 +227,158 @@ def test_loudspeakers_are_left_out_with_the_rest(convtool: Convtool) -> None:
         assert layout is not None
         masks.append((layout.format, layout.channel_mask))
     assert masks == [("WAVEX", 0x3F), ("WAV", 0)]
+
+
+def told(path: str) -> tuple[list[tuple[str, bytes]], int]:
+    """The chunks and the channel mask of a WAV, whoever reads its samples; its size must be that which it declares."""
+    data = Path(path).read_bytes()
+    at, width = (4, 4) if data.startswith(b"RIFF") else (20, 8)
+    assert int.from_bytes(data[at : at + width], "little") == len(data) - 8
+    chunks, mask, notes = read_told(lambda at, count: data[at : at + count], 0, len(data))
+    assert notes == ()
+    return list(chunks), mask
+
+
+CHUNKS = {"bext": bytes(BEXT), "iXML": IXML, "cue ": CUE, "smpl": bytes(36), "LIST": INFO}
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype"), [("wav", "ALAW"), ("wav", "IMA_ADPCM"), ("wav", "GSM610"), ("rf64", "ULAW")]
+)
+def test_chunks_through_libsndfile(convtool: Convtool, format: str, subtype: str) -> None:
+    wav("a.wav", CHUNKS)
+    options = ["--format", format, "--subtype", subtype, "-o"]
+    assert convtool("convolve", "a.wav", "-k", "1", *options, "b.wav").err == ""
+    assert soundfile.info("b.wav").subtype == subtype
+    assert told("b.wav")[0] == list(CHUNKS.items())
+    assert convtool("convolve", "b.wav", "-k", "1", "-o", "c.wav", "--subtype", "PCM_16").err == ""
+    assert chunks_of("c.wav") == list(CHUNKS.items())
+    assert soundfile.read("c.wav")[0].tolist() == soundfile.read("b.wav")[0][: len(SAMPLES)].tolist()
+    assert convtool("convolve", "b.wav", "-k", "1", "-o", "c.flac").err == ""
+    assert tags_of("c.flac") == {"title": "Take 1"}
+    assert convtool("convolve", "b.wav", "-k", "1", *options, "d.wav", "--no-metadata").err == ""
+    assert told("d.wav")[0] == []
+    run = convtool("convolve", "b.wav", "-k", "1,1", "-o", "e.wav", "--subtype", "ALAW")
+    assert run.err == "Warning: b.wav: left out: cue, smpl: the positions in samples that they give no longer hold\n"
+    assert [name for name, _ in told("e.wav")[0]] == ["bext", "iXML", "LIST"]
+
+
+def test_a_chunk_that_is_very_long_is_left_out_beside_a_law_too(convtool: Convtool) -> None:
+    recording("a.wav", {}, subtype="ALAW")
+    long = chunk_bytes(b"iXML", bytes((1 << 20) + 1))
+    with Path("a.wav").open("ab") as file:
+        file.write(long)
+    run = convtool("convolve", "a.wav", "-k", "1", "-o", "out.wav")
+    assert run.err == "Warning: a.wav: chunk iXML is not kept: it has 1048577 bytes\n"
+
+
+def test_chunks_behind_samples_of_an_unknown_length_are_not_looked_for() -> None:
+    recording("a.wav", {}, subtype="ALAW")
+    data = Path("a.wav").read_bytes()
+    at = data.index(b"data") + 4
+    data = data[:at] + b"\xff" * 4 + data[at + 4 :] + chunk_bytes(b"bext", bytes(BEXT))
+    assert read_told(lambda at, count: data[at : at + count], 0, len(data)) == ((), 0, ())
+
+
+def test_nothing_is_put_behind_samples_of_4_gib(tmp_path: Path) -> None:
+    with (tmp_path / "a.wav").open("w+b") as file:
+        file.write(b"RIFF\xff\xff\xff\xffWAVE")
+        file.truncate(1 << 32)
+        append_chunks(file.fileno(), (("bext", bytes(9)),))
+        assert file.seek(0, 2) == 1 << 32
+
+
+@pytest.mark.parametrize(("source", "mask"), [("a.wav", 0x60F), ("a.flac", 0x60F)])
+def test_loudspeakers_through_libsndfile(convtool: Convtool, source: str, mask: int) -> None:
+    soundfile.write("a.flac", np.zeros((4, 6)), RATE)
+    soundfile.write("a.wav", np.zeros((4, 6)), RATE, format="WAVEX", subtype="ULAW")
+    data = bytearray(Path("a.wav").read_bytes())
+    data[40:44] = (0x60F).to_bytes(4, "little")
+    Path("a.wav").write_bytes(data)
+    assert convtool("convolve", source, "-k", "1", "-o", "b.wav", "--subtype", "ALAW").err == ""
+    assert (told("b.wav")[1], soundfile.info("b.wav").subtype) == (mask, "ALAW")
+    assert convtool("convolve", source, "-k", "1", "-o", "c.wav", "--subtype", "PCM_24").err == ""
+    assert told("c.wav")[1] == mask
+    assert convtool("convolve", source, "-k", "1", "-o", "d.wav", "--subtype", "ALAW", "--format", "wavex").err == ""
+    assert convtool("convolve", source, "-k", "1", "-o", "e.wav", "--subtype", "ALAW", "--no-metadata").err == ""
+    assert (told("d.wav")[1], told("e.wav")[1]) == (mask, 0)
+
+
+def test_libsndfile_writes_to_pipes_too(convtool: Convtool) -> None:
+    wav("a.wav", CHUNKS)
+    run = convtool("convolve", "a.wav", "-k", "1", "--format", "wav", "--subtype", "ALAW")
+    Path("b.wav").write_bytes(run.raw)
+    assert (run.code, told("b.wav")[0]) == (0, list(CHUNKS.items()))
+
+
+def blocks_of(path: str) -> list[tuple[int, bytes]]:
+    """The blocks of a FLAC file, each with its type."""
+    data, at, last = Path(path).read_bytes(), 4, 0
+    blocks = []
+    while not last:
+        last, kind, length = data[at] & 0x80, data[at] & 0x7F, int.from_bytes(data[at + 1 : at + 4], "big")
+        blocks.append((kind, data[at + 4 : at + 4 + length]))
+        at += 4 + length
+    return blocks
+
+
+def with_blocks(path: str, *blocks: tuple[int, bytes]) -> None:
+    """Put blocks into a FLAC file, behind the first."""
+    data = Path(path).read_bytes()
+    made = b"".join(bytes([kind]) + len(content).to_bytes(3, "big") + content for kind, content in blocks)
+    Path(path).write_bytes(data[:42] + made + data[42:])
+
+
+def picture(kind: int, data: bytes) -> tuple[int, bytes]:
+    mime = b"image/png"
+    size = struct.pack(">5I", 8, 8, 24, 0, len(data))
+    return 6, struct.pack(">II", kind, len(mime)) + mime + struct.pack(">I", 0) + size + data
+
+
+COVER, BACK = picture(3, bytes(range(256)) * 300), picture(4, b"")
+
+
+@pytest.mark.parametrize("tag", [b"", b"ID3\4\0\0\0\0\0\3abc"])
+def test_pictures_of_flac_go_on(convtool: Convtool, tag: bytes) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 100_000)
+    soundfile.write("a.flac", noise, RATE)
+    with_blocks("a.flac", COVER, (2, b"a program's own"), BACK)
+    Path("a.flac").write_bytes(tag + Path("a.flac").read_bytes())
+    run = convtool("convolve", "a.flac", "-k", "1,0", "-o", "b.flac")
+    assert (run.code, run.err) == (0, "")
+    blocks = blocks_of("b.flac")
+    assert [kind for kind, _ in blocks] == [0, 6, 6, 4]
+    assert blocks[1:3] == [COVER, BACK]
+    samples = soundfile.read("b.flac", dtype="int16")[0]
+    assert np.array_equal(samples[:-1], soundfile.read("a.flac", dtype="int16")[0])
+    assert convtool("convolve", "a.flac", "-k", "1,0", "-o", "c.flac", "--no-metadata").code == 0
+    assert [kind for kind, _ in blocks_of("c.flac")] == [0, 4]
+    assert soundfile.read("c.flac", dtype="int16")[0].tolist() == samples.tolist()
+    assert convtool("convolve", "a.flac", "-k", "1", "-o", "d.wav").err == ""
+
+
+def test_pictures_that_are_very_long_are_left_out_and_told(convtool: Convtool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flac_blocks, "_MOST_BYTES", 1 << 20)
+    recording("a.flac")
+    with_blocks("a.flac", COVER, picture(4, bytes(1 << 20)))
+    run = convtool("convolve", "a.flac", "-k", "1", "-o", "b.flac")
+    assert run.err == "Warning: a.flac: its pictures are not kept: they take more than 1 MiB\n"
+    assert [kind for kind, _ in blocks_of("b.flac")] == [0, 4]
+
+
+@pytest.mark.parametrize("end", [5, 20, 42, 45])
+def test_blocks_that_end_with_the_file(end: int) -> None:
+    recording("a.flac")
+    data = Path("a.flac").read_bytes()[:end]
+    assert flac_blocks.read_pictures(lambda at, count: data[at : at + count], 0) == ((), ())
+
+
+def test_no_more_blocks_are_looked_at_than_a_file_has() -> None:
+    asked = []
+
+    def peek(at: int, count: int) -> bytes:
+        asked.append(at)
+        return b"\1\0\0\0"
+
+    assert flac_blocks.read_pictures(peek, 0) == ((), ())
+    assert len(asked) == 4096

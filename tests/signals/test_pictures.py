@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import struct
 import sys
 import warnings
@@ -17,7 +19,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from convtool import isolation
 from convtool.errors import InputError
+from convtool.isolation import Children
 from convtool.signals import pictures
 from convtool.signals.inputs import Input, expand
 from convtool.signals.opening import ReadOptions, open_reader
@@ -30,6 +34,9 @@ Pixels = NDArray[Any]
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(isolation, "_here", False)
+    handlers = {"decode": pictures._decode, "take": pictures._take}
+    monkeypatch.setattr(pictures, "_CHILDREN", Children(handlers, keep=0))  # forked after what a test has put in place
     return tmp_path
 
 
@@ -79,6 +86,27 @@ def test_every_number_of_a_picture_comes_back(path: str, shape: tuple[int, ...],
 def test_a_jpeg_is_what_pillow_makes_of_it() -> None:
     save("a.jpg", noise(16, 24, 3))
     assert np.array_equal(read("a.jpg")[0], np.moveaxis(load("a.jpg"), -1, 0))
+
+
+def test_a_picture_comes_from_the_child_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "SHARED_BYTES", 100)
+    pixels = save("a.tif", noise(9, 21, most=65535))
+    assert np.array_equal(read("a.tif")[0], pixels)
+
+
+def test_workers_decode_pictures_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_here", True)
+    monkeypatch.setattr(pictures, "_CHILDREN", None)
+    pixels = save("a.png", noise(9, 21))
+    assert np.array_equal(read("a.png")[0], pixels)
+
+
+def test_a_picture_that_crashes_its_decoder_is_one_line(convtool: Convtool, monkeypatch: pytest.MonkeyPatch) -> None:
+    save("a.png", noise(9, 21))
+    monkeypatch.setattr(ImageOps, "exif_transpose", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    run = convtool("local-var", "a.png", "-w", "3x3")
+    assert (run.code, run.out) == (1, "")
+    assert run.err == "Error: a.png: the decoder crashed on it (SIGKILL): the file is damaged\n"
 
 
 def test_pictures_that_are_stored_otherwise() -> None:

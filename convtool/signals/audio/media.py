@@ -29,6 +29,28 @@ _SUBTYPES = {"u8": "PCM_U8", "s16": "PCM_16", "dbl": "DOUBLE"}
 _LOSSLESS = ("wavpack", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be")
 """Codecs that keep real numbers as they are."""
 
+_SPEAKERS = [
+    "FL",
+    "FR",
+    "FC",
+    "LFE",
+    "BL",
+    "BR",
+    "FLC",
+    "FRC",
+    "BC",
+    "SL",
+    "SR",
+    "TC",
+    "TFL",
+    "TFC",
+    "TFR",
+    "TBL",
+    "TBC",
+    "TBR",
+]
+"""What FFmpeg calls the loudspeakers, in the order of the bits of a channel mask."""
+
 _TOLD_SECONDS = 0.1
 """How much shorter than its container says a recording is, before that is told."""
 
@@ -79,6 +101,7 @@ class MediaReader(Reader):
             dtype="float64" if kind == "dbl" or bits == 32 else "float32",
             full_scale={"int16": 1 << 15, "int32": 1 << 31}.get(dtype),
             frames=self._declared(stream),
+            channel_mask=_channel_mask(self._first),
             metadata=Metadata(tuple(self._tags(stream))),
         )
 
@@ -150,6 +173,14 @@ class MediaReader(Reader):
     def close(self) -> None:
         self._container.close()
         self._source.close()
+
+
+def _channel_mask(frame: AudioFrame) -> int:
+    """The loudspeakers of the channels; 0 of one or two, which any WAV means so, and where FFmpeg knows others."""
+    names = [channel.name for channel in frame.layout.channels]
+    if len(names) < 3 or not set(names) <= set(_SPEAKERS):
+        return 0
+    return sum(1 << _SPEAKERS.index(name) for name in names)
 
 
 def _bits(stream: Any, kind: str, head: bytes) -> int:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convtool.errors import InputError
-from convtool.files.recognition import Kind
+from convtool.files.recognition import Kind, id3_length
 from convtool.files.source import Source
-from convtool.isolation import SHARED_BYTES, Children
+from convtool.isolation import SHARED_BYTES, Children, decodes_here
+from convtool.signals.audio.flac_blocks import channel_mask, read_pictures
+from convtool.signals.audio.links import first_byte
 from convtool.signals.metadata import Metadata
 from convtool.signals.signal import Block, Reader, Signal
+from convtool.signals.wav.chunks import read_told
 from convtool.signals.wav.reader import open_wav
 
 if TYPE_CHECKING:
@@ -29,11 +32,29 @@ def open_audio(source: Source, kind: str) -> Reader:
     plain = open_wav(source) if kind in ("WAV", "RF64") else None
     if plain is not None:
         return plain
-    if _here:
+    if decodes_here():
         from convtool.signals.audio.reader import AudioReader
 
-        return AudioReader(source, kind)
-    return IsolatedReader(source, kind)
+        reader: Reader = AudioReader(source, kind)
+    else:
+        reader = IsolatedReader(source, kind)
+    _add_told(reader, source, kind)
+    return reader
+
+
+def _add_told(reader: Reader, source: Source, kind: str) -> None:
+    """Let the signal of `reader` have what its file says of itself and libsndfile does not tell."""
+    metadata, size = reader.signal.metadata, os.fstat(source.fileno()).st_size
+    if kind in ("WAV", "RF64") and not source.head.startswith(b"RIFX"):
+        chunks, mask, notes = read_told(source.peek, id3_length(source.head), size)
+        metadata = Metadata.of_chunks(chunks)
+    elif kind == "FLAC":
+        pictures, notes = read_pictures(source.peek, first_byte(kind, source.peek, size))
+        metadata, mask = replace(metadata, pictures=pictures), channel_mask(reader.signal.channels)
+    else:
+        return
+    reader.signal = replace(reader.signal, metadata=metadata, channel_mask=mask)
+    reader.notes += notes
 
 
 def open_media(source: Source, kind: Kind, path: str | None) -> Reader:
@@ -46,16 +67,8 @@ def open_media(source: Source, kind: Kind, path: str | None) -> Reader:
 
     if not is_installed():
         raise InputError(kind.refusal(path))
-    return MediaReader(source, kind.name, kind.demuxer) if _here else IsolatedReader(source, kind.name, kind.demuxer)
-
-
-_here = False
-
-
-def decode_here() -> None:
-    """Let this process decode by itself: it is one that may crash, a worker that others take the place of."""
-    global _here
-    _here = True
+    reader = MediaReader if decodes_here() else IsolatedReader
+    return reader(source, kind.name, kind.demuxer)
 
 
 class IsolatedReader(Reader):

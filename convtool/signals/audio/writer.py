@@ -12,13 +12,14 @@ import soundfile
 from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.watched import WatchedFile
 from convtool.signals.audio.encodings import BITS, EXACT, FLOATS, INSTEAD, reason
+from convtool.signals.audio.flac_blocks import PicturedFlac
 from convtool.signals.audio.lengths import state_frames
 from convtool.signals.audio.limits import refuse_unfit
 from convtool.signals.metadata import TAGS
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Block, Signal, Writer
 from convtool.signals.wav.chunks import SUBTYPES as WAV_SUBTYPES
-from convtool.signals.wav.writer import WavFile
+from convtool.signals.wav.writer import WavFile, append_chunks, fitting_mask, state_mask
 
 
 @lru_cache(maxsize=1)
@@ -53,6 +54,7 @@ def choose_subtype(format: str, wanted: str | None, signal: Signal) -> str:
     return default
 
 
+_RIFF = ("WAV", "WAVEX", "RF64")
 _ASCII_TAGS = {("AIFF", "copyright"), *(("MP3", name) for name in TAGS)}
 """The tags that libsndfile writes wrongly where they have other characters than those of ASCII."""
 
@@ -72,7 +74,7 @@ class AudioWriter(Writer):
         self._bits = BITS.get(subtype, 16)
         self._subtype = subtype
         self._bad = self._first_bad = self._written = 0
-        if format in ("WAV", "WAVEX", "RF64") and subtype in WAV_SUBTYPES:
+        if format in _RIFF and subtype in WAV_SUBTYPES:
             self._sink: Any = WavFile(file, signal, subtype, extensible=format == "WAVEX")
             return
         try:
@@ -124,9 +126,15 @@ class _SoundFileSink:
     """libsndfile, and the file that it writes to; what it writes while it closes counts too."""
 
     def __init__(self, file: BinaryIO, signal: Signal, format: str, subtype: str) -> None:
-        self._watched = WatchedFile(file.fileno())
+        told = signal.metadata
+        self._pictured = PicturedFlac(file.fileno(), told.pictures) if format == "FLAC" and told.pictures else None
+        self._watched = self._pictured or WatchedFile(file.fileno())
+        self._mask = fitting_mask(signal)
+        if format == "WAV" and self._mask and soundfile.check_format("WAVEX", subtype):
+            format = "WAVEX"
         self._kind = format, subtype
         self._frames = 0
+        self._chunks = told.as_chunks() if format in _RIFF else ()
         try:
             self._file = soundfile.SoundFile(
                 self._watched, "w", signal.sample_rate, signal.channels, format=format, subtype=subtype
@@ -134,7 +142,8 @@ class _SoundFileSink:
         except soundfile.LibsndfileError:
             self._watched.check_writes()
             raise
-        self.left_out = tuple(name for name, text in signal.metadata.tags if not self._tag(format, name, text))
+        tags = () if self._chunks else told.tags
+        self.left_out = tuple(name for name, text in tags if not self._tag(format, name, text))
 
     def _tag(self, format: str, name: str, text: str) -> bool:
         """Write a tag; False where it would be damaged. A format without such tags has nothing to lose."""
@@ -158,7 +167,13 @@ class _SoundFileSink:
         channels = self._file.channels
         self._file.close()
         self._watched.check_writes()
-        return state_frames(*self._kind, self._watched.descriptor, self._frames, channels)
+        if self._pictured is not None:
+            self._pictured.finish()
+        descriptor = self._watched.descriptor
+        if self._kind[0] == "WAVEX" and self._mask:
+            state_mask(descriptor, self._mask)
+        append_chunks(descriptor, self._chunks)
+        return state_frames(*self._kind, descriptor, self._frames, channels)
 
     def discard(self) -> None:
         self._file.close()

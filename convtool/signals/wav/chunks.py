@@ -10,7 +10,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from convtool.errors import InputError
 from convtool.files.names import counted
 from convtool.files.recognition import Peek
 from convtool.signals.metadata import KEPT_CHUNKS
@@ -27,11 +26,14 @@ SUBTYPES = {
 }
 """The encodings that are read and written here, each with its format code and its bits."""
 
+_HALF = (FLOAT, 16)
+"""Floats of 16 bits, which are only read."""
+
 GUID = bytes.fromhex("000000001000800000aa00389b71")
 """What follows the format code in the extensible format."""
 
 _AMBISONIC = bytes.fromhex("00002107d3118644c8c1ca000000")
-_BY_CODE = {code: name for name, code in SUBTYPES.items()}
+_BY_CODE = {code: name for name, code in SUBTYPES.items()} | {_HALF: "FLOAT"}
 _CHANNELS = 1024
 """As many as libsndfile takes."""
 
@@ -50,6 +52,7 @@ class Layout:
     format: str
     """``WAV``, ``WAVEX`` (the extensible format) or ``RF64``."""
     subtype: str
+    bits: int
     channels: int
     sample_rate: int
     channel_mask: int
@@ -65,12 +68,13 @@ class Layout:
     @property
     def frame(self) -> int:
         """Bytes of one sample of all channels."""
-        return self.channels * SUBTYPES[self.subtype][1] // 8
+        return self.channels * self.bits // 8
 
 
 @dataclass(frozen=True)
 class _Format:
     subtype: str
+    bits: int
     channels: int
     sample_rate: int
     extensible: bool
@@ -101,10 +105,7 @@ def read_layout(peek: Peek, start: int, size: int | None) -> Layout | None:
             if found is None:
                 return None
         elif name in _KEPT:
-            if length <= _KEPT_BYTES:
-                kept.append((name.decode(), peek(at, length)))
-            else:
-                notes.append(f"chunk {name.decode().strip()} is not kept: it has {counted(length, 'byte')}")
+            _keep(name.decode(), peek, at, length, kept, notes)
         elif name == b"data":
             if found is None:
                 return None
@@ -119,6 +120,7 @@ def read_layout(peek: Peek, start: int, size: int | None) -> Layout | None:
     return Layout(
         form,
         found.subtype,
+        found.bits,
         found.channels,
         found.sample_rate,
         found.channel_mask,
@@ -127,6 +129,32 @@ def read_layout(peek: Peek, start: int, size: int | None) -> Layout | None:
         tuple(kept),
         tuple(notes),
     )
+
+
+def read_told(peek: Peek, start: int, size: int) -> tuple[tuple[tuple[str, bytes], ...], int, tuple[str, ...]]:
+    """What a WAV says of itself whose samples libsndfile reads: chunks to keep, the channel mask, and notes.
+
+    The arguments are those of `read_layout`.
+    """
+    kept: list[tuple[str, bytes]] = []
+    notes: list[str] = []
+    mask = 0
+    for name, at, length in _chunks(peek, start + 12, size):
+        if name == b"fmt ":
+            mask = _mask(peek(at, min(length, _FORMAT_SIZE)))
+        elif name in _KEPT:
+            _keep(name.decode(), peek, at, length, kept, notes)
+        elif name == b"data" and is_unstated(length):
+            break
+    return tuple(kept), mask, tuple(notes)
+
+
+def _keep(name: str, peek: Peek, at: int, length: int, kept: list[tuple[str, bytes]], notes: list[str]) -> None:
+    """Keep a chunk, unless it is too long."""
+    if length <= _KEPT_BYTES:
+        kept.append((name, peek(at, length)))
+    else:
+        notes.append(f"chunk {name.strip()} is not kept: it has {counted(length, 'byte')}")
 
 
 def _is_empty(riff: bytes, start: int, length: int, size: int | None) -> bool:
@@ -173,17 +201,20 @@ def _parse(content: bytes) -> _Format | None:
     if len(content) < _FORMAT.size:
         return None
     code, channels, rate, _, frame, bits = _FORMAT.unpack_from(content)
-    extensible, mask = code == EXTENSIBLE, 0
+    extensible = code == EXTENSIBLE
     if extensible and len(content) >= _FORMAT_SIZE:
-        mask = int.from_bytes(content[20:24], "little")
         code = int.from_bytes(content[24:26], "little")
         if content[26:40] not in (GUID, _AMBISONIC) or int.from_bytes(content[18:20], "little") not in (0, bits):
             return None
-    if (code, bits) == (FLOAT, 16):
-        raise InputError("the content is a WAV of 16-bit floats: ffmpeg -i FILE -c:a pcm_f32le OUT.wav widens them")
     subtype = _BY_CODE.get((code, bits))
     usual = 0 < channels <= _CHANNELS and 0 < rate < 1 << 31 and frame == channels * bits // 8
-    return _Format(subtype, channels, rate, extensible, mask) if subtype and usual else None
+    return _Format(subtype, bits, channels, rate, extensible, _mask(content)) if subtype and usual else None
+
+
+def _mask(content: bytes) -> int:
+    """The loudspeakers of the extensible format; 0 of another."""
+    is_extensible = content[:2] == EXTENSIBLE.to_bytes(2, "little") and len(content) >= _FORMAT_SIZE
+    return int.from_bytes(content[20:24], "little") if is_extensible else 0
 
 
 def is_unstated(size: int) -> bool:

@@ -11,7 +11,7 @@ from convtool.files.recognition import id3_length
 from convtool.files.source import Source
 from convtool.signals.metadata import Metadata
 from convtool.signals.signal import Block, Reader, Signal
-from convtool.signals.wav.chunks import SUBTYPES, Layout, read_layout
+from convtool.signals.wav.chunks import Layout, read_layout
 
 
 class WavReader(Reader):
@@ -25,7 +25,7 @@ class WavReader(Reader):
         self._source = source
         self._descriptor = source.fileno() if source.seekable else -1
         self._frame = layout.frame
-        self._bits = SUBTYPES[layout.subtype][1]
+        self._bits = layout.bits
         self._segments = list(layout.data)
         sizes = [size for _, size in layout.data]
         frames = None if None in sizes else sum((size or 0) // self._frame for size in sizes)

@@ -13,6 +13,7 @@ import numpy as np
 
 from convtool.errors import OutputError
 from convtool.files.atomic import write_all
+from convtool.files.watched import WatchedFile
 from convtool.signals.metadata import chunk_bytes
 from convtool.signals.pcm import Encoded
 from convtool.signals.signal import Signal
@@ -21,6 +22,7 @@ from convtool.signals.wav.chunks import EXTENSIBLE, GUID, PCM, SUBTYPES, UNKNOWN
 _MOST_BYTES = UNKNOWN_SIZE - 1
 """Of a plain WAV, behind its first eight bytes."""
 
+_SEARCHED = 4096
 _EXTENSION = 22
 """Bytes that the extensible format adds behind those that tell their number."""
 
@@ -48,7 +50,7 @@ class WavFile:
         rate = signal.sample_rate or 0
         if signal.channels > 0xFFFF or rate > UNKNOWN_SIZE:
             raise OutputError(f"WAV can't be written with {signal.channels} channels at {rate} Hz")
-        mask = signal.channel_mask if signal.channel_mask.bit_count() == signal.channels else 0
+        mask = fitting_mask(signal)
         extensible = extensible or mask > 0
         fmt = struct.pack("<HIIHH", signal.channels, rate, rate * frame & UNKNOWN_SIZE, frame & 0xFFFF, bits)
         if extensible:
@@ -108,6 +110,31 @@ class WavFile:
             note = "with more than 4 GiB it is RF64, which not every program reads; --format w64 and caf hold as much"
         os.pwrite(self._file.fileno(), header, self._start)
         return note
+
+
+def fitting_mask(signal: Signal) -> int:
+    """The loudspeakers that the channels are for, where there is one for each; else 0."""
+    return signal.channel_mask if signal.channel_mask.bit_count() == signal.channels else 0
+
+
+def state_mask(descriptor: int, mask: int) -> None:
+    """Let a finished file of the extensible format, which libsndfile wrote, name the loudspeakers of its channels."""
+    at = os.pread(descriptor, _SEARCHED, 0).index(b"fmt ")
+    os.pwrite(descriptor, mask.to_bytes(4, "little"), at + 8 + 20)
+
+
+def append_chunks(descriptor: int, chunks: tuple[tuple[str, bytes], ...]) -> None:
+    """Put chunks behind all others of a finished file, which libsndfile wrote."""
+    end = os.fstat(descriptor).st_size
+    data = b"\0" * (end % 2) + b"".join(chunk_bytes(name.encode(), content) for name, content in chunks)
+    riff = end + len(data) - 8
+    if not chunks or riff > _MOST_BYTES:
+        return
+    is_wide = os.pread(descriptor, 4, 0) == b"RF64"
+    watched = WatchedFile(descriptor, start=end)
+    watched.write(data)
+    watched.check_writes()
+    os.pwrite(descriptor, struct.pack("<Q" if is_wide else "<I", riff), 20 if is_wide else 4)
 
 
 def _position(file: BinaryIO) -> int | None:

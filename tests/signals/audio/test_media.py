@@ -173,6 +173,13 @@ def test_samples_of_another_format_are_refused(tmp_path: Path, monkeypatch: pyte
         media.MediaReader(source, "Matroska or WebM", "matroska")
 
 
+@pytest.mark.parametrize(
+    ("layout", "mask"), [("mono", 0), ("stereo", 0), ("5.1", 0x3F), ("5.1(side)", 0x60F), ("octagonal", 0x737)]
+)
+def test_loudspeakers(layout: str, mask: int) -> None:
+    assert media._channel_mask(av.AudioFrame(format="s16", layout=layout)) == mask
+
+
 def here(path: str, name: str = "Matroska or WebM", demuxer: str = "matroska") -> media.MediaReader:
     return media.MediaReader(Source.of_path(path), name, demuxer)
 

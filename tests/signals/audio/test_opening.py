@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from convtool import isolation
 from convtool.errors import InputError
 from convtool.files.source import Source
 from convtool.isolation import Children
@@ -24,7 +25,7 @@ from tests.conftest import Run
 @pytest.fixture(autouse=True)
 def new_children(monkeypatch: pytest.MonkeyPatch) -> None:
     """Children that are forked after what the test has put in place."""
-    monkeypatch.setattr(opening, "_here", False)
+    monkeypatch.setattr(isolation, "_here", False)
     monkeypatch.setattr(opening, "_CHILDREN", Children({"open": opening._open, "read": opening._read}, keep=0))
 
 
@@ -50,8 +51,7 @@ def test_the_same_as_in_this_process(format: str, tmp_path: Path, monkeypatch: p
 
 
 def test_workers_decode_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_here", False)
-    opening.decode_here()
+    isolation.decode_here()
     with open_audio(Source.of_path(str(write(tmp_path / "a"))), "FLAC") as reader:
         assert isinstance(reader, AudioReader)
 

@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from convtool.errors import InputError
 from convtool.files.source import Source
-from convtool.signals.audio.opening import open_audio
 from convtool.signals.audio.reader import AudioReader
 from convtool.signals.wav.reader import WavReader, open_wav
 
@@ -138,13 +136,13 @@ def test_what_is_left_to_libsndfile(tmp_path: Path, data: bytes) -> None:
         assert data.startswith(b"RIFX") or open_wav(source) is None
 
 
-def test_floats_of_16_bits_are_named(tmp_path: Path) -> None:
-    (tmp_path / "x.wav").write_bytes(wav(fmt(code=3), DATA))
-    with (
-        closing(Source.of_path(str(tmp_path / "x.wav"))) as source,
-        pytest.raises(InputError, match="16-bit floats"),
-    ):
-        open_audio(source, "WAV")
+@pytest.mark.parametrize("format", [fmt(code=3), fmt(code=0xFFFE, more=extension(16, 4, code=3))])
+def test_floats_of_16_bits_become_those_of_32(tmp_path: Path, format: bytes) -> None:
+    values = np.array([0.25, -1, 6.1035156e-05, 65504, np.inf], "<f2")
+    (tmp_path / "x.wav").write_bytes(wav(format, chunk(b"data", values.tobytes())))
+    with opened(tmp_path / "x.wav") as reader:
+        assert (reader.signal.subtype, reader.signal.dtype, reader.signal.frames) == ("FLOAT", "float32", 5)
+        assert reader.read(9).tolist() == [values.astype(float).tolist()]
 
 
 def test_channel_masks_are_read(tmp_path: Path) -> None:
