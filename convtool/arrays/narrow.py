@@ -55,6 +55,18 @@ def widen(codes: NDArray[Any], dtype: str) -> NDArray[np.float32]:
     return numbers
 
 
+def nibbles(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The codes of 4 bits that bytes hold two by two, the first of them in the lower half.
+
+    >>> import numpy as np
+    >>> nibbles(np.array([0x21, 0x43], np.uint8)).tolist()
+    [1, 2, 3, 4]
+    """
+    import numpy as np
+
+    return np.stack([packed & 15, packed >> 4], axis=-1).reshape(-1)
+
+
 def narrowed(numbers: NDArray[Any], dtype: str) -> NDArray[Any]:
     """The inverse of `widen`: the bit pattern of each of `numbers`, all of which the type has.
 

@@ -50,6 +50,8 @@ _ZIPPED = {
     "keras": ("keras.archive", "KerasReader"),
     "npz": ("numpy.reader", "NpzReader"),
 }
+_OPAQUE = (_READERS[NPY], _READERS[HDF5], *(_ZIPPED[kind] for kind in ("npz", "keras")))
+"""Those of formats that can hold numbers of which they don't tell the type."""
 _EXPORTED = ("torch.exported", "ExportedReader")
 _DISTRIBUTED = ("torch.distributed", "DistributedReader")
 _SHARDED = ("sharded", "ShardedReader")
@@ -57,8 +59,10 @@ _MODEL = ("model_json", "ModelJsonReader")
 """The module and the class that reads each kind of file, called with the path; imported only then."""
 
 
-def open_weights(path: str) -> WeightFile:
+def open_weights(path: str, *, void_as: str | None = None) -> WeightFile:
     """What is in the weight file at `path`; the content decides what kind it is.
+
+    `void_as` is the type of numbers that NPY, NPZ and HDF5 hold as opaque bytes, since NumPy lacks it.
 
     A folder is read where it is one model: a distributed checkpoint, or a single index or weight file.
 
@@ -75,6 +79,8 @@ def open_weights(path: str) -> WeightFile:
     module, name = found = reader_of(path)
     reader: Callable[..., WeightFile] = getattr(importlib.import_module(f"convtool.arrays.{module}"), name)
     try:
+        if found in _OPAQUE:
+            return reader(path, void_as=void_as)
         return reader(path, _open_shard) if found == _SHARDED else reader(path)
     except OSError as error:
         raise InputError(reason_of(error)) from error

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from convtool.arrays.description import PIECE_BYTES
-from convtool.arrays.narrow import NARROW, widen
+from convtool.arrays.narrow import NARROW, nibbles, widen
 from convtool.errors import InputError
 from convtool.files.remote import RemoteFile, is_url, pread
 from convtool.files.source import reason_of
@@ -25,7 +25,8 @@ _AXES = 64
 _COUNT_LIMIT = 1 << 59
 """Numbers of 16 bytes whose positions a 64-bit integer still holds."""
 
-_GIVEN_AS = {**dict.fromkeys(NARROW, "float32"), "complex32": "complex64"}
+GIVEN_AS = {**dict.fromkeys((*NARROW, "quint8", "qint8", "qint32"), "float32"), "complex32": "complex64"}
+"""The type in which values are given that are of a type that NumPy lacks."""
 
 _SHARE_BYTES = 32 << 20
 _SHARE_LONGER = 2
@@ -195,11 +196,46 @@ def numbers_in(stream: Stream, dtype: str, *, count: int, order: str) -> Iterato
         yield as_numbers(np.frombuffer(data, stored), dtype)
 
 
+def unpacked(packed: Iterable[NDArray[Any]], dtype: str, *, row: int = 2) -> Iterator[NDArray[Any]]:
+    """Numbers of type `dtype`, of 4 bits, that are stored two a byte, in pieces as `WeightFile.pieces` gives them.
+
+    Args:
+        packed: the bytes, in pieces of any length.
+        dtype: torch's or ml_dtypes' name.
+        row: how many numbers there are from one that begins a byte to the next that must; an odd row is padded.
+    """
+    import numpy as np
+
+    length, padded, at = piece_length(dtype) // 2, row + row % 2, 0
+    for data in packed:
+        for first in range(0, len(data), length):
+            codes = nibbles(data[first : first + length].view(np.uint8))
+            count = len(codes)
+            if row < padded:
+                codes = codes[(at + np.arange(count)) % padded < row]
+            at += count
+            yield widen(codes, dtype)
+
+
 def piece_length(dtype: str) -> int:
     """How many numbers of type `dtype` a piece holds at the most."""
     import numpy as np
 
-    return PIECE_BYTES // np.dtype(_GIVEN_AS.get(dtype, dtype)).itemsize
+    return PIECE_BYTES // np.dtype(GIVEN_AS.get(dtype, dtype)).itemsize
+
+
+def as_void(dtype: str, void_as: str | None) -> tuple[str, str]:
+    """The type of opaque bytes, ``void8`` or ``void16``, that are said to be `void_as`; and why they can't be, if so.
+
+    >>> as_void("void16", "bfloat16")
+    ('bfloat16', '')
+    """
+    if void_as is None:
+        return dtype, "inspect-weights --void-as bfloat16, float8_e4m3fn or the like says which"
+    bits = 8 * stored_type(void_as, "<").itemsize
+    if dtype == f"void{bits}":
+        return void_as, ""
+    return dtype, f"these take {dtype.removeprefix('void')} bits a number, {void_as} takes {bits}"
 
 
 def stored_type(dtype: str, order: str) -> np.dtype[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convtool.arrays.narrow import NARROW, narrowed
-from convtool.arrays.raw import stored_type
+from convtool.arrays.raw import GIVEN_AS, stored_type
 from convtool.errors import OutputError, UsageError
 from convtool.files.atomic import AtomicFile, is_special, write_error
 from convtool.files.formats import extension
@@ -140,7 +140,7 @@ def holds(form: str, dtype: str) -> bool:
     if form in _HELD:
         module, name = _HELD[form]
         return dtype in getattr(importlib.import_module(f"convtool.arrays.{module}"), name)
-    return dtype not in NARROW and dtype != "complex32"
+    return dtype not in GIVEN_AS
 
 
 def create(path: str, arrays: Sequence[Array], texts: Mapping[str, Texts], *, replace: bool = False) -> ArrayWriter:

@@ -23,6 +23,21 @@ if TYPE_CHECKING:
     from convtool.weights.statistics import TensorStats
 
 Framework = Literal["torch", "keras", "onnx"]
+Narrow = Literal[
+    "bfloat16",
+    "float8_e4m3fn",
+    "float8_e4m3fnuz",
+    "float8_e5m2",
+    "float8_e5m2fnuz",
+    "float8_e8m0fnu",
+    "float6_e2m3fn",
+    "float6_e3m2fn",
+    "float4_e2m1fn",
+    "int4",
+    "uint4",
+    "int2",
+    "uint2",
+]
 
 
 def _place(word: str) -> tuple[int, ...]:
@@ -52,6 +67,9 @@ class Options:
     )
     source: Framework | None = choice(
         Framework, "The layout of arrays whose file says nothing of it; with --as they are converted from it.", "--from"
+    )
+    void_as: Narrow | None = choice(
+        Narrow, "The type of numbers in NPY, NPZ and HDF5 whose type NumPy lacks: the file has bytes without it."
     )
     gates: bool = flag("Split recurrent weights into their gates.")
     response: bool = flag("Frequency response of 1-D filters, in dB.")
@@ -210,7 +228,7 @@ def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -
     from convtool.arrays import open_weights
     from convtool.jobs.inspection.listing import list_weights
 
-    with open_weights(path) as file:
+    with open_weights(path, void_as=options.void_as) as file:
         listing = list_weights(path, file, to=options.framework, source=options.source)
         bare = [each for each in listing.tensors if not each.described.layout and len(each.tensor.shape) > 1]
         if options.framework is not None and bare:

@@ -196,6 +196,8 @@ def _number(dataset: h5d.DatasetID) -> tuple[str, int, str]:
         return "", 0, "its numbers are of a type that NumPy lacks"
     if dtype.kind == "V" and dtype.names is None and dtype.subdtype is None and dtype.itemsize == 2:
         return "bfloat16", 2, ""  # NumPy lacks it, so Keras hands over two opaque bytes
+    if dtype.kind == "V" and dtype.names is None and dtype.subdtype is None and dtype.itemsize == 1:
+        return "void8", 1, ""  # of a type that the file does not tell
     if dtype.kind in "biufc" and dtype.itemsize <= (16 if dtype.kind == "c" else 8):
         return dtype.name, dtype.itemsize, ""
     if check_string_dtype(dtype) is not None:

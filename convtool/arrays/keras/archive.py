@@ -22,13 +22,15 @@ class KerasReader(Hdf5Weights):
 
     Keras stores them as they are, and there they are read where they lie; `unsound` holds them to their checksum.
 
+    `void_as` is as for `Hdf5Weights`.
+
     Raises:
         InputError: it is damaged, holds no weights, or more than is read from a file.
         UsageError: h5py is not installed.
         OSError: it can't be opened.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, void_as: str | None = None) -> None:
         notes: list[str] = []
         with Archive(path) as archive:
             config = _text(archive, "config.json", notes)
@@ -37,7 +39,7 @@ class KerasReader(Hdf5Weights):
             member = _weights(archive)
             stretch = None if is_url(path) else archive.stretch(member)
             file = open(path, "rb") if stretch else _unpacked(archive, member)
-        super().__init__(file, config=config, path=path if stretch else None, stretch=stretch)
+        super().__init__(file, config=config, path=path if stretch else None, stretch=stretch, void_as=void_as)
         self._archive, self._stored = path, stretch is not None
         self.format, self.layout = "keras", "keras"
         if isinstance(said, dict):

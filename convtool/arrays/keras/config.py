@@ -42,6 +42,20 @@ ATTENTION = {"query_dense": "query", "key_dense": "key", "value_dense": "value",
 """The layers that a MultiHeadAttention makes itself, by the attributes that it keeps them as."""
 
 _DIRECTIONS = {"forward_layer": "forward", "backward_layer": "backward"}
+_BLOCKS = ("kernel_zero", "g_idx")
+"""What there is where rows share a scale in blocks."""
+_PLAIN = 6
+"""Variables that a dense layer may have that is not quantised to float8."""
+
+_SCALED = ("inputs_scale", "inputs_amax_history", "kernel_scale", "kernel_amax_history")
+_QUANTISED: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("int8", "int4"), ("kernel", "bias", "kernel_scale", *_BLOCKS)),
+    "float8": ("kernel", "bias", *_SCALED, "outputs_grad_scale", "outputs_grad_amax_history"),
+    "gptq": ("bias", "quantized_kernel", "kernel_scale", *_BLOCKS),
+    "awq": ("bias", "quantized_kernel", "kernel_scale", "kernel_zero", "awq_scales", "g_idx"),
+}
+"""The variables of a dense layer that is quantised, in the order in which Keras 3 numbers them, by the mode."""
+
 _OPTIONAL = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
 """Variables that a setting can leave out."""
 
@@ -106,12 +120,38 @@ class Layer:
         """What the reading of its weights depends on."""
         return {key: _plain(self.config[key]) for key in SETTINGS if key in self.config}
 
-    def variables(self, shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
-        """The names of its variables, which have these shapes; nothing where they can't be told."""
+    @property
+    def quantisation(self) -> str:
+        """How its weights are quantised: ``int8``, ``int4``, ``float8``...; nothing where that is not said."""
+        policy = self.config.get("dtype")
+        if isinstance(policy, dict) and isinstance(policy.get("config"), dict):
+            policy = policy["config"].get("mode", policy["config"].get("name"))
+        mode = policy.partition("_from_")[0].partition("/")[0] if isinstance(policy, str) else ""
+        return mode if mode in _QUANTISED else ""
+
+    def variables(self, shapes: Sequence[tuple[int, ...]], *, first: str = "") -> tuple[str, ...]:
+        """The names of its variables, which have these shapes; nothing where they can't be told.
+
+        `first` is the dtype of the first one: whole numbers are those of a layer that is quantised.
+        """
+        if quantised := self._quantised(len(shapes), first):
+            return quantised
         names = VARIABLES.get(self.kind, ())
         kept = tuple(name for name in names if self.config.get(_OPTIONAL.get(name, ""), True) is not False)
         needed = tuple(name for name in names if name not in _OPTIONAL)
         return next((these for these in (kept, needed) if len(these) == len(shapes)), () if names else _usual(shapes))
+
+    def _quantised(self, count: int, first: str) -> tuple[str, ...]:
+        """The names of `count` variables of a layer that is quantised; nothing of another, or where they don't fit."""
+        if self.kind not in ("Dense", "EinsumDense", "Embedding"):
+            return ()
+        guess = "int8" if first == "int8" else "float8" if count > _PLAIN else ""  # those that attention makes
+        names = _QUANTISED.get(self.quantisation or guess, ())
+        if self.kind == "Embedding":
+            names = tuple(name.replace("kernel", "embeddings") for name in names if name != "bias")
+        without = [(), ("bias",), ("embeddings_zero", *_BLOCKS), ("bias", *_BLOCKS)]
+        kept = (tuple(name for name in names if name not in left_out) for left_out in without)
+        return next((these for these in kept if len(these) == count), ())
 
 
 def _usual(shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...]:

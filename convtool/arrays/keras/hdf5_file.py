@@ -10,7 +10,7 @@ from convtool.arrays.description import TensorInfo, WeightFile, some
 from convtool.arrays.hdf5.process import Hdf5Process, Listing
 from convtool.arrays.keras.config import Layer, calls, lambdas, parse
 from convtool.arrays.keras.names import Named, is_keras, named
-from convtool.arrays.raw import RawFile, as_numbers, piece_length, stored_type
+from convtool.arrays.raw import RawFile, as_numbers, as_void, piece_length, stored_type, unpacked
 from convtool.errors import InputError
 from convtool.files.remote import download, is_url
 
@@ -28,6 +28,7 @@ class Hdf5Weights(WeightFile):
         config: the model's configuration as JSON, where it stands beside the file and not in it.
         path: where the same file can be opened again, if it can: plain numbers are read from there.
         stretch: which bytes of that are the HDF5 file: a start, and how many.
+        void_as: the type of numbers of one byte that the file holds as opaque bytes, since NumPy lacks it.
 
     Attributes:
         model: the Keras model that the weights belong to, as far as the configuration tells.
@@ -44,7 +45,9 @@ class Hdf5Weights(WeightFile):
         config: bytes | None = None,
         path: str | None = None,
         stretch: tuple[int, int] | None = None,
+        void_as: str | None = None,
     ) -> None:
+        self._void_as = void_as
         self._process = Hdf5Process(file, stretch)
         try:
             self._raw = None if path is None else RawFile(path)
@@ -69,33 +72,41 @@ class Hdf5Weights(WeightFile):
         self._calls = calls(model)
         self.model = Layer.of(model) or Layer()
         weights = named(listing, self.model)
-        self._datasets = {weight.name: weight.dataset for weight in weights}
-        self.tensors = _tensors(weights)
-        direct = (each.offset is not None or not math.prod(each.shape) for each in self._datasets.values())
+        self._weights = {weight.name: weight for weight in weights}
+        self.tensors = _tensors(weights, void_as=self._void_as)
+        datasets = (weight.dataset for weight in weights)
+        direct = (each.offset is not None or not math.prod(each.shape) for each in datasets)
         self.threadsafe = self._raw is not None and all(direct)
 
     def calls(self) -> list[str]:
         return self._calls
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
-        import numpy as np
-
         if not tensor.readable:
             raise InputError(f"tensor {tensor.name!r} can't be read: {tensor.flag}")
-        dataset = self._datasets[tensor.name]
+        if width := self._weights[tensor.name].packed:
+            yield from unpacked(self._numbers(tensor, "uint8"), tensor.dtype, row=width)
+        else:
+            yield from self._numbers(tensor, tensor.dtype)
+
+    def _numbers(self, tensor: TensorInfo, dtype: str) -> Iterator[NDArray[Any]]:
+        """What the dataset of `tensor` holds, as numbers of type `dtype`."""
+        import numpy as np
+
+        dataset = self._weights[tensor.name].dataset
         if self._raw is not None and dataset.offset is not None:
-            start, count = self._start + dataset.offset, math.prod(tensor.shape)
-            yield from self._raw.pieces(tensor.dtype, start=start, count=count, order=dataset.order)
+            start, count = self._start + dataset.offset, math.prod(dataset.shape)
+            yield from self._raw.pieces(dtype, start=start, count=count, order=dataset.order)
             return
-        stored = stored_type(tensor.dtype, "=")
-        step = piece_length(tensor.dtype) * stored.itemsize
+        stored = stored_type(dtype, "=")
+        step = piece_length(dtype) * stored.itemsize
         for slab in self._slabs(tensor):
             for start in range(0, len(slab), step):
-                yield as_numbers(np.frombuffer(memoryview(slab)[start : start + step], stored), tensor.dtype)
+                yield as_numbers(np.frombuffer(memoryview(slab)[start : start + step], stored), dtype)
 
     def _slabs(self, tensor: TensorInfo) -> Iterator[bytearray]:
         try:
-            yield from self._process.slabs(self._datasets[tensor.name])
+            yield from self._process.slabs(self._weights[tensor.name].dataset)
         except InputError as error:
             raise InputError(f"tensor {tensor.name!r} can't be read: {error}") from error
 
@@ -112,9 +123,10 @@ class Hdf5Reader(Hdf5Weights):
         OSError: it can't be opened.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, void_as: str | None = None) -> None:
         remote = is_url(path)
-        super().__init__(download(path) if remote else open(path, "rb"), path=None if remote else path)
+        file = download(path) if remote else open(path, "rb")
+        super().__init__(file, path=None if remote else path, void_as=void_as)
 
 
 def short(said: Mapping[str, Any], *keys: str) -> dict[str, str]:
@@ -122,20 +134,29 @@ def short(said: Mapping[str, Any], *keys: str) -> dict[str, str]:
     return {key: str(said[key])[:_SHORT] for key in keys if key in said}
 
 
-def _tensors(weights: Sequence[Named]) -> tuple[TensorInfo, ...]:
+def _tensors(weights: Sequence[Named], *, void_as: str | None) -> tuple[TensorInfo, ...]:
     names = {weight.dataset.path: weight.name for weight in weights}
-    return tuple(
-        TensorInfo(
-            name=weight.name,
-            shape=weight.dataset.shape,
-            dtype=weight.dataset.dtype,
-            nbytes=0 if weight.dataset.same_as else weight.dataset.nbytes,
-            layer=weight.layer.role,
-            config=weight.layer.settings(),
-            tied_to=names.get(weight.dataset.same_as, ""),
-            flag=weight.dataset.flag,
-            readable=weight.dataset.readable,
-            stored=weight.dataset.path,
-        )
-        for weight in weights
+    return tuple(_tensor(weight, names, void_as) for weight in weights)
+
+
+def _tensor(weight: Named, names: Mapping[str, str], void_as: str | None) -> TensorInfo:
+    dataset = weight.dataset
+    shape, dtype, flag, readable = dataset.shape, dataset.dtype, dataset.flag, dataset.readable
+    if dtype == "void8":
+        dtype, trouble = as_void(dtype, void_as)
+        if trouble:
+            flag, readable = f"it holds bytes of a type that NumPy lacks; expected numbers: {trouble}", False
+    if weight.packed:
+        shape, dtype = (*shape[:-1], weight.packed), "int4"
+    return TensorInfo(
+        name=weight.name,
+        shape=shape,
+        dtype=dtype,
+        nbytes=0 if dataset.same_as else dataset.nbytes,
+        layer=weight.layer.role,
+        config=weight.layer.settings(),
+        tied_to=names.get(dataset.same_as, ""),
+        flag=flag,
+        readable=readable,
+        stored=dataset.path,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from convtool.arrays.hdf5.process import Dataset, Listing
 from convtool.arrays.keras.config import ATTENTION, VARIABLES, Layer, kind_of_key, numbered
@@ -33,6 +33,8 @@ class Named:
     dataset: Dataset
     name: str
     layer: Layer
+    packed: int = 0
+    """How many integers of 4 bits a row of it has, where it holds them two a byte; else 0."""
 
 
 def is_keras(listing: Listing) -> bool:
@@ -57,10 +59,35 @@ def named(listing: Listing, model: Layer) -> list[Named]:
         place, name, layer = legacy.get(dataset.path) or stored.weight(dataset.path)
         found.append((place, Named(dataset, name, layer)))
     counts = Counter(weight.name for _, weight in found)
-    return [
-        weight if counts[weight.name] == 1 else Named(weight.dataset, weight.dataset.path, weight.layer)
-        for _, weight in sorted(found, key=lambda pair: pair[0])
-    ]
+    return _packed(
+        [
+            weight if counts[weight.name] == 1 else Named(weight.dataset, weight.dataset.path, weight.layer)
+            for _, weight in sorted(found, key=lambda pair: pair[0])
+        ]
+    )
+
+
+def _packed(weights: list[Named]) -> list[Named]:
+    """`weights`, of which those that a layer has quantised to 4 bits say how long their rows are.
+
+    Keras packs the last axis of a kernel two a byte, and pads it where it is odd: what it was, its scale tells, and
+    for an embedding the groups of its features, or the layer's settings.
+    """
+    shapes = {weight.name: weight.dataset.shape for weight in weights}
+    found = []
+    for weight in weights:
+        stem, shape, config = weight.name, weight.dataset.shape, weight.layer.config
+        grouped, width = f"{stem.rpartition('/')[0]}/g_idx", 0
+        if weight.dataset.dtype != "int8" or len(shape) != 2:
+            pass
+        elif stem.endswith("/kernel"):
+            width = (shapes.get(f"{stem}_scale") or (0,))[-1]
+        elif stem.endswith("/embeddings"):
+            width = (shapes.get(grouped) or (config.get("output_dim", 0),))[0]
+        mode = weight.layer.quantisation or ("int4" if grouped in shapes or shape[-1:] != (width,) else "")
+        fits = type(width) is int and width > 0 and (width + 1) // 2 == shape[1]
+        found.append(replace(weight, packed=width) if mode == "int4" and fits else weight)
+    return found
 
 
 Weight = tuple[Key, str, Layer]
@@ -142,6 +169,7 @@ class _Stored:
         self._groups = listing.groups
         self._model = model
         self._shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+        self._dtypes = {dataset.path: dataset.dtype for dataset in listing.datasets}
         for dataset in listing.datasets:
             group, _, name = dataset.path.rpartition("/")
             self._shapes.setdefault(group, {})[name] = dataset.shape
@@ -163,12 +191,16 @@ class _Stored:
     def _group(self, group: str) -> _Group:
         place, names, layer = self._layer(group.split("/")[:-1])
         shapes = self._numbered(group)
-        variables = layer.variables(list(shapes.values()))
+        variables = layer.variables(list(shapes.values()), first=self._first(group, shapes))
         return _Group(place, names, dict(zip(shapes, variables, strict=False)), layer)
 
     def _numbered(self, group: str) -> dict[str, tuple[int, ...]]:
         """The shapes of the variables in `group`, in order."""
         return dict(sorted(self._shapes.get(group, {}).items(), key=lambda item: natural(item[0])))
+
+    def _first(self, group: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
+        """The dtype of the first of the variables in `group`; nothing where there is none."""
+        return next((self._dtypes[f"{group}/{name}"] for name in shapes), "")
 
     def _layer(self, parts: list[str]) -> tuple[Key, list[str], Layer]:
         """The place, the names from the outermost layer on, and the layer that the path `parts` leads to."""
@@ -214,9 +246,10 @@ class _Stored:
             return found
         if part == "cell" and layer.kind:
             return layer
-        shapes = list(self._numbered(variables).values())
+        numbered_shapes = self._numbered(variables)
+        shapes = list(numbered_shapes.values())
         guess = Layer(kind_of_key(label or part))
-        names = guess.variables(shapes)
+        names = guess.variables(shapes, first=self._first(variables, numbered_shapes))
         told = guess.kind and len(names) == len(shapes)
         return guess if told and all(map(_fits, [guess.kind] * len(names), names, shapes)) else Layer()
 

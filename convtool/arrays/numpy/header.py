@@ -35,6 +35,7 @@ _NAMES = {
     **{f"f{size}": f"float{8 * size}" for size in (2, 4, 8)},
     **{f"i{size}": f"int{8 * size}" for size in (1, 2, 4, 8)},
     **{f"u{size}": f"uint{8 * size}" for size in (1, 2, 4, 8)},
+    "f1": "float8_e5m2",  # as ml_dtypes has it
     "c8": "complex64",
     "c16": "complex128",
     "b1": "bool",
@@ -60,7 +61,7 @@ class Header:
     dtype: str
     """NumPy's name, or what the header has where it is none that is read."""
     itemsize: int
-    """Bytes of one number; 0 where they are not read."""
+    """Bytes of one number; 0 where it is not known."""
     order: Literal["<", ">"]
     """``<`` or ``>``, little-endian or big-endian."""
     fortran: bool
@@ -140,5 +141,7 @@ def _number_type(descr: object) -> tuple[Literal["<", ">"], str, int, str]:
     kind, size = found.group(2, 3) if found else ("", "")
     if found and kind + size in _NAMES:
         return ">" if found.group(1) == ">" else "<", _NAMES[kind + size], int(size), ""
+    if found and kind == "V" and size in ("1", "2"):
+        return "<", f"void{8 * int(size)}", int(size), f"holds {_OTHERS[kind]}; expected numbers"
     dtype = TEXT if kind in ("S", "U") else f"{descr:.40}"
     return "<", dtype, 0, f"holds {_OTHERS.get(kind, 'what convtool does not read')}; expected numbers"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from convtool.arrays.description import VALUES_LIMIT, TensorInfo, WeightFile, gathered, some
 from convtool.arrays.numpy.header import HEADER_LIMIT, Header, read_header
-from convtool.arrays.raw import RawFile, numbers_in, piece_length
+from convtool.arrays.raw import RawFile, as_void, numbers_in, piece_length
 from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 class NpzReader(WeightFile):
     """The `.npz` archive at `path`; each member is a tensor, called as `numpy.load` calls it.
 
+    `void_as` is the type of bytes whose type NumPy lacks, since the file does not tell it.
+
     A member that can't be read is listed with a flag, in shape ``(0,)`` where its header can't be read either.
 
     Raises:
@@ -29,8 +32,9 @@ class NpzReader(WeightFile):
 
     threadsafe = True
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, void_as: str | None = None) -> None:
         self.format, self.layout, self.metadata = "npz", "", {}
+        self._void_as = void_as
         self._archive = Archive(path)
         others = [member.name for member in self._archive.members if not member.name.endswith(".npy")]
         self.notes = [f"members that are no .npy files, skipped: {some(others)}"] if others else []
@@ -42,7 +46,7 @@ class NpzReader(WeightFile):
     def _described(self, member: Member) -> TensorInfo:
         name = member.name.removesuffix(".npy")
         try:
-            header = read_header(self._archive.open(member).read)
+            header = _typed(read_header(self._archive.open(member).read), self._void_as)
         except InputError as error:
             return TensorInfo(name, (0,), "unknown", 0, flag=str(error), readable=False)
         self._arrays[name] = member, header
@@ -72,7 +76,7 @@ class NpzReader(WeightFile):
 
 
 class NpyReader(WeightFile):
-    """The array in the `.npy` file at `path`, as a tensor called like the file.
+    """The array in the `.npy` file at `path`, as a tensor called like the file; `void_as` as for `NpzReader`.
 
     Raises:
         InputError: it can't be read, or holds something else than numbers of up to 64 bits (complex: 128).
@@ -80,10 +84,10 @@ class NpyReader(WeightFile):
 
     threadsafe = True
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, void_as: str | None = None) -> None:
         self.format, self.layout, self.metadata = "npy", "", {}
         self._file = RawFile(path)
-        self._header = read_header(io.BytesIO(self._file.read(0, 12 + HEADER_LIMIT)).read)
+        self._header = _typed(read_header(io.BytesIO(self._file.read(0, 12 + HEADER_LIMIT)).read), void_as)
         name, there = os.path.splitext(os.path.basename(path))[0], self._file.size - self._header.size
         tensor = _described(self._header, name, there)
         if tensor.flag:
@@ -99,6 +103,14 @@ class NpyReader(WeightFile):
     def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
         header = self._header
         yield from self._file.shares(header.dtype, start=header.size, count=header.count, order=header.order)
+
+
+def _typed(header: Header, void_as: str | None) -> Header:
+    """`header` with the type that its bytes are said to be of, where NumPy lacks it."""
+    if not header.dtype.startswith("void"):
+        return header
+    dtype, trouble = as_void(header.dtype, void_as)
+    return replace(header, dtype=dtype, flag=f"{header.flag}: {trouble}" if trouble else "")
 
 
 def _described(header: Header, name: str, there: int) -> TensorInfo:

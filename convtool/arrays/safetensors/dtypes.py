@@ -26,4 +26,5 @@ DTYPES = {
 }
 """NumPy's, torch's or ml_dtypes' name, and bits."""
 
-CODES = {name: code for code, (name, _) in DTYPES.items()}
+CODES = {name: code for code, (name, bits) in DTYPES.items() if bits >= 8}
+"""The codes of the types that are written: of whole bytes."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from convtool.arrays.description import TensorInfo, WeightFile
-from convtool.arrays.raw import RawFile, checked_count
+from convtool.arrays.raw import RawFile, checked_count, unpacked
 from convtool.arrays.safetensors.dtypes import DTYPES
 from convtool.errors import InputError
 from convtool.files.json import distinct
@@ -20,6 +20,9 @@ _HEADER_LIMIT = 12 << 20
 """Bytes of header that are read: a hundred thousand tensors. The format allows 100 MB, which would take gigabytes."""
 
 _TENSORS_LIMIT = 1 << 17
+
+_HALF_BYTE = "float4_e2m1fn"
+"""Two numbers a byte, the first in the lower half, as torch packs them."""
 
 
 class SafetensorsReader(WeightFile):
@@ -47,9 +50,16 @@ class SafetensorsReader(WeightFile):
         self.tensors = tuple(self.named.values())
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
-        yield from self._file.pieces(tensor.dtype, start=self._start(tensor), count=checked_count(tensor.shape))
+        start, count = self._start(tensor), checked_count(tensor.shape)
+        if tensor.dtype == _HALF_BYTE:
+            yield from unpacked(self._file.pieces("uint8", start=start, count=count // 2), tensor.dtype)
+        else:
+            yield from self._file.pieces(tensor.dtype, start=start, count=count)
 
     def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
+        if tensor.dtype == _HALF_BYTE:
+            yield self.pieces(tensor)
+            return
         yield from self._file.shares(tensor.dtype, start=self._start(tensor), count=checked_count(tensor.shape))
 
     def _start(self, tensor: TensorInfo) -> int:
@@ -126,5 +136,11 @@ def _check_cover(spans: Mapping[str, tuple[int, int]], size: int) -> None:
 def _described(name: str, entry: Mapping[str, Any], span: tuple[int, int]) -> TensorInfo:
     code = entry["dtype"]
     dtype, bits = DTYPES.get(code, (code, 0))
-    flag = "" if bits >= 8 else f"{bits} bits a number; its values are not read" if bits else "its dtype is unknown"
+    flag = (
+        ""
+        if bits >= 8 or dtype == _HALF_BYTE
+        else f"{bits} bits a number; its values are not read"
+        if bits
+        else "its dtype is unknown"
+    )
     return TensorInfo(name, tuple(entry["shape"]), dtype, span[1] - span[0], flag=flag, readable=not flag)

@@ -45,6 +45,12 @@ STORAGE_OF = {dtype: name for name, dtype in reversed(STORAGES.items())}
 """The first of those of each type."""
 
 
+PACKED = {"float4_e2m1fn_x2": "float4_e2m1fn"}
+"""Types whose items are bytes of two numbers of another type, the first in the lower half."""
+
+QUANTISED = {"quint8": "uint8", "qint8": "int8", "qint32": "int32"}
+"""Types whose numbers are those of another, less a zero point and times a scale."""
+
 WRITTEN = frozenset(dtype for dtype in _READ if dtype != "complex32")
 """Those that checkpoints are written with."""
 

@@ -12,15 +12,18 @@ from functools import partial
 from typing import Any
 
 from convtool.arrays.raw import checked_count
-from convtool.arrays.torch.dtypes import ITEM_BYTES, STORAGES, is_read
+from convtool.arrays.torch.dtypes import ITEM_BYTES, PACKED, QUANTISED, STORAGES, is_read
 from convtool.arrays.torch.pickle_values import Call, Global
-from convtool.arrays.torch.views import Finder, Malformed, Storage, View, few, size_in
+from convtool.arrays.torch.views import Finder, Malformed, Quantiser, Storage, View, few, size_in
 from convtool.errors import InputError
 
 _LAYOUTS = tuple(f"torch.sparse_{kind}" for kind in ("coo", "csr", "csc", "bsr", "bsc"))
 _DIMENSIONS = 64
 _HOLDERS_DEEP = 8
 _BITS = 8
+_INTEGERS = 1 << 31
+_SCALES = ("float32", "float64")
+_ZERO_POINTS = ("int32", "int64")
 
 
 def describe(call: Call, find: Finder) -> View | None:
@@ -85,7 +88,32 @@ def _tensor_v3(find: Finder, arguments: tuple[Any, ...]) -> View:
 
 
 def _quantised(find: Finder, arguments: tuple[Any, ...]) -> View:
-    return replace(_tensor(find, arguments[:4]), flag="quantised; its values are not read")
+    """``_rebuild_qtensor``: behind the strides come the scheme, and what it takes."""
+    held, offset, size, stride = arguments[:4]
+    found, shape = find(held), _sizes(size)
+    quantiser = _quantiser(find, few(arguments[4]), shape) if found.dtype in QUANTISED else None
+    view = _view(found, found.dtype, size_in(offset), shape, _sizes(stride), (), quantiser)
+    return view if quantiser else replace(view, flag="quantised; its values are not read")
+
+
+def _quantiser(find: Finder, parameters: tuple[Any, ...], shape: tuple[int, ...]) -> Quantiser | None:
+    """None where the scheme is another than those whose zero points are integers."""
+    match parameters:
+        case (Global(name="torch.per_tensor_affine"), float() as scale, int() as zero_point) if (
+            abs(zero_point) < _INTEGERS
+        ):
+            return Quantiser(scale, zero_point)
+        case (Global(name="torch.per_channel_affine"), Call() as scales, Call() as zero_points, int() as axis):
+            parts = [_part(find, each) for each in (scales, zero_points)]
+        case _:
+            return None
+    scale_view, zero_view = parts
+    if scale_view is None or zero_view is None or not 0 <= axis < len(shape):
+        raise Malformed
+    for view, dtypes in ((scale_view, _SCALES), (zero_view, _ZERO_POINTS)):
+        if view.shape != shape[axis : axis + 1] or view.dtype not in dtypes or not view.in_order or view.flag:
+            raise Malformed
+    return Quantiser(scale_view, zero_view, axis)
 
 
 def _meta(_: Finder, arguments: tuple[Any, ...]) -> View:
@@ -119,13 +147,19 @@ def _part(find: Finder, call: Any) -> View | None:
 
 
 def _view(
-    held: Storage, dtype: str, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], metadata: tuple[Any, ...]
+    held: Storage,
+    dtype: str,
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    metadata: tuple[Any, ...],
+    quantiser: Quantiser | None = None,
 ) -> View:
     held_bits = metadata[0][:_BITS] if any(metadata) else ()
     bits = [key for key, value in held_bits if isinstance(key, str) and value is True]
     if len(shape) != len(strides) or (bits and not dtype.startswith(("float", "bfloat", "complex"))):
         raise Malformed
-    flag = "" if is_read(dtype) else f"dtype {dtype!r:.80}, whose values are not read"
+    flag = "" if is_read(dtype) or dtype in PACKED or quantiser else f"dtype {dtype!r:.80}, whose values are not read"
     try:
         count = checked_count(shape)
     except InputError as error:
@@ -140,6 +174,7 @@ def _view(
         conjugate="conj" in bits,
         negative="neg" in bits,
         flag=flag,
+        quantiser=quantiser,
     )
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, TensorInfo, WeightFile
-from convtool.arrays.raw import Stream, as_numbers, numbers_in, piece_length, stored_type
-from convtool.arrays.torch.dtypes import ITEM_BYTES
+from convtool.arrays.raw import Stream, as_numbers, numbers_in, piece_length, stored_type, unpacked
+from convtool.arrays.torch.dtypes import ITEM_BYTES, PACKED, QUANTISED
 from convtool.arrays.torch.names import unwrap
 from convtool.arrays.torch.notes import called, of_overlaps, of_tree
 from convtool.arrays.torch.tree import Found, Tree
-from convtool.arrays.torch.views import Storage, View
+from convtool.arrays.torch.views import Quantiser, Storage, View
 from convtool.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,22 +80,33 @@ class TorchReader(WeightFile):
     def _info(self, name: str, found: Found, first: dict[str, str]) -> TensorInfo:
         view, held = found.view, found.view.storage
         owner = first.setdefault(view.identity, name) if held and view.nbytes else name
-        flag = view.flag or (self._trouble(view, held) if held else "")
+        flag = view.flag or self._trouble(view)
+        shape, dtype = view.shape, view.dtype
+        if dtype in PACKED:  # a scalar is two numbers as well
+            shape, dtype = (*shape[:-1], 2 * (shape or (1,))[-1]), PACKED[dtype]
         return TensorInfo(
             name=name,
-            shape=view.shape,
-            dtype=view.dtype,
+            shape=shape,
+            dtype=dtype,
             nbytes=view.nbytes if owner == name else 0,
             layer=found.layer.kind,
             config=found.layer.config,
             tied_to="" if owner == name else owner,
-            flag=flag,
+            flag=flag or (str(view.quantiser) if view.quantiser else ""),
             readable=not flag,
             stored=".".join(found.path),
         )
 
-    def _trouble(self, view: View, held: Storage) -> str:
+    def _trouble(self, view: View) -> str:
         """Why the values of `view` can't be read, or nothing."""
+        held = view.storage
+        if held is None:
+            return ""
+        for part in view.quantiser.tensors if view.quantiser else ():
+            if part.storage is None or self._storage_size(part.storage) < part.storage.nbytes:
+                return "quantised; its scales or zero points are not in the file"
+            if trouble := self._trouble(part):
+                return f"quantised; of its scales or zero points {trouble}"
         start, end = view.stretch
         if end > held.start + held.size:
             return f"it looks at bytes up to {end - held.start} of a storage of {held.size}"
@@ -109,7 +121,16 @@ class TorchReader(WeightFile):
         view = self._views[tensor.name]
         if not tensor.readable or view.storage is None:
             raise InputError(f"tensor {tensor.name!r} can't be read: {tensor.flag}")
-        stream = self._open(view.storage)
+        if view.dtype in PACKED:
+            yield from unpacked(self._numbers(replace(view, dtype="uint8"), view.storage), PACKED[view.dtype])
+        elif view.quantiser is not None:
+            integers = self._numbers(replace(view, dtype=QUANTISED[view.dtype]), view.storage)
+            yield from self._dequantised(integers, view.quantiser, view.shape)
+        else:
+            yield from self._numbers(view, view.storage)
+
+    def _numbers(self, view: View, held: Storage) -> Iterator[NDArray[Any]]:
+        stream = self._open(held)
         stream.skip(view.stretch[0])
         if view.in_order:
             pieces = numbers_in(stream, view.dtype, count=math.prod(view.shape), order=self._order)
@@ -118,6 +139,35 @@ class TorchReader(WeightFile):
         for values in pieces:
             turned = values.conj() if view.conjugate else values
             yield -turned if view.negative else turned
+
+    def _dequantised(
+        self, integers: Iterator[NDArray[Any]], quantiser: Quantiser, shape: tuple[int, ...]
+    ) -> Iterator[NDArray[Any]]:
+        """The numbers of `integers` in float32, as torch's ``dequantize`` has them."""
+        import numpy as np
+
+        parts = (quantiser.scale, quantiser.zero_point)
+        scale, zero = (self._few(part) if isinstance(part, View) else np.array([part]) for part in parts)
+        with np.errstate(over="ignore"):
+            scale = scale.astype(np.float32)
+        inner, at = math.prod(shape[quantiser.axis + 1 :]) or 1, 0
+        for values in integers:
+            channel = (at + np.arange(len(values))) // inner % len(scale)
+            at += len(values)
+            step = piece_length("float32")
+            for first in range(0, len(values), step):
+                part = slice(first, first + step)
+                whole = values[part].astype(np.int64) - zero[channel[part]]
+                with np.errstate(all="ignore"):
+                    numbers = whole.astype(np.float32) * scale[channel[part]]
+                yield numbers
+
+    def _few(self, view: View) -> NDArray[Any]:
+        """All values of a tensor in order."""
+        import numpy as np
+
+        assert view.storage is not None  # else the tensor that it belongs to has a flag
+        return np.concatenate([piece.copy() for piece in self._numbers(view, view.storage)])
 
 
 def _out_of_order(stream: Stream, view: View, order: str) -> Iterator[NDArray[Any]]:

@@ -33,6 +33,26 @@ class Storage:
 
 
 @dataclass(frozen=True)
+class Quantiser:
+    """What turns the integers of a tensor into its numbers: ``(integer - zero_point) * scale``."""
+
+    scale: float | View
+    zero_point: int | View
+    """One for all numbers; or tensors, of one for each index of `axis`."""
+    axis: int = 0
+
+    @property
+    def tensors(self) -> tuple[View, ...]:
+        """Those of the two that are tensors."""
+        return tuple(part for part in (self.scale, self.zero_point) if isinstance(part, View))
+
+    def __str__(self) -> str:
+        if self.tensors:
+            return f"quantised: a scale and a zero point for each index of axis {self.axis}"
+        return f"quantised: scale {self.scale:.6g}, zero point {self.zero_point}"
+
+
+@dataclass(frozen=True)
 class View:
     """A tensor: which numbers of which storage, in which order."""
 
@@ -50,6 +70,7 @@ class View:
     negative: bool = False
     flag: str = ""
     """Why its values can't be read, or nothing."""
+    quantiser: Quantiser | None = None
 
     @property
     def extent(self) -> int:
@@ -70,7 +91,7 @@ class View:
         """The same for all tensors of the same values; text, since a file could choose numbers that hash alike."""
         axes = [(size, stride) for size, stride in zip(self.shape, self.strides, strict=True) if size != 1]
         key = self.storage and self.storage.key
-        return repr((key, self.stretch, self.dtype, self.shape, axes, self.conjugate, self.negative))
+        return repr((key, self.stretch, self.dtype, self.shape, axes, self.conjugate, self.negative, self.quantiser))
 
     @property
     def in_order(self) -> bool:

@@ -53,7 +53,7 @@ def _compared(listing: Listing, path: str, options: Options) -> tuple[list[Diffe
     from convtool.jobs.inspection.listing import list_weights
 
     with messages.about(f"--diff {show(path)}"):
-        file = open_weights(path)
+        file = open_weights(path, void_as=options.void_as)
     with file:
         other = list_weights(path, file, to=options.framework)
         tolerance, prefix = options.tolerance or 0.0, options.strip_prefix or ""

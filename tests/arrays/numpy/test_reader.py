@@ -161,13 +161,29 @@ def test_what_follows_the_numbers_is_told(tmp_path: Path) -> None:
 OTHERS = [
     (np.array([None]), "holds pickled objects, which are refused; expected numbers", "|O"),
     (np.zeros(3, "i4,f8"), "holds structured records; expected numbers", "record"),
-    (np.zeros(3, "V2"), "holds bytes of a type that NumPy lacks; expected numbers", "|V2"),
+    (np.zeros(3, "V3"), "holds bytes of a type that NumPy lacks; expected numbers", "|V3"),
     (np.zeros(3, "S4"), "holds text; expected numbers", "text"),
     (np.zeros(3, "U4"), "holds text; expected numbers", "text"),
     (np.zeros(3, "M8[s]"), "holds dates; expected numbers", "<M8[s]"),
     (np.zeros(3, "m8[25us]"), "holds spans of time; expected numbers", "<m8[25us]"),
     (np.zeros(3, "g"), "holds what convtool does not read; expected numbers", np.dtype("g").str),
 ]
+
+
+def test_bytes_of_a_type_that_numpy_lacks(tmp_path: Path) -> None:
+    array = np.array([[0x3F80, 0x4049]], "<u2").view("V2")
+    told = "holds bytes of a type that NumPy lacks; expected numbers: "
+    way_out = "inspect-weights --void-as bfloat16, float8_e4m3fn or the like says which"
+    path = save(tmp_path, npy(array))
+    assert refusal(path) == f"the array {told}{way_out}"
+    file = NpyReader(path, void_as="bfloat16")
+    assert (file.tensors[0].dtype, file.values(file.tensors[0]).tolist()) == ("bfloat16", [[1.0, 3.140625]])
+    archive = pack(tmp_path, ("w.npy", npy(array)), ("e.npy", npy(np.array([0x38], "u1").view("V1"))))
+    with NpzReader(archive, void_as="float8_e4m3fn") as several:
+        wide, eight = several.tensors
+        assert (wide.dtype, wide.nbytes, wide.readable) == ("void16", 4, False)
+        assert wide.flag == f"{told}these take 16 bits a number, float8_e4m3fn takes 8"
+        assert several.values(eight).tolist() == [1.0]
 
 
 @pytest.mark.parametrize(("array", "told", "dtype"), OTHERS)

@@ -131,10 +131,18 @@ def test_entries_may_be_in_any_order_and_the_header_padded(path: str) -> None:
     ]
 
 
+def test_two_numbers_a_byte(path: str) -> None:
+    header = {"a": entry(dtype="F4", shape=[2, 3], data_offsets=[0, 3])}
+    file = SafetensorsReader(craft(path, header, bytes([0x10, 0x32, 0xF4])))
+    (tensor,) = file.tensors
+    assert (tensor.dtype, tensor.parameters, tensor.nbytes) == ("float4_e2m1fn", 6, 3)
+    assert file.values(tensor).tolist() == [[0, 0.5, 1], [1.5, 2, -6]]
+    assert [piece.tolist() for share in file.shares(tensor) for piece in share] == [[0, 0.5, 1, 1.5, 2, -6]]
+
+
 @pytest.mark.parametrize(
     ("entry_of_a", "dtype", "flag"),
     [
-        (entry(dtype="F4", shape=[16]), "float4_e2m1fn", "4 bits a number; its values are not read"),
         (entry(dtype="F6_E2M3", shape=[2, 4], data_offsets=[0, 6]), "float6_e2m3fn", "6 bits a number; its values"),
         (entry(dtype="F6_E3M2", shape=[0, 4], data_offsets=[0, 0]), "float6_e3m2fn", "6 bits a number; its values"),
         (entry(dtype="I128"), "I128", "its dtype is unknown"),

@@ -504,28 +504,60 @@ def test_tensors_without_plain_values_are_listed(path: Path) -> None:
             "coo": matrix.to_sparse(),
             "csr": matrix.to_sparse_csr(),
             "meta": torch.ones(2, 3, device="meta"),
-            "one scale": torch.quantize_per_tensor(matrix, 0.1, 3, torch.qint8),
-            "scales": torch.quantize_per_channel(matrix, torch.ones(2), torch.zeros(2), 0, torch.quint8),
+            "real zeros": torch.quantize_per_channel(matrix, torch.ones(2), torch.zeros(2), 0, torch.quint4x2),
             "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
-            "halves": torch.zeros(4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2),
         }
         file = saved(path, value)
     assert [(info.name, info.shape, info.dtype, info.nbytes) for info in file.tensors] == [
         ("coo", (2, 3), "float32", 3 * 4 + 6 * 8),
         ("csr", (2, 3), "float32", 3 * 4 + 3 * 8 + 3 * 8),
         ("meta", (2, 3), "float32", 0),
-        ("one scale", (2, 3), "qint8", 6),
-        ("scales", (2, 3), "quint8", 6),
+        ("real zeros", (2, 3), "quint4x2", 6),
         ("nested", (5,), "float32", 20),
-        ("halves", (4,), "float4_e2m1fn_x2", 4),
     ]
     assert unreadable(file, "coo") == "sparse (torch.sparse_coo); its values are not read"
     assert unreadable(file, "csr") == "sparse (torch.sparse_csr); its values are not read"
     assert unreadable(file, "meta") == "a meta tensor, which has no values"
-    assert unreadable(file, "one scale") == unreadable(file, "scales") == "quantised; its values are not read"
+    assert unreadable(file, "real zeros") == "quantised; its values are not read"
     assert unreadable(file, "nested") == "nested tensors, shown as the buffer that they share; its values are not read"
-    assert unreadable(file, "halves") == "dtype 'float4_e2m1fn_x2', whose values are not read"
     assert file.notes == []
+
+
+@pytest.mark.parametrize("dtype", [torch.quint8, torch.qint8, torch.qint32])
+def test_quantised_tensors_give_the_numbers_that_torch_makes_of_them(path: Path, dtype: torch.dtype) -> None:
+    matrix = torch.linspace(-3, 9, 600_000).reshape(3, 200_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are deprecated
+        value = {
+            "one": torch.quantize_per_tensor(matrix, 0.1, 3, dtype),
+            "turned": torch.quantize_per_tensor(matrix, 0.07, 0, dtype).t(),
+            "none": torch.quantize_per_tensor(torch.zeros(0, 2), 0.1, 3, dtype),
+            "rows": torch.quantize_per_channel(
+                matrix, torch.tensor([0.1, 0.2, 0.3]), torch.tensor([1, 2, 3]), 0, dtype
+            ),
+            "columns": torch.quantize_per_channel(
+                matrix[:, :4].contiguous(), torch.tensor([0.1, 0.2, 0.3, 0.5]), torch.tensor([1, 2, 3, 0]), 1, dtype
+            ),
+        }
+        file = saved(path, value)
+        expected = {name: tensor.dequantize() for name, tensor in value.items()}
+    for info in file.tensors:
+        values = file.values(info)
+        assert info.dtype == str(dtype).removeprefix("torch.")
+        assert values.shape == info.shape
+        np.testing.assert_array_equal(values, expected[info.name].numpy())
+    assert file.find("one").flag == "quantised: scale 0.1, zero point 3"
+    assert file.find("rows").flag == "quantised: a scale and a zero point for each index of axis 0"
+
+
+def test_two_numbers_a_byte_are_counted_and_read(path: Path) -> None:
+    codes = torch.tensor([[0x10, 0x32, 0x54], [0x76, 0x98, 0xFA]], dtype=torch.uint8)
+    value = {"halves": codes.view(torch.float4_e2m1fn_x2), "one": codes[0, 0].view(torch.float4_e2m1fn_x2)}
+    file = saved(path, value)
+    halves, one = file.tensors
+    assert [halves.shape, halves.dtype, halves.parameters, halves.nbytes] == [(2, 6), "float4_e2m1fn", 12, 6]
+    assert file.values(halves).tolist() == [[0, 0.5, 1, 1.5, 2, 3], [4, 6, 0, -0.5, -1, -6]]
+    assert (one.shape, file.values(one).tolist()) == ((2,), [0, 0.5])
 
 
 # Streams that torch would not have written
