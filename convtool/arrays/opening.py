@@ -113,6 +113,11 @@ def weight_files(folder: str) -> list[str]:
     return [os.path.join(folder, name) for name in found]
 
 
+def is_whole(folder: str) -> bool:
+    """Whether `folder` is one model in parts: a distributed checkpoint, or the shards of an index."""
+    return _is_distributed(folder) or any(name.endswith(".index.json") for name in os.listdir(folder))
+
+
 def _is_distributed(folder: str) -> bool:
     """Whether `folder` is a distributed checkpoint, and not one that has some other file of the name."""
     description = os.path.join(folder, DISTRIBUTED)

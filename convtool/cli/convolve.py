@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 from convtool.cli import messages
 from convtool.cli.options import choice, command, flag, integer, parsed, real, text
+from convtool.cli.picking import Pick, picked
 from convtool.cli.running import run_job
 from convtool.cli.shared_options import JobSettings, PaddingMode, SignalOptions, length
 from convtool.errors import ConvtoolError, UsageError
 from convtool.files.names import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from convtool.runs.plan import Choice
-    from convtool.signals.inputs import Input
     from convtool.signals.length import Length
     from convtool.signals.raw import RawLayout
 
@@ -24,7 +23,6 @@ Mode = Literal["full", "same", "valid", "causal", "aligned"]
 Method = Literal["auto", "direct", "fft"]
 KernelNorm = Literal["none", "peak", "l1", "l2", "dc"]
 Nan = Literal["propagate", "error", "zero"]
-Pick = Literal["random", "all"]
 
 _MOST_DECIBELS = 1000
 """Beyond it a factor says nothing; far beyond, it is no float any more."""
@@ -118,7 +116,7 @@ def convolve(options: Options) -> int:
       convtool convolve takes/ -k halls/ --pick random -o augmented/
       cat x.csv | convtool convolve -k 0.25,0.5,0.25 --mode same
     """
-    from convtool.jobs.convolve.choosing import find_kernels, word_of
+    from convtool.jobs.choosing import find_kernels, word_of
     from convtool.jobs.convolve.job import ConvolveJob
     from convtool.jobs.convolve.kernel import path_of
     from convtool.jobs.convolve.shaping import Shaping
@@ -142,7 +140,7 @@ def convolve(options: Options) -> int:
     kernels, passed = find_kernels(options.kernel)
     for path in passed:
         messages.detail(f"passed over, no kernel: {show(path)}")
-    choices = _choices(options, kernels)
+    choices = picked("kernel", options.kernel, kernels, options)
 
     def job(settings: JobSettings) -> ConvolveJob:
         return ConvolveJob(
@@ -167,28 +165,6 @@ def convolve(options: Options) -> int:
     single = "a kernel on standard input serves one input" if "-" in words else None
     also_read = [path_of(word) for word in words]
     return run_job(options, job, plot=options.plot, single=single, also_read=also_read, choices=choices)
-
-
-def _choices(options: Options, kernels: Sequence[Input]) -> Callable[[Input], Sequence[Choice]]:
-    """What gives the kernels of an input, of which there is no choice unless one was asked for."""
-    from convtool.jobs.convolve.choosing import all_of, one_of
-
-    if options.seed is not None and options.pick != "random":
-        raise UsageError("--seed is for --pick random")
-    named = "{kernel" in (options.output or "")
-    if len(kernels) > 1 and options.pick is None:
-        raise UsageError(
-            f"{show(options.kernel)} stands for {len(kernels)} kernels; give --pick random, for one of them for each "
-            "input, or --pick all, for each of them"
-        )
-    if len(kernels) > 1 and options.pick == "all" and not named:
-        raise UsageError(
-            f"--pick all makes {len(kernels)} outputs of each input; name them with {{kernel}} in the output, such as "
-            "-o 'wet/{stem}-{kernel}.wav'"
-        )
-    if options.pick == "random":
-        return one_of(kernels, options.seed or 0)
-    return all_of(kernels) if options.pick == "all" or named else lambda _: ()
 
 
 def _load(words: Sequence[str], raw: RawLayout | None, decimal: str) -> None:

@@ -84,7 +84,7 @@ class Options(SignalOptions):
         most=2,
         metavar="1|2",
     )
-    plot: str | None = text("Draw the signal, its local mean and std, and the variance under it.", metavar="FILE")
+    plot: str | None = text("Draw the signal, and under it each statistic.", metavar="FILE")
 
 
 @command("local-var", Options)

@@ -9,11 +9,9 @@ from convtool.cli import messages
 from convtool.cli.model_options import ModelOptions
 from convtool.cli.options import choice, command, flag, given, integer, text
 from convtool.cli.shared_options import JobSettings
-from convtool.errors import InputError, UsageError
 from convtool.files.names import show
 
 if TYPE_CHECKING:
-    from convtool.jobs.models.lstm import LstmJob
     from convtool.models.recurrent import RecurrentModel
 
 Engine = Literal["sequence", "cell"]
@@ -52,29 +50,21 @@ def lstm(options: Options) -> int:
       convtool lstm amp.json guitar.wav -o amped.wav
       convtool lstm amp.json guitar.wav -o - --format wav | convtool convolve -k cab.wav -o out.wav
       convtool lstm amp.json takes/ -o amped/ --rate-policy resample
+      convtool lstm amps/ takes/ --pick all -o 'amped/{stem}-{model}.wav'
       convtool lstm amp.json --compare guitar.wav
     """
-    from convtool.models.recurrent import read_model
+    from convtool.arrays.opening import EXTENSIONS
+    from convtool.jobs.models.lstm import LstmJob, load
 
     options.refuse_beside(given(options, "self_test", "compare"), "inputs", "input_list")
-    options.refuse_signal()
-    with messages.about(show(options.model)):
-        model = read_model(options.model)
-        if model.assumed and not options.assume_defaults:
-            raise InputError(
-                f"it holds weights without the settings of their layers; --assume-defaults takes {model.assumed}"
-            )
-    _check_model(options, model)
-    if options.self_test or options.compare is not None:
-        from convtool.cli.show.trials import show_comparison, show_self_test
-
-        return show_self_test(model, options) if options.self_test else show_comparison(model, options)
+    models = options.find_models([each[1:] for each in EXTENSIONS])
+    carried: dict[str, RecurrentModel] = {}
 
     def job(settings: JobSettings) -> LstmJob:
-        from convtool.jobs.models.lstm import LstmJob
-
         return LstmJob(
-            model,
+            model=models[0].value,
+            carried=carried,
+            assume_defaults=options.assume_defaults,
             engine=options.engine,
             block=options.block,
             prewarm=options.prewarm,
@@ -82,12 +72,12 @@ def lstm(options: Options) -> int:
             **settings,
         )
 
-    return options.run(job)
+    if len(models) == 1:
+        with messages.about(show(options.model)):
+            model = carried[models[0].value] = load(models[0].value, assume_defaults=options.assume_defaults)
+        job(options.job_settings(1)).check()
+        if options.self_test or options.compare is not None:
+            from convtool.cli.show.trials import show_comparison, show_self_test
 
-
-def _check_model(options: Options, model: RecurrentModel) -> None:
-    """Refuse what does not fit the model, whatever the input."""
-    carried = given(options, "prewarm", "state_in", "state_out")
-    if carried and model.bidirectional:
-        raise UsageError(f"{carried[0]} needs a model that runs forwards in time; a layer of this one is bidirectional")
-    options.check_inputs(model.inputs)
+            return show_self_test(model, options) if options.self_test else show_comparison(model, options)
+    return options.run(job, models)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
 import click
 
-from convtool.cli.options import argument, choice, flag, given, parsed, text
+from convtool.cli import messages
+from convtool.cli.options import argument, choice, flag, given, integer, parsed, text
+from convtool.cli.picking import Pick, picked
 from convtool.cli.running import run_job
 from convtool.cli.shared_options import JobSettings, SignalOptions
 from convtool.errors import UsageError
-from convtool.files.names import counted, show
+from convtool.files.names import show
 
 if TYPE_CHECKING:
     from convtool.jobs.signal_job import SignalJob
+    from convtool.signals.inputs import Input
 
 _RatePolicy = Literal["error", "resample", "ignore"]
 _Nan = Literal["error", "propagate", "zero"]
@@ -60,6 +63,12 @@ class ModelOptions(SignalOptions):
     OF_COMMAND: ClassVar = True
 
     model: str = argument("MODEL")
+    pick: Pick | None = choice(
+        Pick,
+        "Of a folder or pattern of models: one for each input, the same for the same name; or each of them, with "
+        "{model} in -o.",
+    )
+    seed: int | None = integer("Other choices of --pick random.  [default: 0]", metavar="N")
     condition: tuple[float, ...] = parsed(
         _condition,
         "The model's further inputs, the same in every sample, such as knobs: 0.5,1.",
@@ -110,22 +119,31 @@ class ModelOptions(SignalOptions):
                 f"{show(self.model)} is a signal, where the model should stand; that comes first: {command} {order}"
             )
 
-    def check_inputs(self, inputs: int) -> None:
-        """Refuse a condition that does not leave one of the model's inputs to the signal, and two ways to begin."""
-        count = len(self.condition)
-        if count and count >= inputs:
-            others = f"{counted(inputs - 1, 'input')} beside" if inputs > 1 else "no input but"
-            raise UsageError(f"--condition is for {counted(count, 'more input')}; the model has {others} the signal")
+    def find_models(self, extensions: Sequence[str]) -> list[Input]:
+        """The models that MODEL stands for; of a folder, the files with one of the `extensions`."""
+        from convtool.jobs.choosing import find_models
+
+        self.refuse_signal()
         if given(self, "prewarm") and self.state_in:
             raise UsageError("--prewarm is for a model that begins, and --state-in for one that goes on; give either")
+        models, passed = find_models(self.model, extensions)
+        for path in passed:
+            messages.detail(f"passed over, no model: {show(path)}")
+        single = given(self, "self_test", "compare", "state_in")
+        if single and len(models) > 1:
+            raise UsageError(
+                f"{single[0]} is for one model; {show(self.model)} stands for {len(models)}; give one of them"
+            )
+        return models
 
-    def run(self, make_job: Callable[[JobSettings], SignalJob]) -> int:
-        """Run the job over the inputs; the exit code."""
+    def run(self, make_job: Callable[[JobSettings], SignalJob], models: Sequence[Input]) -> int:
+        """Run the job over the inputs, each with its models; the exit code."""
         return run_job(
             self,
             make_job,
             plot=self.plot,
             single="--state-out keeps the state after one input" if self.state_out else None,
-            also_read=[path for path in (self.model, self.state_in) if path],
+            also_read=[*(each.value for each in models), *([self.state_in] if self.state_in else [])],
             also_written=[self.state_out] if self.state_out else [],
+            choices=picked("model", self.model, models, self),
         )

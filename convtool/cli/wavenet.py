@@ -13,13 +13,9 @@ from convtool.errors import InputError, UsageError
 from convtool.files.names import show
 
 if TYPE_CHECKING:
-    from convtool.jobs.models.wavenet import WaveNetJob
     from convtool.models.dilated import DilatedModel
 
 _OutputLevel = Literal["raw", "normalized", "calibrated"]
-
-_LOUDNESS = -18.0
-"""In dB: what NAM's player brings the loudness of a model to."""
 
 
 @dataclass(frozen=True)
@@ -76,53 +72,42 @@ def wavenet(options: Options) -> int:
       convtool wavenet amp.nam guitar.wav -o amped.wav
       convtool wavenet amp.nam guitar.wav -o - --format wav | convtool convolve -k cab.wav -o out.wav
       convtool wavenet amp.nam takes/ -o amped/ --rate-policy resample
+      convtool wavenet amps/ takes/ --pick random -o amped/
       convtool wavenet amp.nam guitar.wav --compare reamped.wav
     """
+    from convtool.jobs.models.wavenet import WaveNetJob
     from convtool.models.dilated import read_dilated_model
 
     trial = given(options, "self_test", "compare")
     options.refuse_beside(trial, *(("inputs", "input_list") if options.self_test else ()))
-    options.refuse_signal()
-    with messages.about(show(options.model)):
-        model = read_dilated_model(options.model, options.size)
-        if options.self_test:
-            raise InputError("there are no test vectors in it, as .nam files have none; --compare takes a recording")
-        gains = _gains(options, model)
-    options.check_inputs(model.inputs)
+    models = options.find_models(["nam"])
+    if options.output_level == "calibrated" and options.input_level is None:
+        raise UsageError("--output-level calibrated needs the level of the recording; give --input-level DBU")
+    carried: dict[str, DilatedModel] = {}
 
     def job(settings: JobSettings) -> WaveNetJob:
-        from convtool.jobs.models.wavenet import WaveNetJob
-
         return WaveNetJob(
-            model,
+            model=models[0].value,
+            carried=carried,
+            size=options.size,
             block=options.block,
             prewarm=options.prewarm,
-            input_gain=gains[0],
-            output_gain=gains[1],
+            input_level=options.input_level,
+            output_level=options.output_level,
             **options.model_settings(),
             **settings,
         )
 
+    if len(models) == 1:
+        with messages.about(show(options.model)):
+            carried[models[0].value] = read_dilated_model(models[0].value, options.size)
+            if options.self_test:
+                raise InputError(
+                    "there are no test vectors in it, as .nam files have none; --compare takes a recording"
+                )
+            job(options.job_settings(1)).check()
     if options.compare is not None:
         from convtool.cli.show.trials import show_deviation
 
         return show_deviation(job(options.job_settings(1)), options, options.compare)
-    return options.run(job)
-
-
-def _gains(options: Options, model: DilatedModel) -> tuple[float, float]:
-    """The factors of input and output, as NAM's plug-in has them.
-
-    With the levels of the metadata in dBu and its loudness in dB, the input is raised by `--input-level` less
-    `input_level_dbu`; the output by -18 less `loudness`, or by `output_level_dbu` less `--input-level`.
-    """
-    there = back = 0.0
-    if options.input_level is not None:
-        there = options.input_level - model.told("input_level_dbu")
-    if options.output_level == "normalized":
-        back = _LOUDNESS - model.told("loudness")
-    elif options.output_level == "calibrated":
-        if options.input_level is None:
-            raise UsageError("--output-level calibrated needs the level of the recording; give --input-level DBU")
-        back = model.told("output_level_dbu") - options.input_level
-    return 10 ** (there / 20), 10 ** (back / 20)
+    return options.run(job, models)

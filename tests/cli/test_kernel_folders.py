@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from convtool.jobs.convolve.choosing import one_of
+from convtool.jobs.choosing import one_of
 from convtool.signals.inputs import Input
 from tests.conftest import Run
 from tests.helpers.schema import faults
@@ -74,7 +74,11 @@ def test_choices_are_even_and_stable() -> None:
     """Each of three is chosen about a third of the time; one more takes a quarter away and moves nothing else."""
     kernels = [Input("file", f"irs/{name}.wav", f"{name}.wav") for name in "abcd"]
     inputs = [Input("file", f"x/{number}.wav", f"{number}.wav") for number in range(3000)]
-    three, four, other = one_of(kernels[:3], 0), one_of(kernels, 0), one_of(kernels[:3], 1)
+    three, four, other = (
+        one_of("kernel", kernels[:3], 0),
+        one_of("kernel", kernels, 0),
+        one_of("kernel", kernels[:3], 1),
+    )
     before, after = ([each(item)[0].word for item in inputs] for each in (three, four))
     assert all(900 < before.count(kernel.value) < 1100 for kernel in kernels[:3])
     moved = [new for old, new in zip(before, after, strict=True) if old != new]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -15,6 +16,14 @@ from convtool.plots import render_grid_stats, render_local_stats
 from convtool.plots.figure import Samples
 from tests.helpers.pictures import curve, noise, texts, titles
 
+STATS: dict[str, Callable[[Samples], Samples]] = {
+    "mean": lambda views: views.mean(-1),
+    "var": lambda views: views.var(-1),
+    "std": lambda views: views.std(-1),
+    "count": lambda views: np.full(views.shape[:-1], views.shape[-1]),
+    **{f"p{percent}": lambda views, percent=percent: np.percentile(views, percent, -1) for percent in range(90, 100)},
+}
+
 
 def render_stats(
     signal: Samples,
@@ -24,6 +33,7 @@ def render_stats(
     sample_rate: int | None = None,
     name: str = "input",
     format: str = "png",
+    stats: Sequence[str] = ("mean", "var"),
 ) -> bytes:
     """Of windows inside the signal, or where `centred` of as many as there are samples."""
     if centred:
@@ -32,8 +42,7 @@ def render_stats(
     inside = slice(window // 2, signal.shape[1] - (window - 1) // 2) if centred else slice(None)
     return render_local_stats(
         signal=signal[:, inside],
-        mean=views.mean(-1),
-        var=views.var(-1),
+        stats={stat: STATS[stat](views) for stat in stats},
         window=window,
         stride=stride,
         before=window // 2 if centred else 0,
@@ -44,12 +53,16 @@ def render_stats(
 
 
 def render_grid(
-    grid: Samples, window: tuple[int, int] = (2, 3), stride: tuple[int, int] = (1, 1), format: str = "png"
+    grid: Samples,
+    window: tuple[int, int] = (2, 3),
+    stride: tuple[int, int] = (1, 1),
+    format: str = "png",
+    stats: Sequence[str] = ("var",),
 ) -> bytes:
     views = np.lib.stride_tricks.sliding_window_view(grid, window)[:: stride[0], :: stride[1]]
-    var = views.var((-2, -1))
+    made = {stat: STATS[stat](views.reshape(*views.shape[:2], -1)) for stat in stats}
     return render_grid_stats(
-        grid=grid, var=var, window=window, stride=stride, before=(0, 0), name="a.npy", format=format
+        grid=grid, stats=made, window=window, stride=stride, before=(0, 0), name="a.npy", format=format
     )
 
 
@@ -76,7 +89,7 @@ def test_each_window_is_drawn_at_its_middle(
     window: int, stride: int, centred: bool, rate: int | None, first: float, figures: list[Figure]
 ) -> None:
     render_stats(noise(1, 30), window, stride, centred, rate)
-    above, below = figures[0].axes
+    above, _, below = figures[0].axes
     time, mean = above.lines[-1].get_data()
     assert time[0] == pytest.approx(first)
     np.testing.assert_allclose(np.diff(time), stride / (rate or 1))
@@ -96,13 +109,15 @@ def test_each_of_the_first_channels_has_its_row(
     channels: int, samples: int, rate: int | None, panels: int, figures: list[Figure]
 ) -> None:
     render_stats(noise(channels, samples), 20, 1, True, rate, "W" * 50)
-    *above, below = figures[0].axes
+    *above, below, last = figures[0].axes
     assert len(above) == panels
+    assert [axes.get_ylabel() for axes in (below, last)] == ["mean", "variance"]
     names = ["amplitude"] if channels == 1 else [f"channel {i + 1}" for i in range(panels)]
     assert [axes.get_ylabel() for axes in above] == names
     assert len(below.lines) + len(below.collections) == channels
     shown = texts(figures[0])
-    assert f"windows of 20 samples{f' ({20 / rate:.4g} s)' if rate else ''}" in shown
+    said = f"windows of 20 samples{f' ({20 / rate:.4g} s)' if rate else ''}   "
+    assert sum(text.startswith(said) for text in shown) == 2
     found = [text for axes in figures[0].axes for text in dict.fromkeys(titles(axes))]
     legends = [legend for axes in figures[0].axes if (legend := axes.get_legend())]
     assert len(legends) == 1 + (channels > 1)
@@ -119,8 +134,8 @@ def test_local_statistics_of_few_of_many_and_of_bad_windows(figures: list[Figure
         render_stats(np.full((1, 10), np.inf))
     shown = [texts(figure) for figure in figures]
     assert "input: take.wav" in shown[0]
-    assert "windows of 4 samples" in shown[0]
-    assert "windows of 7 samples, one every 2" in shown[1]
+    assert "windows of 4 samples   2.5 to 2.5" in shown[0]
+    assert any(text.startswith("windows of 7 samples, one every 2   ") for text in shown[1])
     assert any(text.endswith("1,900 not finite") for text in shown[1])
 
 
@@ -157,3 +172,22 @@ def test_huge_and_tiny_grids_are_drawn(figures: list[Figure]) -> None:
     for scale in (1e150, 1e-150, 1e300):
         with np.errstate(all="ignore"):
             render_grid(noise(9, 9) * scale)
+
+
+def test_each_statistic_that_was_asked_for_has_its_panel(figures: list[Figure]) -> None:
+    """The band stands where both of its statistics are there; counts have whole ticks; of many the first are drawn."""
+    for stats in (("var",), ("std", "mean"), ("count", "p95"), tuple(STATS)):
+        render_stats(noise(2, 40), stats=stats)
+        render_grid(noise(9, 9), stats=stats)
+    bands = [sum(each.get_label() == "band" for axes in f.axes for each in axes.collections) for f in figures]
+    assert bands == [0, 0, 2, 0, 0, 0, 2, 0]
+    assert [axes.get_ylabel() for axes in figures[4].axes[2:]] == ["count", "percentile 95"]
+    counts = figures[4].axes[2]
+    assert counts.get_ylim()[0] == 0
+    assert all(float(tick).is_integer() for tick in counts.get_yticks())
+    assert np.all(figures[4].axes[2].lines[0].get_ydata() == 3)
+    assert len(figures[6].axes) == 2 + 8
+    assert sum(axes.axison for axes in figures[7].axes[:10]) == 9
+    for figure in figures[6:]:
+        assert any("the first 8 of 14 statistics" in text for text in texts(figure))
+    assert {"local standard deviation", "local mean"} <= set(texts(figures[2])) & set(texts(figures[3]))

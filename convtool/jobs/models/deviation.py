@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class Deviation:
         self.samples += theirs.shape[-1]
 
 
-def deviation(job: ModelJob, item: Input, reference: Input) -> Deviation:
+def deviation(job: ModelJob[Any], item: Input, reference: Input) -> Deviation:
     """Run `job` over `item`, and compare its outputs with `reference`.
 
     Raises:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
-from convtool.errors import InputError
+from convtool.errors import ConvtoolError, InputError, UsageError
 from convtool.files.names import counted
 from convtool.jobs.models.place import Place
 from convtool.jobs.models.state import write_states
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.jobs.stream import working_dtype
+from convtool.models.dilated import DilatedModel
+from convtool.models.recurrent import RecurrentModel
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
@@ -27,7 +29,17 @@ if TYPE_CHECKING:
     from convtool.ops.blocks import Blockwise
     from convtool.plots import Trace
 
+Model = TypeVar("Model", bound=RecurrentModel | DilatedModel)
 RatePolicy = Literal["error", "resample", "ignore"]
+
+
+def stamp(path: str) -> tuple[int, ...]:
+    """What tells a file from another that takes its place; nothing for one that is elsewhere."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True)
@@ -54,9 +66,13 @@ class Played(Work):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelJob(SignalJob):
+class ModelJob(SignalJob, Generic[Model]):
     """Run a model over one input. A job says which, in `player`, and what its file tells."""
 
+    model: str
+    """The model's file; what stands for several, where each input has one that is chosen for it."""
+    carried: Mapping[str, Model | ConvtoolError] = field(default_factory=dict, repr=False)
+    """Models that were read already, by their files, the one of this input among them; or why one could not be."""
     condition: tuple[float, ...] = ()
     rate_policy: RatePolicy = "error"
     state_in: str | None = None
@@ -66,9 +82,60 @@ class ModelJob(SignalJob):
         """A model is no linear thing: less of the input is not the same with less gain."""
         return ["a quieter input"]
 
-    def carrying(self, tasks: Iterable[Task]) -> SignalJob:
-        """The same job, with a path to its state that leads there from any folder."""
-        return self if self.state_in is None else replace(self, state_in=os.path.abspath(self.state_in))
+    def __call__(self, task: Task) -> Outcome:
+        """Read one input, run the model that is chosen for it, and write the result."""
+        return SignalJob.__call__(self._with_choice(task), task)
+
+    def rehearse(self, task: Task) -> Outcome:
+        """Check one input with the model that is chosen for it, without its samples."""
+        return SignalJob.rehearse(self._with_choice(task), task)
+
+    def _with_choice(self, task: Task) -> ModelJob[Model]:
+        if task.choice is None:
+            return self
+        word = task.choice.word
+        job = replace(self, model=word, carried={word: self._attempt(word)})
+        job.check()
+        return job
+
+    def carrying(self, tasks: Iterable[Task]) -> ModelJob[Model]:
+        """The same job with all models of `tasks` in it, and a path to its state that leads there from any folder."""
+        words = {self.model if task.choice is None else task.choice.word for task in tasks}
+        state_in = None if self.state_in is None else os.path.abspath(self.state_in)
+        return replace(self, carried={word: self._attempt(word) for word in words}, state_in=state_in)
+
+    def _attempt(self, word: str) -> Model | ConvtoolError:
+        try:
+            return self.carried.get(word) or self.load(word)
+        except ConvtoolError as error:
+            return error
+
+    @property
+    def loaded(self) -> Model:
+        """The model.
+
+        Raises:
+            ConvtoolError: its file can't be read.
+        """
+        found = self.carried[self.model]
+        if isinstance(found, ConvtoolError):
+            raise found
+        return found
+
+    @abstractmethod
+    def load(self, path: str) -> Model:
+        """The model in the file at `path`, kept for the next input that it is asked for."""
+
+    def check(self) -> None:
+        """Refuse what does not fit the model, whatever the input.
+
+        Raises:
+            UsageError: the condition leaves none of the model's inputs to the signal.
+        """
+        count, (inputs, _) = len(self.condition), self.model_channels()
+        if count and count >= inputs:
+            others = f"{counted(inputs - 1, 'input')} beside" if inputs > 1 else "no input but"
+            raise UsageError(f"--condition is for {counted(count, 'more input')}; the model has {others} the signal")
 
     @abstractmethod
     def player(self, place: Place) -> Player:

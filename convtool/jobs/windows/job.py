@@ -206,11 +206,10 @@ class LocalVarJob(SignalJob):
     ) -> bytes:
         from convtool.plots import render_local_stats
 
-        mean, var = self._mean_and_var(heard.samples, window[0], stride[0]).swapaxes(0, 1)
+        found = self._drawn(heard.samples, window[0], stride[0]).swapaxes(0, 1)
         return render_local_stats(
             signal=heard.samples,
-            mean=mean,
-            var=var,
+            stats=dict(zip(self.stats, found, strict=True)),
             window=window[0],
             stride=stride[0],
             before=self._before(window)[0],
@@ -226,11 +225,11 @@ class LocalVarJob(SignalJob):
         from convtool.plots import render_grid_stats
 
         grid = np.ascontiguousarray(heard.samples[: signal.channels].T)
-        _, var = self._mean_and_var(grid, window, stride)
+        found = self._drawn(grid, window, stride)
         before = self._before(window)
         return render_grid_stats(
             grid=grid,
-            var=var,
+            stats=dict(zip(self.stats, found, strict=True)),
             window=(window[0], window[1]),
             stride=(stride[0], stride[1]),
             before=(before[0], before[1]),
@@ -238,8 +237,8 @@ class LocalVarJob(SignalJob):
             format=format,
         )
 
-    def _mean_and_var(self, heard: Block, window: int | Sizes, stride: int | Sizes) -> Block:
-        """What a picture shows, whatever statistics were written; it begins as what was heard does."""
+    def _drawn(self, heard: Block, window: int | Sizes, stride: int | Sizes) -> Block:
+        """The statistics that a picture shows; it begins as what was heard does."""
         import torch
 
         from convtool.ops import local_stats
@@ -247,7 +246,7 @@ class LocalVarJob(SignalJob):
         if self.nan == "zero":
             heard = np.nan_to_num(heard, nan=0.0, posinf=0.0, neginf=0.0)
         asked: dict[str, Any] = {"window": window, "stride": stride, **self._asked()}
-        made: Block = local_stats(torch.from_numpy(heard), stats=("mean", "var"), **asked).numpy()
+        made: Block = local_stats(torch.from_numpy(heard), stats=self.stats, **asked).numpy()
         return made
 
 

@@ -117,9 +117,9 @@ def run(job: LocalVarJob, path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("stats", "mode", "align", "before"),
-    [(("var",), "valid", "center", 0), (("count", "max"), "same", "center", 4), (("var",), "same", "right", 7)],
+    [(("mean", "var"), "valid", "center", 0), (("count", "max"), "same", "center", 4), (("var",), "same", "right", 7)],
 )
-def test_a_picture_of_a_signal_shows_mean_and_variance(
+def test_a_picture_of_a_signal_shows_what_was_asked_for(
     stats: tuple[str, ...], mode: Any, align: Any, before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = drawn(monkeypatch, "render_local_stats")
@@ -132,8 +132,15 @@ def test_a_picture_of_a_signal_shows_mean_and_variance(
     np.testing.assert_array_equal(given["signal"], x.T)
     views = np.lib.stride_tricks.sliding_window_view(x.T, 8, axis=1)
     inside = slice(before, before + views.shape[-2])
-    np.testing.assert_allclose(given["mean"][:, inside], views.mean(-1), rtol=0, atol=1e-15)
-    np.testing.assert_allclose(given["var"][:, inside], views.var(-1, ddof=1), rtol=1e-12)
+    loops = {
+        "mean": views.mean(-1),
+        "var": views.var(-1, ddof=1),
+        "max": views.max(-1),
+        "count": np.full(views.shape[:-1], 8),
+    }
+    assert tuple(given["stats"]) == stats
+    for stat, values in given["stats"].items():
+        np.testing.assert_allclose(values[:, inside], loops[stat], rtol=1e-12, atol=1e-15)
     rest = {key: given[key] for key in ("window", "stride", "before", "sample_rate", "format")}
     assert rest == {"window": 8, "stride": 1, "before": before, "sample_rate": 8000, "format": "png"}
 
@@ -146,8 +153,8 @@ def test_a_picture_of_grids_shows_the_first(nan: str, tmp_path: Path, monkeypatc
     np.save(tmp_path / "x.npy", x)
     run(LocalVarJob(TWO * 2, ONE * 2, nan=nan, plot=str(tmp_path / "p.png")), tmp_path / "x.npy")
     np.testing.assert_array_equal(given["grid"], x[0])
-    np.testing.assert_array_equal(given["var"], np.load(tmp_path / "y.npy")[0])
-    assert np.isnan(given["var"][1, 2]) == (nan == "propagate")
+    np.testing.assert_array_equal(given["stats"]["var"], np.load(tmp_path / "y.npy")[0])
+    assert np.isnan(given["stats"]["var"][1, 2]) == (nan == "propagate")
     assert (given["window"], given["stride"], given["before"]) == ((2, 2), (1, 1), (0, 0))
 
 
@@ -159,7 +166,7 @@ def test_a_picture_of_a_long_grid_shows_its_beginning(tmp_path: Path, monkeypatc
     np.save(tmp_path / "x.npy", x)
     run(LocalVarJob(TWO * 2, ONE * 2, plot=str(tmp_path / "p.png")), tmp_path / "x.npy")
     np.testing.assert_array_equal(given["grid"], x[:12])
-    np.testing.assert_array_equal(given["var"], np.load(tmp_path / "y.npy")[:11])
+    np.testing.assert_array_equal(given["stats"]["var"], np.load(tmp_path / "y.npy")[:11])
 
 
 def test_integers_stay_exact(tmp_path: Path) -> None:
