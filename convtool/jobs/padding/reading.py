@@ -24,6 +24,7 @@ from convtool.files.atomic import is_special
 from convtool.files.names import show
 from convtool.jobs.padding.manifest import ROWS_LIMIT, Manifest, parsed, shards_of
 from convtool.jobs.padding.store import MANIFEST
+from convtool.jobs.padding.tar_shard import open_shard
 from convtool.signals.inputs import Input
 from convtool.signals.signal import Signal
 
@@ -92,7 +93,8 @@ def shortage(path: str) -> str:
         batches = read_batches(path)
     except InputError as error:
         return str(error)
-    lengths = [f"{os.path.splitext(each.path)[0]}.lengths.npy" for each in batches] if os.path.isdir(path) else []
+    shards = [os.path.splitext(each.path) for each in batches] if os.path.isdir(path) else []
+    lengths = [f"{stem}.lengths.npy" for stem, kind in shards if kind == ".npy"]
     return next((f"there is no {os.path.basename(each)}" for each in lengths if not os.path.isfile(each)), "")
 
 
@@ -122,9 +124,9 @@ def _read_shard(
 ) -> StoredBatch:
     path = os.path.join(folder, name)
     try:
-        with open_weights(path) as file:
-            if file.format != "npy":
-                raise InputError(f"it is {file.format}, and shards are npy")
+        with open_shard(path) as file:
+            if file.format not in ("npy", "tar"):
+                raise InputError(f"it is {file.format}, and shards are npy or tar")
             return _stored(path, file.tensors[0], manifest, rows, places)
     except InputError as error:
         raise InputError(f"shard {show(name)}: {error}") from error
