@@ -297,7 +297,9 @@ def _job(options: Options, labels: Labels) -> PadBatch:
             segment=options.segment,
             hop=options.hop,
             last=options.last,
-            read=options.read_options("NCT", options.dtype),
+            read=options.read_options("NCT", options.dtype).for_lengths(
+                options.max_length, options.segment, options.hop
+            ),
         ),
         grouping=Grouping(
             strategy=options.strategy,
