@@ -102,10 +102,14 @@ class ArrayWriter(ABC):
         offset = at * array.little_endian.itemsize
         if len(data):
             try:
-                self._put_at(self._starts[name] + offset, data)
+                self._put_at(self._place(name, offset), data)
             except OSError as error:
                 raise write_error(self.path, error) from error
             self._hear(name, offset, data)
+
+    def _place(self, name: str, offset: int) -> int:
+        """Where byte `offset` of array `name` stands in the file."""
+        return self._starts[name] + offset
 
     def _hear(self, name: str, offset: int, data: memoryview) -> None:
         """Take note of `data`, written `offset` bytes into array `name`, in formats that keep a checksum."""

@@ -42,7 +42,7 @@ class Options(SignalOptions):
 
     window: tuple[Length, ...] = parsed(
         lengths,
-        "Samples (2205), rows x columns (3x5), or a time (50ms, 0.5s), which takes a sample rate.",
+        "Samples (2205), rows x columns (3x5), or a time (50ms, 0.5s, 10min, 1h), which takes a sample rate.",
         "-w --window",
         required=True,
         metavar="N|NxM|TIME",

@@ -41,6 +41,7 @@ _Sort = Literal["none", "length"]
 _Layout = Literal["NCT", "NTC"]
 _Pool = Literal["max", "mean", "std"]
 _Last = Literal["pad", "drop"]
+_Shards = Literal["npy", "tar"]
 
 
 def _shares(word: str) -> tuple[Fraction, ...]:
@@ -105,6 +106,11 @@ class Options(ClusterOptions, SourceOptions):
         "Shuffle the order of the batches, the same way for the same N; and another --split for each N.", metavar="N"
     )
     pool: _Pool | None = choice(_Pool, "Add the pooled samples of every row.")
+    shards: _Shards = choice(
+        _Shards,
+        "What a folder holds: NPY arrays of whole batches, or WebDataset archives of single rows.",
+        default="npy",
+    )
     mask: bool = flag("Write masks into a folder too; a single file always has one.")
     dtype: Dtype | None = choice(Dtype, "Of the batch.  [default: the inputs']")
     plot: str | None = text("Draw the lengths of the inputs and the padding of the batches.", metavar="FILE")
@@ -118,7 +124,10 @@ def pad_batch(options: Options) -> int:
 
     A file holds the arrays batch, lengths and mask (true on real samples) and names, the inputs in
     row order; a folder has 00000.npy, 00000.lengths.npy... and manifest.json, and a run that was
-    interrupted is completed by the same command. Signals are never whole in memory.
+    interrupted is completed by the same command. With --shards tar it has 00000.tar..., and each row
+    is a sample of WebDataset: KEY.npy, as it lies in the batch, KEY.mask.npy and KEY.pooled.npy where
+    asked for, and KEY.json with file, length, sample_rate, and start and labels where there are some.
+    Signals are never whole in memory.
 
     \b
     Examples:
@@ -126,6 +135,7 @@ def pad_batch(options: Options) -> int:
       convtool pad-batch takes/ -o batch.safetensors --mono --resample 16000
       convtool pad-batch takes/ -o shards/ --strategy bucket --batch-size 64 --mask
       convtool pad-batch takes/ --strategy bucket --max-samples 5000000 --dry-run
+      convtool pad-batch takes/ -o samples/ --shards tar --batch-size 256 --multiple-of 16000
       convtool pad-batch takes/ -o minutes/ --segment 10s --hop 5s --batch-size 32
       convtool pad-batch --manifest train.csv -o labelled/ --split 0.8,0.1,0.1 --batch-size 32
     """
@@ -252,8 +262,10 @@ def _check(options: Options) -> None:
         from convtool.plots import picture_format
 
         picture_format(options.plot)
-    if options.output is not None:
-        is_folder(options.output)
+    if options.output is not None and not is_folder(options.output) and given(options, "shards"):
+        raise UsageError(
+            f"--shards is for folders, and -o {show(options.output)} is a file; name a folder, or leave it out"
+        )
 
 
 def _copies(inputs: Sequence[Input], stack: ExitStack) -> dict[int, Input]:
@@ -285,7 +297,9 @@ def _job(options: Options, labels: Labels) -> PadBatch:
             segment=options.segment,
             hop=options.hop,
             last=options.last,
-            read=options.read_options("NCT", options.dtype),
+            read=options.read_options("NCT", options.dtype).for_lengths(
+                options.max_length, options.segment, options.hop
+            ),
         ),
         grouping=Grouping(
             strategy=options.strategy,
@@ -359,7 +373,8 @@ def _cluster(job: PadBatch, rows: Sequence[Row], options: Options) -> Iterator[W
     from convtool.jobs.padding.spreading import ShardJob, tasks_of, writing_on
 
     with cluster_workers(tasks_of(rows, folder), options) as workers:
-        yield writing_on(workers, ShardJob(job, folder if is_url(folder) else os.path.abspath(folder), options.mask))
+        place = folder if is_url(folder) else os.path.abspath(folder)
+        yield writing_on(workers, ShardJob(job, place, options.shards, options.mask))
 
 
 def _store(job: PadBatch, options: Options) -> BatchStore:
@@ -369,7 +384,9 @@ def _store(job: PadBatch, options: Options) -> BatchStore:
     path = str(options.output)
     if not is_folder(path):
         return SingleFile(path, job.padding, overwrite=options.overwrite)
-    return ShardFolder(path, job.padding, mask=options.mask, overwrite=options.overwrite, request=repr(job))
+    return ShardFolder(
+        path, job.padding, kind=options.shards, mask=options.mask, overwrite=options.overwrite, request=repr(job)
+    )
 
 
 def _draw(path: str, plan: Plan, *, overwrite: bool) -> None:

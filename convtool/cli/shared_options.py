@@ -280,7 +280,7 @@ def write_options(
 
 
 def length(word: str) -> Length:
-    """A length in samples (`2205`) or time (`50ms`, `0.5s`)."""
+    """A length in samples (`2205`) or time (`50ms`, `0.5s`, `10min`, `1h`)."""
     from convtool.signals.length import Length
 
     return Length.parse(show(word))

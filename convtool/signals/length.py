@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from convtool.errors import InputError
 
-_LENGTH = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(ms|s)?", re.ASCII)
-_SECONDS = {"ms": Fraction(1, 1000), "s": Fraction(1)}
+_LENGTH = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(ms|s|min|h)?", re.ASCII)
+_SECONDS = {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60), "h": Fraction(3600)}
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Length:
         Raises:
             ValueError: `text` is no such length.
 
-        >>> Length.parse("2205").samples(None), Length.parse("50ms").samples(44100)
-        (2205, 2205)
+        >>> Length.parse("2205").samples(None), Length.parse("50ms").samples(44100), Length.parse("1h").samples(8000)
+        (2205, 2205, 28800000)
         """
         found = _LENGTH.fullmatch(text)
         if found is None or (found[2] is None and "." in text):
-            raise ValueError(f"'{text}' is no length: give samples, such as 2205, or a time, such as 50ms or 0.5s")
+            raise ValueError(f"'{text}' is no length: give samples, such as 2205, or a time: 50ms, 0.5s, 10min or 1h")
         amount = Fraction(found[1]) * _SECONDS.get(found[2], 1)
         if amount <= 0:
             raise ValueError(f"{text} is too short; the least length is 1 sample")

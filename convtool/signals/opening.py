@@ -17,6 +17,7 @@ from convtool.files.formats import ARRAYS, DELIMITERS, NAMES, PICTURES, extensio
 from convtool.files.recognition import JSON, NPY, TEXT, UNKNOWN, Kind, bears_signature
 from convtool.files.source import CHUNK, Source
 from convtool.signals.inputs import Input, looks_like_numbers
+from convtool.signals.length import Length
 from convtool.signals.metadata import Metadata
 from convtool.signals.raw import RawLayout, RawReader
 from convtool.signals.signal import Block, Reader, Signal, Writer, decibels
@@ -38,6 +39,12 @@ class ReadOptions:
     """A text of numbers on several lines may be one signal, as the coefficients of a kernel are."""
     raw: RawLayout | None = None
     """What files hold that do not say themselves what they are."""
+
+    def for_lengths(self, *lengths: Length | None) -> ReadOptions:
+        """These options where `lengths` are counted: those in time by the sample rate, so that times must be even."""
+        if self.sample_rate is not None or not any(length is not None and length.timed for length in lengths):
+            return self
+        return replace(self, text=replace(self.text, even_times=True))
 
     def without_kept(self) -> ReadOptions:
         """These options for a look at an input from which nothing is written."""

@@ -137,6 +137,9 @@ def test_of_what_comes_through_pipes_the_rest_goes_to_the_cluster(
     assert convtool(*batches, "-o", "b1/", stdin=b"1,2").code == 0
     assert convtool(*batches, "-o", "b2/", "--cluster", cluster.address, stdin=b"1,2").code == 0
     assert_equal("b1", "b2")
+    assert convtool(*batches, "-o", "t1/", "--shards", "tar", stdin=b"1,2").code == 0
+    assert convtool(*batches, "-o", "t2/", "--shards", "tar", "--cluster", cluster.address, stdin=b"1,2").code == 0
+    assert_equal("t1", "t2")
 
 
 def test_a_single_file_and_a_picture_are_made_here(takes: Path, convtool: Callable[..., Run]) -> None:

@@ -405,7 +405,7 @@ def test_a_time_is_resolved_for_each_input(convtool: Convtool) -> None:
         ("-w -2", "-2 is too short; the least length is 1 sample"),
         ("-w 0ms", "0ms is too short"),
         ("-w 0x2", "0 is too short"),
-        ("-w 2.5", "'2.5' is no length: give samples, such as 2205, or a time, such as 50ms or 0.5s"),
+        ("-w 2.5", "'2.5' is no length: give samples, such as 2205, or a time: 50ms, 0.5s, 10min or 1h"),
         ("-w abc", "'abc' is no length"),
         ("-w 2 --stride 0", "'--stride': 0 is too short"),
         ("-w 2x2x2", "'2x2x2': a grid has rows and columns, such as 3x5, in samples"),

@@ -73,6 +73,18 @@ def test_a_folder_of_a_bucket_into_another_at_once(
     assert (skipped.code, skipped.err) == (0, "0 written, 12 skipped, 0 failed\n")
 
 
+def test_archives_in_a_bucket_and_back(s3: S3Server, takes: Path, convtool: Program) -> None:
+    run = convtool("pad-batch", "s3://b/in/sub/", "-o", "s3://b/shards/", "--batch-size", "5", "--shards", "tar")
+    assert (run.code, run.err) == (0, "12 written, 0 skipped, 0 failed\n")
+    assert sorted(name[9:] for name in s3.objects if name.startswith("b/shards/")) == [
+        *(f"{number:05d}.tar" for number in range(3)),
+        "manifest.json",
+    ]
+    assert convtool("unpad-batch", "s3://b/shards/", "-o", "s3://b/back/").code == 0
+    back, before = (soundfile.read(io.BytesIO(s3.objects[f"b/{at}/01.wav"])) for at in ("back", "in/sub"))
+    assert back[0].tolist() == before[0].tolist()
+
+
 def test_shards_in_a_bucket_and_back(s3: S3Server, takes: Path, convtool: Program) -> None:
     run = convtool("pad-batch", "s3://b/in/sub/", "-o", "s3://b/shards/", "--batch-size", "5")
     assert (run.code, run.err) == (0, "12 written, 0 skipped, 0 failed\n")

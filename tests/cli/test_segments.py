@@ -198,14 +198,14 @@ def test_a_shard_that_is_lost_on_the_way_fails_its_recordings_once(
         recording(name, samples)
     run = convtool("pad-batch", "a.wav", "b.wav", "c.wav", "--segment", "100", "--batch-size", "3", "-o", "b/")
     assert run.code == 0
-    whole = unpad.open_weights
+    whole = unpad.open_shard
 
     def losing(path: str) -> Any:
         if path in ("b/00001.npy", "b/00002.npy"):
             Path(path).write_bytes(Path(path).read_bytes()[:-700])
         return whole(path)
 
-    monkeypatch.setattr(unpad, "open_weights", losing)
+    monkeypatch.setattr(unpad, "open_shard", losing)
     run = convtool("unpad-batch", "b", "-o", "back/")
     assert run.code == 1
     assert [path.name for path in Path("back").iterdir()] == ["c.wav"]

@@ -209,14 +209,13 @@ class PadBatch:
             files = store.open(number)
             if files is None:
                 continue
-            lengths = np.array([plan.rows[index].length for index in batch.rows], dtype=np.int64)
-            files["lengths"].write("lengths", 0, lengths)
-            for name, dtype in plan.labels:
-                values = np.array([plan.rows[index].labels[name] for index in batch.rows], dtype=dtype)
-                files[name].write(name, 0, values)
+            rows = [plan.rows[index] for index in batch.rows]
+            values = {"lengths": np.array([row.length for row in rows], dtype=np.int64)}
+            values |= {name: np.array([row.labels[name] for row in rows], dtype=dtype) for name, dtype in plan.labels}
+            for name in files.keys() & values:
+                files[name].write(name, 0, values[name])
             writing = BatchWriting(files, plan.shape(batch), self.padding, recordings)
-            placed = ((place, plan.rows[index]) for place, index in enumerate(batch.rows))
-            for _, together in groupby(placed, key=lambda each: each[1].index):
+            for _, together in groupby(enumerate(rows), key=lambda each: each[1].index):
                 yield number, writing, list(together)
 
     def _corrected(self, rows: Sequence[Row], counted: Mapping[str, int], failures: list[Failure]) -> list[Row]:

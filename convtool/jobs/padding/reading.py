@@ -26,6 +26,7 @@ from convtool.files.names import show
 from convtool.files.remote import existing, is_url, read_bytes
 from convtool.jobs.padding.manifest import ROWS_LIMIT, Manifest, parsed, shards_of
 from convtool.jobs.padding.store import MANIFEST
+from convtool.jobs.padding.tar_shard import open_shard
 from convtool.signals.inputs import Input
 from convtool.signals.signal import Signal
 
@@ -94,7 +95,8 @@ def shortage(path: str) -> str:
         batches = read_batches(path)
     except InputError as error:
         return str(error)
-    lengths = [f"{os.path.splitext(each.path)[0]}.lengths.npy" for each in batches] if _is_folder(path) else []
+    shards = [os.path.splitext(each.path) for each in batches] if _is_folder(path) else []
+    lengths = [f"{stem}.lengths.npy" for stem, kind in shards if kind == ".npy"]
     there = existing(lengths) if is_url(path) else set(filter(os.path.isfile, lengths))
     return next((f"there is no {os.path.basename(each)}" for each in lengths if each not in there), "")
 
@@ -134,9 +136,9 @@ def _read_shard(
 ) -> StoredBatch:
     path = os.path.join(folder, name)
     try:
-        with open_weights(path) as file:
-            if file.format != "npy":
-                raise InputError(f"it is {file.format}, and shards are npy")
+        with open_shard(path) as file:
+            if file.format not in ("npy", "tar"):
+                raise InputError(f"it is {file.format}, and shards are npy or tar")
             return _stored(path, file.tensors[0], manifest, rows, places)
     except InputError as error:
         raise InputError(f"shard {show(name)}: {error}") from error

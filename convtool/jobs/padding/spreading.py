@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from convtool.jobs.padding.grouping import PlannedBatch
 from convtool.jobs.padding.pad import PadBatch, Write
 from convtool.jobs.padding.rows import Row
-from convtool.jobs.padding.store import BatchStore, Plan, ShardFolder
+from convtool.jobs.padding.store import BatchStore, Plan, ShardFolder, ShardKind
 from convtool.jobs.padding.writing import RowResult
 from convtool.runs import stopping
 from convtool.runs.cluster import ClusterExecutor
@@ -30,7 +30,7 @@ class OneShard(ShardFolder):
     """The place of a single shard, in a folder that another process has locked and cleared."""
 
     def __init__(self, job: ShardJob, shard: Shard) -> None:
-        super().__init__(job.folder, job.job.padding, mask=job.mask, overwrite=True, request="")
+        super().__init__(job.folder, job.job.padding, kind=job.kind, mask=job.mask, overwrite=True, request="")
         self._plan, self._number = shard.plan, shard.number
 
     def holds(self, number: int) -> bool:
@@ -47,6 +47,7 @@ class ShardJob:
 
     job: PadBatch
     folder: str
+    kind: ShardKind
     mask: bool
 
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from convtool.arrays.writing import ArrayWriter, create
 from convtool.errors import InputError, OutputError, UsageError
@@ -22,14 +22,16 @@ from convtool.files.remote import below, existing, is_url, read_bytes, remove
 from convtool.jobs.padding.grouping import PlannedBatch
 from convtool.jobs.padding.manifest import common, json_text, row_entry, row_name
 from convtool.jobs.padding.rows import Row
+from convtool.jobs.padding.tar_shard import SAMPLE_ARRAYS, TarWriter, sample_text
 from convtool.jobs.padding.writing import Padding, Shape
 from convtool.jobs.side_by_side import side_by_side
 
 MANIFEST = "manifest.json"
 _UNFINISHED = ".convtool-plan"
-_SHARD_FILE = re.compile(r"\d{5,}(?:\.[A-Za-z_][A-Za-z0-9_]*)?\.npy")
+_SHARD_FILE = re.compile(r"\d{5,}(?:(?:\.[A-Za-z_][A-Za-z0-9_]*)?\.npy|\.tar)")
 
 Files = Mapping[str, ArrayWriter]
+ShardKind = Literal["npy", "tar"]
 
 
 @dataclass(frozen=True)
@@ -153,20 +155,26 @@ class SingleFile(BatchStore):
 
 
 class ShardFolder(BatchStore):
-    """A folder with an NPY file for each array of each batch, and a manifest that is written last.
+    """A folder with the files of each batch, and a manifest that is written last.
+
+    The files are an NPY for each array, or one tar archive in the layout of WebDataset.
 
     Until then a hidden file holds the digest of the plan that the shards belong to: a later run with the same plan
     keeps those that are whole, and any other begins anew. A lock on the folder keeps out runs at the same time; the
     system lifts it when the process ends, however it does. A store that a URL leads to has no locks.
     """
 
-    def __init__(self, path: str, padding: Padding, *, mask: bool, overwrite: bool, request: str) -> None:
+    def __init__(
+        self, path: str, padding: Padding, *, kind: ShardKind = "npy", mask: bool, overwrite: bool, request: str
+    ) -> None:
         """`request` is all that was asked for, in words that another request does not have."""
         super().__init__(path, padding)
+        self._kind = kind
         self._with_mask = mask
         self._overwrite = overwrite
         self._request = request
-        self._open: dict[int, Files] = {}
+        self._open: dict[int, list[ArrayWriter]] = {}
+        """The files of each batch that is open, in the order in which they take their names."""
         self._lock: int | None = None
         self._stored: set[str] | None = None
         """The files that are in the store, where the folder is in one: it is listed once."""
@@ -226,7 +234,7 @@ class ShardFolder(BatchStore):
     def _digest(self, plan: Plan) -> str:
         stamps = {index: _stamp(row) for index, row in {row.index: row for row in plan.rows}.items()}
         rows = [(row_entry(row), row.samples, stamps[row.index]) for row in plan.rows]
-        text = json.dumps([self._request, self._with_mask, plan.dtype, plan.flat, plan.batches, rows])
+        text = json.dumps([self._request, self._kind, self._with_mask, plan.dtype, plan.flat, plan.batches, rows])
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
     def _read_mark(self) -> dict[str, Any] | None:
@@ -261,17 +269,25 @@ class ShardFolder(BatchStore):
     def open(self, number: int) -> Files | None:
         if self.holds(number):
             return None
-        arrays = self._plan.shape(self._plan.batches[number]).arrays(self._padding, mask=self._with_mask)
-        opened = self._open[number] = {}
-        for array in arrays:
-            opened[array.name] = create(self._array_file(number, array.name), [array], {}, replace=True)
-        return opened
+        batch = self._plan.batches[number]
+        arrays = self._plan.shape(batch).arrays(self._padding, mask=self._with_mask)
+        opened = self._open[number] = []
+        if self._kind == "tar":
+            held = [array for array in arrays if array.name in SAMPLE_ARRAYS]
+            key = os.path.splitext(os.path.basename(self.place(number)))[0]
+            texts = {f"{key}-{row:05d}": sample_text(self._plan.rows[index]) for row, index in enumerate(batch.rows)}
+            opened.append(TarWriter(self.place(number), held, texts, replace=True))
+            return {array.name: opened[0] for array in held}
+        files: dict[str, ArrayWriter] = {}
+        for array in sorted(arrays, key=lambda array: array.name == "batch"):  # last: where it is, the shard is whole
+            files[array.name] = create(self._array_file(number, array.name), [array], {}, replace=True)
+            opened.append(files[array.name])
+        return files
 
     def commit(self, number: int) -> None:
-        opened = self._open.pop(number)
-        for name in sorted(opened, key="batch".__eq__):  # the batch last: where it is, the shard is whole
-            opened[name].commit()
-            self._note(os.path.basename(self._array_file(number, name)))
+        for file in self._open.pop(number):
+            file.commit()
+            self._note(os.path.basename(file.path))
 
     def finish(self, threads: int) -> None:
         plan = self._plan
@@ -292,7 +308,7 @@ class ShardFolder(BatchStore):
 
     def discard(self) -> None:
         for opened in self._open.values():
-            for file in opened.values():
+            for file in opened:
                 file.discard()
         self._open = {}
 
@@ -301,7 +317,7 @@ class ShardFolder(BatchStore):
 
     def _array_file(self, number: int, array: str) -> str:
         ending = "" if array == "batch" else f".{array}"
-        return self._inside(f"{number:05d}{ending}.npy")
+        return self._inside(f"{number:05d}{ending}.{self._kind}")
 
     def _inside(self, name: str) -> str:
         return os.path.join(self.path, name)

@@ -15,10 +15,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convtool.arrays import open_weights
 from convtool.errors import InputError, OutputError
 from convtool.files.names import show
 from convtool.jobs.padding.reading import StoredBatch, StoredRow
+from convtool.jobs.padding.tar_shard import open_shard
 from convtool.jobs.side_by_side import side_by_side
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
@@ -139,7 +139,7 @@ def _rows(batch: StoredBatch, tasks: Sequence[Task], parts: Parts, room: threadi
 
     What holds a part of a signal is the file of all of it.
     """
-    with open_weights(batch.path) as file:
+    with open_shard(batch.path) as file:
         info = file.find(batch.array)
         if file.format in ("npz", "torch"):
             for _ in file.pieces(info):

@@ -48,6 +48,7 @@ class LocalVarJob(SignalJob):
     def __post_init__(self) -> None:
         if self._grid and self.read.layout != "HWC":  # rows are read as time
             object.__setattr__(self, "read", replace(self.read, layout="NTC"))
+        object.__setattr__(self, "read", self.read.for_lengths(*self.window, *self.stride))
 
     @property
     def _grid(self) -> bool:

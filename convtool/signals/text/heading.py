@@ -23,6 +23,7 @@ from typing import NamedTuple
 from convtool.signals.text.body import Body, dialect_of, find_body, is_comment, is_name, is_row, names_after_index
 from convtool.signals.text.dialect import Dialect, shown
 from convtool.signals.text.options import TextOptions
+from convtool.signals.text.times import Times, even
 
 _COUNTS = {"index", "idx", "sample", "sequence", "no", "no.", "#", "row", "frame"}
 _TIMES = {"time", "times", "timestamp", "frequency", "freq", "x-axis"}
@@ -70,6 +71,8 @@ class Heading:
     sample_rate: int | None = None
     nodata: float | None = None
     start_time: float | None = None
+    times: Times | None = None
+    """The column of times, where there is one."""
     separator: str | None = None
     """The delimiter as the text itself names it (``sep=;``)."""
     remarks: tuple[str, ...] = ()
@@ -99,6 +102,7 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
         round(rate) if rate is not None and _is_whole(rate) else None,
         said.nodata,
         said.start_time,
+        _times(numbers, signs, body.dialect),
         separator,
     )
     return replace(heading, remarks=tuple(_remarks(heading, lines, options, signs, units, rate)))
@@ -354,9 +358,17 @@ def _rate_of_times(
         values = _values(rows, column, dialect)
         if sign == "times" and scale is not None and len(values) > 2:
             steps = [b - a for a, b in pairwise(values)]
-            if max(steps) - min(steps) <= 1e-6 * max(steps):
+            if even(steps):
                 return (len(steps)) / ((values[-1] - values[0]) * scale)
     return None
+
+
+def _times(rows: Sequence[Sequence[str]], signs: Sequence[str], dialect: Dialect) -> Times | None:
+    """The first column of times, if two or more are there."""
+    if "times" not in signs or len(rows) < 2:
+        return None
+    column = signs.index("times")
+    return Times.of(column, _values(rows, column, dialect))
 
 
 def _remarks(

@@ -30,6 +30,8 @@ class TextOptions:
     """``nan``: empty cells, NA, N/A, null and - are NaN; or ``error``."""
     nodata: float | None = None
     """The number that stands for a missing one."""
+    even_times: bool = False
+    """A column of times must go up in even steps: lengths are given in time."""
 
     def checked(self) -> TextOptions:
         """These options with the delimiter as a character; refused where they contradict each other."""

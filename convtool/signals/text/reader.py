@@ -21,6 +21,7 @@ from convtool.signals.text.heading import Heading, read_heading
 from convtool.signals.text.kept import Kept
 from convtool.signals.text.lines import Lines
 from convtool.signals.text.options import TextOptions
+from convtool.signals.text.times import Times
 
 _SLICE = 1 << 18
 """Bytes parsed at once: what is made of them stays in the processor's cache."""
@@ -81,7 +82,7 @@ class TextReader(Reader):
         self._heading, self._dialect = heading, heading.body.dialect
         self._comment = re.compile(f"[ \t]*[{re.escape(self._options.comment)}]") if self._options.comment else None
         self._nodata = [value for value in (heading.nodata, self._options.nodata) if value is not None]
-        self._line = heading.body.start + 1
+        self._line, self._rows = heading.body.start + 1, 0
         self._width = heading.body.width + heading.body.trailing
         rows = text.split(b"\n", heading.body.start)
         body = rows[heading.body.start] if len(rows) > heading.body.start else b""
@@ -146,6 +147,7 @@ class TextReader(Reader):
         places = {index: place for place, index in enumerate(self._columns)}
         self._order = [places[index] for index in self._chosen]
         self._keep = kept
+        self._times = heading.times if options.even_times else None
         self._kept = Kept(names and tuple(names[index] for index in kept)) if kept else None
 
     def _tell(self, heading: Heading) -> None:
@@ -185,12 +187,14 @@ class TextReader(Reader):
         if cells is not None and (cells.starts[:, width:] < cells.ends[:, width:]).any():
             cells = None
         table = self._one_by_one(data, lines) if cells is None else self._at_once(cells, lines)
+        if self._times is not None:
+            self._check_times(self._times, self._cells_in([self._times.column], data, cells)[0], lines)
         self._line = lines.after(len(table.values))
         for nodata in self._nodata:
             missing = table.values == nodata
             table.values[missing], table.whole[missing] = np.nan, False
         if self._kept is not None:
-            self._kept.add(self._kept_cells(data, cells))
+            self._kept.add(self._cells_in(self._keep, data, cells))
         return table
 
     def _without_comments(self, data: bytes) -> tuple[bytes, _LineNumbers]:
@@ -266,14 +270,27 @@ class TextReader(Reader):
         else:
             table.whole[index] = False
 
-    def _kept_cells(self, data: bytes, cells: Cells | None) -> list[list[str]]:
+    def _check_times(self, times: Times, cells: Sequence[str], lines: _LineNumbers) -> None:
+        numbers = [self._dialect.number(cell.strip().strip('"')) for cell in cells]
+        off = times.first_off(numbers, self._rows)
+        if off is not None:
+            row, expected = off
+            raise InputError(
+                f"line {lines.of(row)}, column {times.column + 1}: the time is {shown(cells[row].strip())}, and "
+                f"{expected:.9g} in even steps of {times.interval:.9g} as they begin; lengths in time need even times: "
+                "give them in samples, or take the times for even with --sample-rate HZ"
+            )
+        self._rows += len(cells)
+
+    def _cells_in(self, chosen: Sequence[int], data: bytes, cells: Cells | None) -> list[list[str]]:
+        """The cells of the `chosen` columns as they stand there."""
         if cells is None:
             rows = [self._dialect.split_raw(line) for line in data.decode("utf-8").split("\n")[:-1]]
-            return [[row[column] for row in rows] for column in self._keep]
+            return [[row[column] for row in rows] for column in chosen]
         raw = cells.text.tobytes()
         text = raw.decode("ascii") if raw.isascii() else None
         columns = []
-        for column in self._keep:
+        for column in chosen:
             spans = zip(cells.raw_starts[:, column].tolist(), cells.raw_ends[:, column].tolist(), strict=True)
             if text is not None:
                 columns.append([text[start:end] for start, end in spans])

@@ -33,7 +33,7 @@ class Workers(ThreadPoolExecutor):
 def spread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Write:
     monkeypatch.setattr(distributed, "get_worker", lambda: SimpleNamespace(address="tcp://192.0.2.1:7"))
     executor: Any = Workers(1)
-    return writing_on(executor, ShardJob(JOB, str(tmp_path / "there"), mask=False))
+    return writing_on(executor, ShardJob(JOB, str(tmp_path / "there"), "npy", mask=False))
 
 
 JOB = PadBatch(grouping=Grouping(strategy="bucket", batch_size=2))
@@ -87,6 +87,6 @@ def test_what_was_done_before_it_was_stopped_is_told_and_not_done_again(tmp_path
         JOB.run(rows, shards(tmp_path / "there", JOB), threads=1, done=done, written=written, write=spread)
     first = [each.row.index for each in written.results]
     assert len(first) == 2
-    again: Any = writing_on(Workers(1), ShardJob(JOB, str(tmp_path / "there"), mask=False))  # type: ignore[arg-type]
+    again: Any = writing_on(Workers(1), ShardJob(JOB, str(tmp_path / "there"), "npy", mask=False))  # type: ignore[arg-type]
     written = JOB.run(rows, shards(tmp_path / "there", JOB), threads=1, write=again)
     assert {each.row.index for each in written.results} == {0, 1, 2} - set(first)

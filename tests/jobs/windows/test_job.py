@@ -34,6 +34,8 @@ TWO = (Length.parse("2"),)
         ("2205", 8000, 2205),
         ("50ms", 44100, 2205),
         ("0.5s", 44100, 22050),
+        ("10min", 8000, 4_800_000),
+        ("0.5h", 1, 1800),
         (".5s", 3, 2),
         ("1.s", 3, 3),
         ("+1s", 3, 3),
@@ -50,7 +52,7 @@ def test_a_length_in_samples(text: str, rate: int | None, samples: int) -> None:
     ("text", "message"),
     [
         ("", "'' is no length"),
-        ("50 ms", "'50 ms' is no length: give samples, such as 2205, or a time, such as 50ms or 0.5s"),
+        ("50 ms", "'50 ms' is no length: give samples, such as 2205, or a time: 50ms, 0.5s, 10min or 1h"),
         ("5e3", "is no length"),
         ("1_000", "is no length"),
         ("٣", "is no length"),
