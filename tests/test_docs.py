@@ -207,6 +207,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for example in ("amp.json", "readings.csv", "bands.npy", "gabor.safetensors"):
         shutil.copy(ROOT / "examples" / example, folder)
     shutil.copy(ROOT / "examples" / "preamp.nam", folder / "amp.nam")
+    for models, example in (("amps", "amp.json"), ("captures", "preamp.nam")):
+        (folder / models).mkdir()
+        shutil.copy(ROOT / "examples" / example, folder / models)
     return folder
 
 

@@ -53,10 +53,10 @@ def lstm(options: Options) -> int:
       convtool lstm amps/ takes/ --pick all -o 'amped/{stem}-{model}.wav'
       convtool lstm amp.json --compare guitar.wav
     """
+    options.refuse_beside(given(options, "self_test", "compare"), "inputs", "input_list")
     from convtool.arrays.opening import EXTENSIONS
     from convtool.jobs.models.lstm import LstmJob, load
 
-    options.refuse_beside(given(options, "self_test", "compare"), "inputs", "input_list")
     models = options.find_models([each[1:] for each in EXTENSIONS])
     carried: dict[str, RecurrentModel] = {}
 

@@ -72,14 +72,14 @@ def wavenet(options: Options) -> int:
       convtool wavenet amp.nam guitar.wav -o amped.wav
       convtool wavenet amp.nam guitar.wav -o - --format wav | convtool convolve -k cab.wav -o out.wav
       convtool wavenet amp.nam takes/ -o amped/ --rate-policy resample
-      convtool wavenet amps/ takes/ --pick random -o amped/
+      convtool wavenet captures/ takes/ --pick random -o picked/
       convtool wavenet amp.nam guitar.wav --compare reamped.wav
     """
+    trial = given(options, "self_test", "compare")
+    options.refuse_beside(trial, *(("inputs", "input_list") if options.self_test else ()))
     from convtool.jobs.models.wavenet import WaveNetJob
     from convtool.models.dilated import read_dilated_model
 
-    trial = given(options, "self_test", "compare")
-    options.refuse_beside(trial, *(("inputs", "input_list") if options.self_test else ()))
     models = options.find_models(["nam"])
     if options.output_level == "calibrated" and options.input_level is None:
         raise UsageError("--output-level calibrated needs the level of the recording; give --input-level DBU")
