@@ -20,6 +20,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from convtool import isolation
 from convtool.errors import InputError, UsageError
 from convtool.jobs import backend, record, signal_job, stream
 from convtool.jobs.convolve import kernel
@@ -510,7 +511,10 @@ def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         backend.choose_device("cuda", None)
 
 
-def test_workers_keep_c_libraries_quiet(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_workers_keep_c_libraries_quiet(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "_here", False)  # which it is again afterwards
     kept = os.dup(2)
     try:
         backend.prepare_worker()
