@@ -71,6 +71,16 @@ def _columns(given: Mapping[str, Any], incomplete: str) -> Iterable[str]:
     return _listed(names, incomplete)
 
 
+def _fitted_columns(given: Mapping[str, Any], incomplete: str) -> Iterable[str]:
+    """Lists that end in one more of the columns that were fitted, or are to be: of parameters, or of the source."""
+    if not given["params"]:
+        return _columns({**given, "inputs": given["fit"][:1]}, incomplete) if given["fit"] else []
+    from convtool.jobs.rescale.params import read_params
+
+    channels = read_params(os.path.expanduser(given["params"])).channels
+    return _listed([each.name or str(number) for number, each in enumerate(channels, 1)], incomplete)
+
+
 def _statistics(_: Mapping[str, Any], incomplete: str) -> Iterable[str]:
     from convtool.cli.local_var import STATS
 
@@ -114,6 +124,7 @@ def _subtypes(given: Mapping[str, Any], _: str) -> Iterable[str]:
 _NAMES: dict[str, Callable[[Mapping[str, Any], str], Iterable[str]]] = {
     "columns": _columns,
     "keep_columns": _columns,
+    "params_columns": _fitted_columns,
     "format": _formats,
     "input_format": _input_formats,
     "stat": _statistics,

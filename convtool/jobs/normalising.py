@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from convtool.files.atomic import existing, write_error
+from convtool.jobs import progress
 from convtool.signals.opening import Output, peak_of
 from convtool.signals.signal import Block, decibels
 
@@ -52,16 +53,20 @@ class Normalised:
         and infinities stay what they are.
         """
         level = 10.0 ** (target / 20)
-        self._file.seek(0)
-        for shape, dtype in self._shapes:
-            block = np.frombuffer(self._file.read(int(np.prod(shape)) * dtype.itemsize), dtype).reshape(shape)
+        for block in progress.passing_again(self._blocks(), sum(shape[-1] for shape, _ in self._shapes)):
             if self._peak:
-                block = (np.divide(block, self._peak, dtype=np.float64) * level).astype(dtype)
+                block = (np.divide(block, self._peak, dtype=np.float64) * level).astype(block.dtype)
             self._output.write(self._output.encode(block))
             if record is not None:
                 record(block)
         found = decibels(self._peak)
         return None if found is None else target - found
+
+    def _blocks(self) -> Iterator[Block]:
+        """All that was kept, as it was."""
+        self._file.seek(0)
+        for shape, dtype in self._shapes:
+            yield np.frombuffer(self._file.read(int(np.prod(shape)) * dtype.itemsize), dtype).reshape(shape)
 
     def discard(self) -> None:
         """Give the room back."""

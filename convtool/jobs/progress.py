@@ -41,6 +41,8 @@ class _Watch(threading.local):
     """Who wants to know of the work of this process; and of this thread, on which input it is."""
 
     index = 0
+    samples = 0
+    """Of one pass over that input, 0 where nobody knows."""
 
 
 _thread = _Watch()
@@ -72,7 +74,7 @@ def join(path: str) -> None:
 
 def begin(index: int, samples: int | None, *, passes: int = 1) -> None:
     """The work of this thread is on the input of that index: as many samples, gone through so many times."""
-    _thread.index = index
+    _thread.index, _thread.samples = index, samples or 0
     for rows in _meters:
         rows[index] = 0, (samples or 0) * passes
 
@@ -84,6 +86,17 @@ def passing(blocks: Iterator[Block]) -> Iterator[Block]:
         yield block
         for rows in meters:
             rows[index, 0] += block.shape[-1]
+
+
+def passing_again(blocks: Iterator[Block], samples: int) -> Iterator[Block]:
+    """The same blocks of a result of so many `samples`, which together count as one more pass over the input."""
+    index, meters, done = _thread.index, list(_meters), 0
+    before = [int(rows[index, 0]) for rows in meters]
+    for block in blocks:
+        yield block
+        done += block.shape[-1]
+        for rows, start in zip(meters, before, strict=True):
+            rows[index, 0] = start + (_thread.samples or samples) * done // samples
 
 
 def announced(blocks: Iterator[Block], remark: Callable[[], str]) -> Iterator[Block]:

@@ -126,7 +126,7 @@ class SignalJob(ABC):
             open_reader(item, self.read) as reader,
             read_ahead(reader, BLOCK_SAMPLES) as blocks,
         ):
-            progress.begin(task.index, reader.signal.frames, passes=1 + self.reads_twice)
+            progress.begin(task.index, reader.signal.frames, passes=1 + self.reads_twice + (self.normalize is not None))
             load_torch()
             with plain_errors():
                 work = self.prepare(item, reader.signal)

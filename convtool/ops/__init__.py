@@ -1,6 +1,7 @@
 """The mathematics: plain functions on tensors, and their block-wise cores."""
 
 from convtool.ops.convolution.convolve import Convolution, convolve
+from convtool.ops.dilated.stream import Dilated
 from convtool.ops.padding import Batch, length_mask, pad_batch, unpad_batch
 from convtool.ops.pooling import masked_pool, output_lengths, output_mask
 from convtool.ops.recurrent.network import Network, Recurrent, recurrent_layer, run_network
@@ -13,6 +14,7 @@ from convtool.ops.windows.local_stats import GridStats, LocalStats, local_stats,
 __all__ = [
     "Batch",
     "Convolution",
+    "Dilated",
     "GridStats",
     "LocalStats",
     "Network",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -30,6 +31,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.csv").write_text("temp (C),time\n1,2\n3,4\n5,6\n")
     (tmp_path / "semi.csv").write_text("day;night\n1,5;2\n3;4\n")
     (tmp_path / "bare.csv").write_text("1,2\n3,4\n5,6\n")
+    channels = [{"name": "open", "min": 0, "max": 1}, {"name": None, "min": 0, "max": 2}]
+    (tmp_path / "p.json").write_text(json.dumps({"method": "minmax", "range": [0, 1], "channels": channels}))
     weights = {"conv1.weight": np.ones((1, 1, 3), np.float32), "my bias[0]": np.ones(2, np.float32)}
     save_file(weights, tmp_path / "w.safetensors")
 
@@ -69,6 +72,11 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
         ("convtool local-var bare.csv -w 2 --columns ", "1 2"),
         ("convtool local-var -w 2 --columns ", ""),
         ("convtool local-var missing.csv -w 2 --columns ", ""),
+        ("convtool rescale bare.csv --params p.json --params-columns ", "open 2"),
+        ("convtool rescale bare.csv --params=~/p.json --params-columns 2,", "2,open"),
+        ("convtool rescale bare.csv --fit x.csv --fit semi.csv --params-columns te", r"temp\ \(C\)"),
+        ("convtool rescale bare.csv --params x.csv --params-columns ", ""),
+        ("convtool rescale bare.csv --params-columns ", ""),
         ("convtool convolve x.csv -k w.safetensors::c", "conv1.weight"),
         ("convtool convolve x.csv -k ~/w.safetensors::m", r"my\ bias\[0\]"),
         ("convtool convolve x.csv -k x.csv::c", ""),

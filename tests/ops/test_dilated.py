@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from convtool.ops import Dilated
 from convtool.ops.dilated.activations import activation
 from convtool.ops.dilated.impulse import Impulse
 from convtool.ops.dilated.parts import Array, Chain, Conv, Film, Layer, Stack
-from convtool.ops.dilated.stream import Dilated
 
 SHAPES = [
     # out, in, taps, dilation, groups

@@ -18,7 +18,7 @@ from convtool.cli import messages
 from convtool.cli.running import Progress
 from convtool.cli.shared_options import RunOptions
 from convtool.cli.show import progress
-from convtool.jobs.progress import Meter, announced, begin, is_announced, join, passing, watched
+from convtool.jobs.progress import Meter, announced, begin, is_announced, join, passing, passing_again, watched
 from tests.conftest import Run
 
 Convtool = Callable[..., Run]
@@ -145,6 +145,40 @@ def test_a_meter_is_shared_by_its_path() -> None:
     finally:
         meter.close()
     assert Progress(None).path is None
+
+
+@pytest.mark.parametrize(
+    ("samples", "total", "counts"), [(100, 200, [100, 150, 175, 200]), (None, 0, [100, 120, 130, 140])]
+)
+def test_a_result_that_is_gone_through_once_more_counts_as_a_pass(
+    samples: int | None, total: int, counts: list[int]
+) -> None:
+    """Whatever its length: its share of the input's, or where nobody knows that, its own."""
+    meter = Meter(1)
+    try:
+        with watched(meter):
+            begin(0, samples, passes=2)
+            list(passing(iter([np.zeros((1, 100))])))
+            result = (np.zeros((1, length)) for length in (20, 10, 10))
+            seen = [int(meter.rows[0, 0]) for _ in passing_again(result, 40)]
+        assert [*seen, *meter.rows[0].tolist()] == [*counts, total]
+    finally:
+        meter.close()
+
+
+@pytest.mark.parametrize("words", [["--normalize"], ["--normalize", "--stride", "3"]])
+def test_normalising_ends_where_the_bar_does(
+    words: list[str], convtool: Convtool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("x.wav", np.full(4000, 0.5), 8000)
+    meter = Meter(1)
+    try:
+        with watched(meter):
+            assert convtool("convolve", "x.wav", "-k", "1,2", "-o", "y.wav", *words, "--no-progress").code == 0
+        assert meter.rows.tolist() == [[8000, 8000]]
+    finally:
+        meter.close()
 
 
 def test_without_a_meter_blocks_pass_uncounted() -> None:
