@@ -693,6 +693,21 @@ def test_names_as_stored_and_as_shown(name: str, convtool: Convtool) -> None:
     assert (run.code, len(run.out.splitlines())) == (0, 2)
 
 
+def test_void_as_says_what_opaque_bytes_are(convtool: Convtool) -> None:
+    np.save("w.npy", np.array([0x3F80, 0xC000], "<u2").view("V2"))
+    np.save("same.npy", np.array([1, -2], "f4"))
+    run = convtool("inspect-weights", "w.npy")
+    assert (run.code, run.out) == (1, "")
+    assert "--void-as bfloat16, float8_e4m3fn or the like says which" in run.err
+    assert convtool("inspect-weights", "w.npy", "--void-as", "bfloat16", "--tensor", "w").out.split() == ["1", "-2"]
+    assert "these take 16 bits a number, int4 takes 8" in convtool("inspect-weights", "w.npy", "--void-as", "int4").err
+    np.savez("a.npz", w=np.array([1, -2], "f4"))
+    run = convtool("inspect-weights", "a.npz", "--void-as", "bfloat16", "--diff", "w.npy", "--tolerance", "0.001")
+    assert (run.code, run.out) == (0, "")
+    run = convtool("inspect-weights", "w.npy", "--void-as", "bfloat16", "-o", "w.safetensors")
+    assert (run.code, load_file("w.safetensors")["w"].dtype) == (0, torch.bfloat16)
+
+
 def test_bare_arrays_need_their_layout(convtool: Convtool) -> None:
     np.save("k.npy", KERNEL)
     for options in (["--filter", "0"], ["--plot", "k.png"]):

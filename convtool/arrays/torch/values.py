@@ -100,8 +100,7 @@ class TorchReader(WeightFile):
     def _trouble(self, view: View) -> str:
         """Why the values of `view` can't be read, or nothing."""
         held = view.storage
-        if held is None:
-            return ""
+        assert held is not None  # else it has a flag of its own
         for part in view.quantiser.tensors if view.quantiser else ():
             if part.storage is None or self._storage_size(part.storage) < part.storage.nbytes:
                 return "quantised; its scales or zero points are not in the file"

@@ -75,6 +75,8 @@ CASES: dict[str, tuple[str, list[np.ndarray], dict[str, Any] | None, list[str], 
     "float8": ("dense", [SCALE, WIDE, *3 * HISTORY], mode("float8"), FLOAT8, (1, 7)),
     "float8 without settings": ("dense", [SCALE, WIDE, *3 * HISTORY], None, FLOAT8, (1, 7)),
     "other policy": ("dense", [SCALE, WIDE], {"dtype": {"config": {"name": "mixed_float16"}}}, BLOCKS[:2], (1, 7)),
+    "scalar scale": ("dense", [FULL, WIDE, np.ones((), F4)], None, BLOCKS[:3], (5, 7)),
+    "other layer": ("unit_normalization", [FULL, np.zeros((3, 2), F4)], None, [], ()),
     "no such number": ("dense", [FULL, *[WIDE] * 6], mode("int8"), [], ()),
 }
 

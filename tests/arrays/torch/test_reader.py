@@ -694,9 +694,54 @@ def test_a_call_of_what_a_call_gives(path: Path) -> None:
     )
 
 
+def quantised(*parameters: Any, held: Any = None) -> Made:
+    held = held or storage("0", 6, "torch.QInt8Storage")
+    return Made("torch._utils._rebuild_qtensor", held, 0, (2, 3), (3, 1), parameters, False, None)
+
+
+PER_TENSOR, PER_CHANNEL = Named("torch.per_tensor_affine"), Named("torch.per_channel_affine")
+SCALES = tensor(storage("1", 2), size=(2,), stride=(1,))
+ZEROS = tensor(storage("2", 2, "torch.LongStorage"), size=(2,), stride=(1,))
+
+
+def test_crafted_scales_are_read_and_those_that_are_missing_told(path: Path) -> None:
+    numbers = {"a/data/0": bytes(range(6)), "a/data/1": np.array([2, 0.5], "<f4").tobytes()}
+    zeros = {"a/data/2": np.array([1, 0], "<i8").tobytes()}
+    far = tensor(storage("1", 2, "torch.FloatStorage", ("v", 1, 1)), size=(2,), stride=(1,))
+    value = {
+        "w": quantised(PER_CHANNEL, SCALES, ZEROS, 0),
+        "far": quantised(PER_CHANNEL, far, ZEROS, 0),
+        "huge": quantised(PER_TENSOR, 1e300, 0),
+    }
+    file = opened(crafted(path, value, numbers | zeros))
+    assert file.values(file.find("w")).tolist() == [[-2, 0, 2], [1.5, 2, 2.5]]
+    assert unreadable(file, "far").startswith("quantised; of its scales or zero points it looks at bytes up to ")
+    assert file.values(file.find("huge"))[1].tolist() == [np.inf] * 3
+    file = opened(crafted(path, value, numbers))
+    assert unreadable(file, "w") == "quantised; its scales or zero points are not in the file"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        quantised(PER_TENSOR, 1, 0),
+        quantised(PER_TENSOR, 0.5, 1 << 31),
+        quantised(Named("torch.per_channel_affine_float_qparams"), SCALES, SCALES, 0),
+        quantised(PER_TENSOR, 0.5, 0, held=storage()),
+    ],
+)
+def test_other_schemes_are_listed_alone(path: Path, other: Made) -> None:
+    assert unreadable(opened(crafted(path, {"w": other})), "w") == "quantised; its values are not read"
+
+
 @pytest.mark.parametrize(
     "damaged",
     [
+        quantised(PER_CHANNEL, SCALES, ZEROS, 2),
+        quantised(PER_CHANNEL, SCALES, ZEROS, 1),
+        quantised(PER_CHANNEL, Made("os.system"), ZEROS, 0),
+        quantised(PER_CHANNEL, SCALES, SCALES, 0),
+        quantised(PER_CHANNEL, ZEROS, ZEROS, 0),
         tensor(5),
         tensor(Stored("module", Named("torch.FloatStorage"), "0", "cpu", 6)),
         tensor(Stored("storage", "torch.FloatStorage", "0", "cpu", 6)),
