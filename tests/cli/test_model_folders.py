@@ -78,14 +78,16 @@ def test_random_goes_by_the_name_and_the_seed(convtool: Convtool) -> None:
 @pytest.mark.parametrize("cluster", [(), ("--cluster", "local")])
 def test_one_broken_model_is_one_failed_output(cluster: tuple[str, ...], convtool: Convtool) -> None:
     Path("amps/b.NAM").write_text("{}")
+    Path("amps/gone.nam").symlink_to("nowhere")
     run = convtool("wavenet", "amps", "takes/one.wav", "--pick", "all", "-o", "{model}.wav", "--json", *cluster)
     assert run.code == 1
     assert "Error: takes/one.wav with amps/b.NAM: " in run.err
-    assert "2 written, 0 skipped, 1 failed" in run.err
+    assert "2 written, 0 skipped, 2 failed" in run.err
     assert [(row["model"], row["status"]) for row in rows(run)] == [
         ("amps/a.nam", "written"),
         ("amps/b.NAM", "failed"),
         ("amps/deep/a.nam", "written"),
+        ("amps/gone.nam", "failed"),
     ]
     assert (Path("a.wav").exists(), Path("b.wav").exists()) == (True, False)
 
