@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import soundfile
 from safetensors import safe_open
 
+from convtool.jobs.rescale.params import FITTED, SPREADS, Method
 from tests.conftest import Run
 from tests.helpers.schema import SCHEMAS, faults
 
@@ -56,12 +57,13 @@ def test_manifests(convtool: Callable[..., Run], tmp_path: Path) -> None:
     assert faults("manifest", folder) + faults("manifest", single) == []
 
 
-@pytest.mark.parametrize(
-    "options", [("--per-channel",), ("--method", "clip"), ("--method", "tanh"), ("--fit", "x.csv")]
-)
-def test_parameters(options: tuple[str, ...], convtool: Callable[..., Run], tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", get_args(Method))
+@pytest.mark.parametrize("options", [(), ("--per-channel", "--fit", "x.csv")])
+def test_parameters(method: str, options: tuple[str, ...], convtool: Callable[..., Run], tmp_path: Path) -> None:
     """Of each method, with names and without."""
-    done = convtool("rescale", "x.csv", "--range", "0:1", *options, "--save", "p.json", "-o", "y.csv")
+    limits = () if method in SPREADS else ("--range", "0:1")
+    options = options if method in FITTED else ()
+    done = convtool("rescale", "x.csv", "--method", method, *limits, *options, "--save", "p.json", "-o", "y.csv")
     assert done.code == 0, done.err
     assert faults("parameters", json.loads((tmp_path / "p.json").read_text())) == []
 
@@ -84,6 +86,8 @@ def test_the_check_finds_faults() -> None:
         "/range is [0], against minItems 2",
         "/channels/0/max is '2', against type 'number'",
     ]
+    (fault,) = faults("parameters", {"method": "minmax", "channels": [{"min": 1}]})
+    assert fault.startswith("/channels/0 is {'min': 1}, against anyOf")
     assert faults("manifest", []) == ["/ is [], against type 'object'"]
 
 

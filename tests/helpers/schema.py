@@ -40,6 +40,9 @@ def _faults(schema: dict[str, Any], value: Any, at: str, named: dict[str, Any]) 
         elif keyword == "items" and isinstance(value, list):
             for place, each in enumerate(value):
                 yield from _faults(wanted, each, f"{at}/{place}", named)
+        elif keyword == "anyOf":
+            if all(list(_faults(each, value, at, named)) for each in wanted):
+                yield f"{at or '/'} is {value!r:.60}, against anyOf {wanted!r}"
         elif not _holds(keyword, wanted, value):
             yield f"{at or '/'} is {value!r:.60}, against {keyword} {wanted!r}"
 
