@@ -40,10 +40,11 @@ def rescale(
     tanh    low + (high - low) (tanh(x) + 1) / 2
     ======= =======================================================================================
 
-    No result leaves [low, high], both as the dtype holds them. minmax is right to the last digit: within 0.51 units of
-    it, and 0.7 among subnormal numbers; a result next to 0 errs by up to 2^-104 of the larger end
-    instead. The squashes err by a few units in the last digit of the result, or of the nearest of low, high and their
-    middle: tails near a low of 0 keep their digits, and so does tanh(x) itself around 0.
+    No result leaves [low, high], both as the dtype holds them. minmax errs by half a unit in the last place of the
+    result, 0.7 among subnormal numbers, and by 2^-104 of the larger end of the range in float64, 2^-51 in narrower
+    dtypes, which tells next to 0 alone. The squashes err by a few units in the last digit of the result, or of
+    the nearest of low, high and their middle: tails near a low of 0 keep their digits, and so does tanh(x) itself
+    around 0.
 
     Args:
         x: ``(..., channels, samples)``, ``(samples,)`` or a single number. Of integers the differences are exact,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
@@ -119,6 +120,25 @@ def back_within(dtype: torch.dtype, data: tuple[float, float], target: tuple[flo
     lost = Fraction(max(map(abs, target))) / (Fraction(target[1]) - Fraction(target[0]))
     for number, result in zip(signal.tolist(), back.tolist(), strict=True):
         assert abs(Fraction(result) - Fraction(number)) <= 2 * ulp * max(1, lost)
+
+
+@pytest.mark.parametrize(("dtype", "rest"), [(torch.float64, 104), (torch.float32, 51)])
+def test_minmax_next_to_0_errs_by_a_share_of_the_larger_end(dtype: torch.dtype, rest: int) -> None:
+    """The numbers around the one that becomes 0, where a unit in the last place is many times smaller."""
+    rng = random.Random(1)
+    past = Fraction(0)
+    for _ in range(200):
+        ends = [rng.uniform(-1, 1), rng.uniform(1, 40), -rng.uniform(0.1, 3), rng.uniform(0.1, 3)]
+        a, b, low, high = torch.tensor(ends, dtype=dtype).tolist()
+        exact = a - Fraction(low) * (Fraction(b) - Fraction(a)) / (Fraction(high) - Fraction(low))
+        zero = torch.tensor(float(exact), dtype=dtype)
+        x = torch.stack([zero, zero.nextafter(torch.tensor(b, dtype=dtype))])
+        made = Scaling(low, high, ranges=[(a, b)]).apply(x)
+        units = (made.abs().nextafter(torch.full_like(made, torch.inf)) - made.abs()).tolist()
+        for number, result, unit in zip(x.tolist(), made.tolist(), units, strict=True):
+            error = abs(Fraction(result) - minmax(number, (a, b), low, high)) - Fraction(unit) / 2
+            past = max(past, error / Fraction(max(-low, high)))
+    assert 0 < past <= Fraction(1, 2**rest)
 
 
 @settings(max_examples=120)

@@ -529,13 +529,13 @@ def test_workers_keep_c_libraries_quiet(
 def test_a_worker_of_a_cluster_has_all_imports_before_its_first_input(
     library: str, calls: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[object] = []
+    made: list[tuple[int, int]] = []
     monkeypatch.setattr(backend.platform, "libc_ver", lambda: (library, "1"))
     monkeypatch.setattr(backend.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: made.append(pair)))
     monkeypatch.delitem(sys.modules, "convtool.jobs.preload", raising=False)
     backend.prepare_cluster_worker()
     assert "convtool.jobs.preload" in sys.modules
-    assert made == calls
+    assert made[: len(calls)] == calls
 
 
 # The job as a whole
