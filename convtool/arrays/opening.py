@@ -10,7 +10,6 @@ from collections.abc import Callable
 from convtool.arrays.description import WeightFile, some
 from convtool.arrays.torch import DISTRIBUTED, EXPORTED_CONFIG
 from convtool.errors import InputError
-from convtool.files.names import show
 from convtool.files.recognition import (
     GGUF,
     HDF5,
@@ -102,14 +101,14 @@ def weight_files(folder: str) -> list[str]:
         else:
             names = sorted(os.listdir(folder), key=os.fsencode)
     except OSError as error:
-        raise InputError(f"{show(folder)}: can't be read: {error.strerror}") from error
+        raise InputError(f"can't be read: {error.strerror}") from error
     if _is_distributed(folder):
         return [folder]
     extensions = (*(each for each in EXTENSIONS if each != ".json"), ".bin")
     found = [name for name in names if name.endswith(".index.json")]
     found = found or [name for name in names if os.path.splitext(name)[1].lower() in extensions]
     if not found:
-        raise InputError(f"{show(folder)}: there is no weight file in this folder; expected {', '.join(extensions)}")
+        raise InputError(f"there is no weight file in this folder; expected {', '.join(extensions)}")
     return [os.path.join(folder, name) for name in found]
 
 

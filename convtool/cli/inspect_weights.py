@@ -134,13 +134,14 @@ def inspect_weights(options: Options) -> int:
       convtool inspect-weights speech.pt --tensor conv1.weight --response --sample-rate 16000
       convtool inspect-weights model.pt --diff model.safetensors --tolerance 1e-6
     """
-    paths = _expanded(options.files)
-    _check(paths, options)
-    codes = set()
+    paths, unreadable = _expanded(options.files)
+    words = [*paths, *unreadable]
+    _check(words, options)
     found: list[Finding] = []
+    codes = {_tell_failure(folder, error, found) for folder, error in unreadable.items()}
     for path in paths:
         try:
-            _inspect(path, options, found, many=len(paths) > 1)
+            _inspect(path, options, found, many=len(words) > 1)
         except (UsageError, BrokenPipeError):
             raise
         except Exception as error:
@@ -168,19 +169,26 @@ def _tell_failure(path: str, error: Exception, found: list[Finding]) -> int:
     return code
 
 
-def _expanded(words: Sequence[str]) -> list[str]:
-    """The files that the words stand for: patterns are for shells that leave them to the program."""
+def _expanded(words: Sequence[str]) -> tuple[list[str], dict[str, InputError]]:
+    """The files that the words stand for, and what is wrong with folders that stand for none.
+
+    Patterns are for shells that leave them to the program.
+    """
     from convtool.arrays.opening import weight_files
 
     paths: list[str] = []
+    unreadable: dict[str, InputError] = {}
     for word in words:
-        pattern = set(word) & set("*?[") and not os.path.lexists(word)
-        if is_url(word):
-            paths.extend(_of_store(word))
-            continue
+        pattern = set(word) & set("*?[") and not (is_url(word) or os.path.lexists(word))
         for path in (sorted(glob.glob(word, recursive=True)) if pattern else []) or [word]:
-            paths.extend(weight_files(path) if os.path.isdir(path) else [path])
-    return paths
+            try:
+                if is_url(path):
+                    paths.extend(_of_store(path))
+                else:
+                    paths.extend(weight_files(path) if os.path.isdir(path) else [path])
+            except InputError as error:
+                unreadable[path] = error
+    return paths, unreadable
 
 
 def _of_store(url: str) -> list[str]:

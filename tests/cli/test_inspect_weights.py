@@ -629,6 +629,17 @@ def test_a_shard_that_is_not_there_fails_the_listing(convtool: Convtool) -> None
     ]
 
 
+def test_a_folder_without_weights_stops_no_other_file(convtool: Convtool, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    np.save(tmp_path / "a.npy", np.ones(3))
+    run = convtool("inspect-weights", tmp_path / "empty", tmp_path / "a.npy", "--json")
+    assert (run.code, run.err.count("\n")) == (1, 1)
+    assert run.err.startswith(f"Error: {tmp_path}/empty: there is no weight file in this folder; expected .safetensors")
+    assert json.loads(run.out)["file"] == f"{tmp_path}/a.npy"
+    run = convtool("inspect-weights", tmp_path / "empty")
+    assert (run.code, run.out, run.err.count("\n")) == (1, "", 1)
+
+
 def test_a_distributed_checkpoint_is_its_folder(convtool: Convtool) -> None:
     weight = torch.arange(12.0).reshape(3, 4)
     save_parts(Path("ckpt"), {"w": (weight, [((0, 0), (3, 1)), ((0, 1), (3, 3))])}, hook=Evil())
