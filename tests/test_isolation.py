@@ -181,10 +181,11 @@ def test_a_signal_at_the_fork_never_makes_the_child_a_second_program(monkeypatch
         raise KeyboardInterrupt
 
     def fork() -> int:
-        process = forked()
+        children.append(forked())
         signal.raise_signal(signal.SIGINT)
-        return process
+        return children[0]
 
+    children: list[int] = []
     forked, program = os.fork, os.getpid()
     kept = signal.signal(signal.SIGINT, stop)
     monkeypatch.setattr(os, "fork", fork)
@@ -196,7 +197,7 @@ def test_a_signal_at_the_fork_never_makes_the_child_a_second_program(monkeypatch
     finally:
         signal.signal(signal.SIGINT, kept)
     gc.collect()  # and with what the exception holds, the pipe to the child closes
-    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
 
 
 @pytest.mark.parametrize("limit", [errno.EAGAIN, errno.EMFILE])

@@ -127,7 +127,10 @@ def main(descriptor: str, preload: str) -> None:
             import_module(name)
     with socket.socket(fileno=int(descriptor)) as asked:
         while True:
-            request, descriptors, _, _ = socket.recv_fds(asked, _WORD, 1)
+            try:
+                request, descriptors, _, _ = socket.recv_fds(asked, _WORD, 1)
+            except ConnectionError:  # the program was killed before it took the last answer
+                return
             if not request:
                 return
             answer = _fork(asked, *descriptors) if descriptors else _exit_code(int.from_bytes(request, "little"))
@@ -151,7 +154,7 @@ def _fork(asked: socket.socket, descriptor: int) -> int:
     code = 1
     try:
         asked.close()
-        with Connection(descriptor) as pipe, suppress(EOFError):  # a program that is killed says nothing
+        with Connection(descriptor) as pipe, suppress(EOFError, ConnectionError):  # the program was killed
             pipe.recv()(pipe)
         code = 0
     except SystemExit as error:

@@ -165,6 +165,7 @@ def test_a_killed_worker_and_one_that_comes_late(cluster: Cluster, takes: Path) 
     process = start("convolve", "takes", "-k", "1,2", "-o", "out/", "--report", "r", "--cluster", cluster.address)
     wait_for(lambda: len(os.listdir("out")) > 3 if os.path.exists("out") else False)
     cluster.workers[0].kill()
+    cluster.workers[0].wait()
     process.communicate()
     assert process.returncode == 0
     told = rows("r")

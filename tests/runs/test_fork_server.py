@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +34,11 @@ def leave(pipe: Connection) -> None:
 
 def fail(pipe: Connection) -> None:
     raise ValueError(pipe.recv())
+
+
+def go_on(pipe: Connection) -> None:
+    while True:
+        pipe.send(pipe.fileno())
 
 
 def nothing() -> None:
@@ -76,6 +83,24 @@ def test_a_process_that_is_told_nothing_ends(server: ForkServer) -> None:
         pid = server._ask(0, theirs.fileno())
     ours.close()
     assert server.wait(pid) == 0
+
+
+def test_a_process_that_nobody_hears_any_more_ends(server: ForkServer) -> None:
+    pid, pipe = server.fork(go_on)
+    pipe.recv()
+    pipe.close()
+    assert server.wait(pid) == 0
+
+
+def test_a_server_whose_last_answer_nobody_took_ends() -> None:
+    """As when the program is killed: unread, it makes a reset of the connection's end."""
+    server = ForkServer(["json.tool"])
+    ours, theirs = Pipe()
+    with ours, theirs:
+        socket.send_fds(server._socket, [bytes(8)], [theirs.fileno()])
+        assert select.select([server._socket], [], [], 60)[0]
+        server._socket.close()
+    assert os.waitstatus_to_exitcode(os.waitpid(server._pid, 0)[1]) == 0
 
 
 def test_a_signal_is_told(server: ForkServer) -> None:
