@@ -28,6 +28,7 @@ from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.runs.run import WorkLost, run_all
 from convtool.signals.inputs import Input
+from tests.cli.test_cluster import Cluster
 
 
 @dataclass(frozen=True)
@@ -319,14 +320,16 @@ def another(workers: int) -> LocalCluster:
     )
 
 
-def test_where_the_scheduler_goes_the_work_is_lost() -> None:
-    with another(1) as gone, remote_workers(gone.scheduler_address, [], nothing, at_once=1) as executor:
+def test_where_the_scheduler_goes_the_work_is_lost(tmp_path: Path) -> None:
+    made = Cluster(tmp_path)
+    made.add_worker()
+    with remote_workers(made.address, [], nothing, at_once=1) as executor:
         ended: dict[int, Outcome] = {}
-        closing = threading.Thread(target=lambda: (wait_for(lambda: ended), gone.close()))
-        closing.start()
+        killing = threading.Thread(target=lambda: (wait_for(lambda: ended), made.end()))
+        killing.start()
         with pytest.raises(WorkLost, match=r"the scheduler at tcp://127.*: the connection to it was lost"):
             run_all(Act(), tasks_of("a", "wait", "b"), executor, ended=ended)
-        closing.join()
+        killing.join()
         assert [outcome.input for outcome in ended.values()] == ["a"]
         with pytest.raises(WorkLost):
             run_all(Act(), tasks_of("a"), executor)
