@@ -90,7 +90,7 @@ class TextReader(Reader):
         self._tell(heading)
         if self._lines.ended and not body:
             raise InputError("there are 0 samples in it: its only line reads as names of columns")
-        bare = heading.names is None and not heading.passed and self._options.columns is None and self._kept is None
+        bare = heading.names is None and not heading.unsampled and self._options.columns is None and self._kept is None
         single = bare and self._lines.ended and body.count(b"\n") == 1 and not heading.body.trailing
         wrapped = wrapped and bare and (unwrapped := self._unwrapped(body)) is not None
         if wrapped and unwrapped is not None:
@@ -136,8 +136,8 @@ class TextReader(Reader):
 
     def _take_columns(self, heading: Heading) -> None:
         options, body, names = self._options, heading.body, heading.names
-        passed = range(heading.passed, body.width)
-        self._chosen = list(passed) if options.columns is None else choose_columns(options.columns, names, body.width)
+        samples = [index for index in range(body.width) if index not in heading.unsampled]
+        self._chosen = samples if options.columns is None else choose_columns(options.columns, names, body.width)
         kept = [] if options.keep is None else choose_columns(options.keep, names, body.width)
         if options.columns is None:
             self._chosen = [index for index in self._chosen if index not in set(kept)] if kept else self._chosen

@@ -1,0 +1,162 @@
+"""Step 2, first: the names of the columns and their units, from the rows above the body.
+
+The names are the nearest row above the body in which every cell reads like a name; with a row of units under it,
+the row above that. A row that is neither, and begins as a row of numbers would, is the first row of the body: a bad
+number there is an error like any other, and never vanishes as a header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from convtool.signals.text.body import Body, dialect_of, is_comment, is_name, is_row, names_after_index
+from convtool.signals.text.dialect import Dialect
+from convtool.signals.text.options import TextOptions
+from convtool.signals.text.units import COUNTS, TIMES, bare, unit_in
+
+ROWS_COMPARED = 100
+
+
+def find_names(
+    lines: Sequence[str], body: Body, options: TextOptions
+) -> tuple[list[str] | None, list[str] | None, Body]:
+    """The names of the columns, their units, and the body, which takes in bad rows above it and header-long rows."""
+    if options.header == "no":
+        rows = [index for index in range(options.skip, body.start) if is_row(lines[index], options)]
+        return None, None, replace(body, start=rows[0]) if rows else body
+    while True:
+        above = [index for index in range(options.skip, body.start) if is_row(lines[index], options)]
+        names, units, bad = _nearest_names(lines, above, body)
+        if bad is None:
+            break
+        body = replace(body, start=bad)
+    if names is None and not body.sure and _all_names(body.dialect.split(lines[body.start])):
+        names, body = body.dialect.split(lines[body.start]), _after(body, lines, options)
+    if names is None and options.header == "yes":
+        names, body = body.dialect.split(lines[body.start]), _after(body, lines, options)
+    if names is None:
+        if body.trailing and body.dialect.missing:  # nothing says that the empty cells are no column
+            body = replace(body, width=body.width + body.trailing, trailing=0)
+        return _commented_names(lines, body, options), None, body
+    return (*_fitted(names, units, lines, body),)
+
+
+def _after(body: Body, lines: Sequence[str], options: TextOptions) -> Body:
+    """The body without its first row, which holds the names."""
+    below = [index for index in range(body.start + 1, len(lines)) if is_row(lines[index], options)]
+    return replace(body, start=below[0] if below else len(lines))
+
+
+def _nearest_names(
+    lines: Sequence[str], above: Sequence[int], body: Body
+) -> tuple[list[str] | None, list[str] | None, int | None]:
+    """The names and units in the rows right `above` the body; or the row that is the body's first, a bad one."""
+    if not above:
+        return None, None, None
+    cells = _cells(lines[above[-1]], body)
+    before = _cells(lines[above[-2]], body) if above[-2:-1] == [above[-1] - 1] else []
+    if len(before) >= body.width and _are_units(cells, body.width) and _may_head_units(before):
+        return before, cells, None
+    if _are_names(cells, body) and not (body.width == 1 and _is_statement(lines[above[-1]])):
+        if len(above) == 2 and len(before) == len(cells) and _all_names(before):
+            return None, None, above[-1]
+        bad = [row for row in above[:-1] if _looks_bad(_cells(lines[row], body), body)]
+        return (None, None, bad[-1]) if bad else (cells, None, None)
+    bad = [row for row in above if not _is_preamble(lines[row], _cells(lines[row], body), body)]
+    return None, None, bad[-1] if bad else None
+
+
+def _cells(line: str, body: Body) -> list[str]:
+    """The cells of a line above the body, which need not be divided as the body is."""
+    cells = body.dialect.split(line)
+    own = dialect_of(line, TextOptions(decimal=body.dialect.decimal))
+    if body.width == 1:
+        return own.split(line) if own.delimiter or '"' in line else [line.strip()]
+    return cells if len(cells) == body.width or len(own.split(line)) != body.width else own.split(line)
+
+
+def _all_names(cells: Sequence[str]) -> bool:
+    return all(map(is_name, cells))
+
+
+def _may_head_units(cells: Sequence[str]) -> bool:
+    """Whether `cells` are names, a row of units being below them: all but the first may be numbers (Keysight)."""
+    return is_name(cells[0]) or not cells[0]
+
+
+def _are_names(cells: list[str], body: Body) -> bool:
+    """Whether `cells` are names of columns; the first may have none, as an index has."""
+    if body.trailing and len(cells) == body.width + body.trailing and not any(cells[body.width :]):
+        cells = cells[: body.width]
+    if len(cells) > 1 and not cells[0]:
+        return len(cells) == body.width and names_after_index(cells[1:])
+    return _all_names(cells)
+
+
+def _are_units(cells: Sequence[str], width: int) -> bool:
+    """Whether the first `width` of `cells` are units of columns."""
+    cells = cells[:width]
+    return len(cells) == width and any(cells) and all(not cell or unit_in(cell) is not None for cell in cells)
+
+
+def _looks_bad(cells: Sequence[str], body: Body) -> bool:
+    """Whether a row above the names is one of numbers that is misplaced or damaged."""
+    return len(cells) == body.width > 1 and bool(cells[0]) and (cells[0][0].isdigit() or cells[0][0] in "+-.")
+
+
+def _is_preamble(line: str, cells: Sequence[str], body: Body) -> bool:
+    """Whether a line without names may stand above the body: words, of another number of cells, or a statement."""
+    return _is_statement(line) or (is_name(cells[0]) and (len(cells) != body.width or body.width == 1))
+
+
+def _is_statement(line: str) -> bool:
+    from convtool.signals.text.statements import is_statement  # compiled only where there is a line above the numbers
+
+    return is_statement(line)
+
+
+def _commented_names(lines: Sequence[str], body: Body, options: TextOptions) -> list[str] | None:
+    """The names in the last comment above the body, where it has one for each column and nothing else."""
+    if not body.start or not is_comment(lines[body.start - 1], options):
+        return None
+    text = lines[body.start - 1].strip().lstrip("#%;!*" + (options.comment or "")).strip()
+    delimiter = dialect_of(text, options).delimiter
+    cells = Dialect(delimiter).split(text)
+    plain = all(re.fullmatch(r"[^\s()\[\]]+ ?([(\[][^()\[\]]*[)\]])?", cell) for cell in cells)
+    if len(cells) != body.width or body.width < 2 or not plain or not _all_names(cells):
+        return None
+    return cells if delimiter is not None or bare(cells[0]) in TIMES | COUNTS else None
+
+
+def _fitted(
+    names: list[str], units: list[str] | None, lines: Sequence[str], body: Body
+) -> tuple[list[str] | None, list[str] | None, Body]:
+    """Names, one for each column; a row of another length than the names is told when it is read."""
+    if body.trailing and len(names) == body.width + body.trailing:
+        if names[-1]:
+            body = replace(body, width=len(names), trailing=0)
+        else:
+            names = names[: body.width]
+    if units is not None:
+        names, units = names[: body.width], units[: body.width]
+    elif len(names) == body.width - 1 and _counts_rows(lines, body):
+        names = ["", *names]
+    elif len(names) != body.width:
+        body = replace(body, width=len(names), trailing=0)
+    return names, units, body
+
+
+def _counts_rows(lines: Sequence[str], body: Body) -> bool:
+    """Whether the first column has names of rows: words, quoted numbers, or 1, 2, 3."""
+    rows = first_rows(lines, body)
+    quoted = lines[body.start].lstrip().startswith('"')
+    counted = [row[0] for row in rows] == [str(index + 1) for index in range(len(rows))]
+    return body.labelled or quoted or (counted and len(rows) > 1)
+
+
+def first_rows(lines: Sequence[str], body: Body) -> list[list[str]]:
+    below = (line for line in lines[body.start : body.start + ROWS_COMPARED] if line.strip())
+    rows = [body.dialect.split(line) for line in below]
+    return [row for row in rows if len(row) == body.width + body.trailing]

@@ -1,0 +1,84 @@
+"""Step 2, second: the columns on the left that hold no samples, and the sample rate that their times tell.
+
+A first column is passed over where
+- its cells are no numbers (names of rows, dates), or it alone has no name (pandas, R), or
+- it is named as a count (index, sample...) and its numbers count up by one, or
+- it is named or measured as a time or a frequency (time, seconds, Hz...) and its numbers rise, or
+- its numbers rise by the sample interval that is stated above.
+Otherwise it is a column like the others: numbers without such a sign are samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from convtool.signals.text.body import Body
+from convtool.signals.text.dialect import Dialect
+from convtool.signals.text.times import even
+from convtool.signals.text.units import COUNTS, HERTZ, SECONDS, TIMES, bare, unit_of
+
+
+def find_unsampled(
+    body: Body,
+    names: Sequence[str] | None,
+    units: Sequence[str] | None,
+    rows: Sequence[Sequence[str]],
+    rate: float | None,
+) -> list[str]:
+    """What the columns on the left are that hold no samples."""
+    signs = ["a preamble"] * body.beside
+    while len(signs) < body.width - 1:
+        sign = _sign(len(signs), body, names, units, rows, rate)
+        if sign is None:
+            break
+        signs.append(sign)
+    return signs
+
+
+def _sign(
+    column: int,
+    body: Body,
+    names: Sequence[str] | None,
+    units: Sequence[str] | None,
+    rows: Sequence[Sequence[str]],
+    rate: float | None,
+) -> str | None:
+    """What a column is that holds no samples."""
+    if column == 0 and (body.labelled or (names and not names[0])):
+        return "names of rows"
+    values = values_of(rows, column, body.dialect)
+    steps = [b - a for a, b in pairwise(values)]
+    if not values or (steps and min(steps) <= 0):
+        return None
+    unit = unit_of(column, names, units)
+    name = bare(names[column]) if names else ""
+    if (name in COUNTS or unit in COUNTS) and all(step == 1 for step in steps):
+        return "a count"
+    evenly = not steps or max(steps) - min(steps) <= 1e-3 * max(steps)
+    if unit in SECONDS or unit in HERTZ or name in TIMES:
+        return "times" if unit not in HERTZ and not name.startswith("f") else "frequencies"
+    return "times" if steps and rate is not None and abs(steps[0] * rate - 1) < 1e-3 and evenly else None
+
+
+def values_of(rows: Sequence[Sequence[str]], column: int, dialect: Dialect) -> list[float]:
+    numbers = [dialect.number(row[column]) for row in rows]
+    return [float(number) for number in numbers if number is not None] if None not in numbers else []
+
+
+def rate_of_times(
+    names: Sequence[str] | None,
+    units: Sequence[str] | None,
+    rows: Sequence[Sequence[str]],
+    unsampled: Mapping[int, str],
+    dialect: Dialect,
+) -> float | None:
+    """The sample rate of a column of times in even steps of seconds, where its unit is stated."""
+    for column, what in unsampled.items():
+        scale = SECONDS.get(unit_of(column, names, units))
+        values = values_of(rows, column, dialect)
+        if what == "times" and scale is not None and len(values) > 2:
+            steps = [b - a for a, b in pairwise(values)]
+            if even(steps):
+                return (len(steps)) / ((values[-1] - values[0]) * scale)
+    return None
