@@ -234,7 +234,8 @@ def _of_text(head: bytes) -> Kind:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(_HTML):
         return _other("an HTML or XML page", "download the file itself")
-    return JSON if start.startswith((b"{", b"[")) else TEXT
+    r_vector = start.startswith(b"[1] ")  # as R prints numbers
+    return JSON if start.startswith((b"{", b"[")) and not r_vector else TEXT
 
 
 def _behind_id3(length: int, peek: Peek | None) -> Kind:

@@ -81,6 +81,7 @@ SLOW = (b"\xff\xf3\x10\x00" + bytes(22)) * 3  # version 2, layer III, 8 kbit/s a
         (b"\xff\xf9\x90\x64", "CSV"),
         (b"\xff\xfb\x90", "CSV"),
         (b"[1, 2]", "JSON"),
+        (b"[1] 0.5 0.25", "CSV"),
         (b'\xef\xbb\xbf\n {"version": "0.5"}', "JSON"),
         (OGG + b"\x01vorbis\0", "OGG"),
         (OGG + b"OpusHead\1", "OGG"),

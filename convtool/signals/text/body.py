@@ -44,8 +44,17 @@ class Body:
     """The first cell of the first row is no number."""
     beside: int = 0
     """Columns on the left that hold a preamble, beside the first rows, and an empty column."""
+    commented: bool = False
+    """A row may end in one more cell, with words."""
     sure: bool = True
     """The first row is one of numbers; else nothing was, and the first row is as good as any."""
+
+    def fits(self, cells: Sequence[str]) -> bool:
+        """Whether `cells` are as many as a row has; what ends each row may be missing in one."""
+        more = cells[self.width :]
+        if len(cells) < self.width or (self.commented and len(more) == 1):
+            return len(cells) > self.width
+        return len(more) in (0, self.trailing) and not any(more)
 
 
 def find_body(lines: Sequence[str], options: TextOptions) -> Body | None:

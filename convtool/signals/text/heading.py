@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from convtool.signals.text.body import Body, find_body, is_comment
 from convtool.signals.text.dialect import Dialect, shown
+from convtool.signals.text.labview import is_labview, read_labview
 from convtool.signals.text.names import ROWS_COMPARED, find_names, first_rows
 from convtool.signals.text.options import TextOptions
 from convtool.signals.text.times import Times
@@ -49,6 +50,15 @@ class Heading:
 
 def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
     """What `lines`, the beginning of a text, say; None where there is no row in them."""
+    if is_labview(lines) and (measurement := read_labview(lines, options)) is not None:
+        stated = Heading(
+            measurement.body,
+            measurement.names,
+            measurement.unsampled,
+            _whole(measurement.rate),
+            times=measurement.times,
+        )
+        return replace(stated, remarks=tuple(_remarks(stated, lines, options, None, measurement.rate)))
     separator = _separator(lines, options)
     if separator is not None and options.delimiter is None:
         options = replace(options, delimiter=separator)
@@ -58,8 +68,7 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
     names, units, body = find_names(lines, body, options)
     above = lines[options.skip : body.start]
     numbers = first_rows(lines, body)
-    stated = [*above, *_beside(lines, body)]
-    said = _said(stated)
+    said = _said([*above, *_beside(lines, body)])
     rate = said.rate
     unsampled = dict(enumerate(find_unsampled(body, names, units, numbers, rate)))
     if rate is None:
@@ -68,10 +77,10 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
         body,
         None if names is None else tuple(names),
         unsampled,
-        round(rate) if rate is not None and _is_whole(rate) else None,
+        _whole(rate),
         said.nodata,
         said.start_time,
-        _times(numbers, unsampled, body.dialect),
+        _times(numbers, unsampled, body.dialect, said.rate),
         separator,
     )
     return replace(heading, remarks=tuple(_remarks(heading, lines, options, units, rate)))
@@ -99,16 +108,21 @@ def _beside(lines: Sequence[str], body: Body) -> list[str]:
     return [",".join(cells) for cells in rows]
 
 
-def _is_whole(rate: float) -> bool:
-    return 1 <= rate < 1 << 31 and abs(rate - round(rate)) <= 1e-4 * rate
+def _whole(rate: float | None) -> int | None:
+    """A sample rate, where it is whole but for its rounding."""
+    if rate is None or not 1 <= rate < 1 << 31 or abs(rate - round(rate)) > 1e-4 * rate:
+        return None
+    return round(rate)
 
 
-def _times(rows: Sequence[Sequence[str]], unsampled: Mapping[int, str], dialect: Dialect) -> Times | None:
+def _times(
+    rows: Sequence[Sequence[str]], unsampled: Mapping[int, str], dialect: Dialect, rate: float | None
+) -> Times | None:
     """The first column of times, if two or more are there."""
     column = next((column for column, what in unsampled.items() if what == "times"), None)
     if column is None or len(rows) < 2:
         return None
-    return Times.of(column, values_of(rows, column, dialect))
+    return Times.of(column, values_of(rows, column, dialect), rate)
 
 
 def _remarks(

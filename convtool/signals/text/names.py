@@ -17,6 +17,8 @@ from convtool.signals.text.options import TextOptions
 from convtool.signals.text.units import COUNTS, TIMES, bare, unit_in
 
 ROWS_COMPARED = 100
+_PROSE = re.compile(r"[^\W\d_]{3}.*\s\W?[^\W\d_]{3}")
+"""Two words or more, as in ``1 channel (mono).``"""
 
 
 def find_names(
@@ -55,12 +57,12 @@ def _nearest_names(
     """The names and units in the rows right `above` the body; or the row that is the body's first, a bad one."""
     if not above:
         return None, None, None
-    cells = _cells(lines[above[-1]], body)
+    cells = _without_statements(_cells(lines[above[-1]], body), body.width)
     before = _cells(lines[above[-2]], body) if above[-2:-1] == [above[-1] - 1] else []
     if len(before) >= body.width and _are_units(cells, body.width) and _may_head_units(before):
         return before, cells, None
-    if _are_names(cells, body) and not (body.width == 1 and _is_statement(lines[above[-1]])):
-        if len(above) == 2 and len(before) == len(cells) and _all_names(before):
+    if _are_names(cells, body) and not (1 in (body.width, len(cells)) and _is_statement(lines[above[-1]])):
+        if len(above) == 2 and len(before) == len(cells) and _all_names(before) and not _is_statement(lines[above[-2]]):
             return None, None, above[-1]
         bad = [row for row in above[:-1] if _looks_bad(_cells(lines[row], body), body)]
         return (None, None, bad[-1]) if bad else (cells, None, None)
@@ -75,6 +77,14 @@ def _cells(line: str, body: Body) -> list[str]:
     if body.width == 1:
         return own.split(line) if own.delimiter or '"' in line else [line.strip()]
     return cells if len(cells) == body.width or len(own.split(line)) != body.width else own.split(line)
+
+
+def _without_statements(cells: list[str], width: int) -> list[str]:
+    """`cells` without those behind the names of `width` columns that say something (``tInc = 1e-06``) or nothing."""
+    more = cells[width:]
+    return (
+        cells[:width] if any("=" in cell for cell in more) and all("=" in each or not each for each in more) else cells
+    )
 
 
 def _all_names(cells: Sequence[str]) -> bool:
@@ -108,7 +118,8 @@ def _looks_bad(cells: Sequence[str], body: Body) -> bool:
 
 def _is_preamble(line: str, cells: Sequence[str], body: Body) -> bool:
     """Whether a line without names may stand above the body: words, of another number of cells, or a statement."""
-    return _is_statement(line) or (is_name(cells[0]) and (len(cells) != body.width or body.width == 1))
+    words = is_name(cells[0]) or _PROSE.search(line) is not None
+    return _is_statement(line) or (words and (len(cells) != body.width or body.width == 1))
 
 
 def _is_statement(line: str) -> bool:
@@ -159,4 +170,4 @@ def _counts_rows(lines: Sequence[str], body: Body) -> bool:
 def first_rows(lines: Sequence[str], body: Body) -> list[list[str]]:
     below = (line for line in lines[body.start : body.start + ROWS_COMPARED] if line.strip())
     rows = [body.dialect.split(line) for line in below]
-    return [row for row in rows if len(row) == body.width + body.trailing]
+    return [row for row in rows if body.fits(row)]

@@ -235,15 +235,17 @@ class TextReader(Reader):
 
     def _cells_of(self, line: str, at: int) -> list[str]:
         """The cells of a line, which must be as many as in the first."""
+        if not line.strip() and self._heading.body.commented:
+            raise InputError(f"line {at} is blank: a segment of the measurement ends there; one segment a file is read")
         if not line.strip():
             raise InputError(f"line {at} is blank" if self._dialect.missing else f"line {at}, column 1: {_EMPTY}")
-        cells = self._dialect.split(line)
-        if len(cells) == self._width and not any(cells[self._heading.body.width :]):
+        cells, body = self._dialect.split(line), self._heading.body
+        if body.fits(cells):
             return cells
-        count, expected = len(cells), self._heading.body.width
+        count, expected = len(cells), body.width
         if count == expected + 1 and not cells[-1]:
             way_out = "; it ends in a delimiter, and the first does not"
-        elif self._heading.body.trailing:
+        elif body.trailing:
             way_out = ", and empty cells after them"
         else:
             way_out = "; --skip passes over lines at the beginning"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from convtool.errors import InputError
 from convtool.signals.text.heading import Stated
 
 _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
@@ -21,11 +22,17 @@ _INTERVAL = re.compile(
 _REW = re.compile(rf"\s*{_NUMBER}\s*//\s*(sample interval|sample rate|start time)", re.IGNORECASE)
 _KEY = re.compile(r"\s*\"?[^\W\d_][\w ()/.-]*\s*[:=]")
 _NODATA = re.compile(rf"\bno_?data(?:[ _]value)?{_GAP}{_NUMBER}\s*$", re.IGNORECASE)
+_ORDER = re.compile(r"\s*(left and right channels on alternate lines|left channel first|one row per channel)", re.I)
+"""How Audacity says that its channels are not columns."""
 _SCALES = {"": 1.0, "k": 1e3, "m": 1e-3, "µ": 1e-6, "u": 1e-6, "n": 1e-9, "M": 1e6, "G": 1e9}
 
 
 def read_statements(lines: Sequence[str]) -> Stated:
-    """What `lines` say."""
+    """What `lines` say; refused where they say that the channels are no columns."""
+    if order := next(filter(None, map(_ORDER.match, lines)), None):
+        raise InputError(
+            f"its channels are no columns: '{order[0].strip()}'; export them side by side, one column a channel"
+        )
     nodata = next((found for line in lines if (found := _NODATA.search(line))), None)
     start = next((float(m[1]) for line in lines if (m := _REW.match(line)) and "start" in m[2].lower()), None)
     return Stated(_sample_rate(lines), None if nodata is None else float(nodata[1]), start)

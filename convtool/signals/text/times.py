@@ -17,6 +17,12 @@ def even(steps: Sequence[float]) -> bool:
     return max(steps) - min(steps) <= _EVEN * max(steps)
 
 
+def follow(values: Sequence[float], rate: float, slack: float = 0.5) -> bool:
+    """Whether times go up from the first by the steps of a sample rate; each may be off by `slack` steps."""
+    expected = values[0] + np.arange(len(values)) / rate
+    return bool((np.abs(np.asarray(values) - expected) * rate <= slack).all())
+
+
 @dataclass(frozen=True)
 class Times:
     """A column of times, as its first rows are: `start`, and on from there by `interval`."""
@@ -28,13 +34,16 @@ class Times:
     """How far a time may be from where it is expected."""
 
     @classmethod
-    def of(cls, column: int, values: Sequence[float]) -> Times:
+    def of(cls, column: int, values: Sequence[float], rate: float | None = None) -> Times:
         """The column that begins with `values`, two or more that rise.
 
         Where these are uneven, what is expected is the first step, and hardly any slack: one of them is off. Where they
-        are even, a time that a later row has may be rounded, and is off by half an interval.
+        are even, a time that a later row has may be rounded, and is off by half an interval; also where they follow a
+        sample `rate` that is stated, but for their rounding.
         """
         steps = [b - a for a, b in pairwise(values)]
+        if rate is not None and not even(steps) and follow(values, rate):
+            return cls(column, values[0], 1 / rate, 0.5 / rate)
         if even(steps):
             interval = (values[-1] - values[0]) / len(steps)
             return cls(column, values[0], interval, interval / 2)

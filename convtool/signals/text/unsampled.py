@@ -4,7 +4,8 @@ A first column is passed over where
 - its cells are no numbers (names of rows, dates), or it alone has no name (pandas, R), or
 - it is named as a count (index, sample...) and its numbers count up by one, or
 - it is named or measured as a time or a frequency (time, seconds, Hz...) and its numbers rise, or
-- its numbers rise by the sample interval that is stated above.
+- its numbers rise by the sample interval that is stated above, or, where they have no name, count up from 0 or 1 below
+  a sample rate that is stated.
 Otherwise it is a column like the others: numbers without such a sign are samples.
 """
 
@@ -15,7 +16,7 @@ from itertools import pairwise
 
 from convtool.signals.text.body import Body
 from convtool.signals.text.dialect import Dialect
-from convtool.signals.text.times import even
+from convtool.signals.text.times import even, follow
 from convtool.signals.text.units import COUNTS, HERTZ, SECONDS, TIMES, bare, unit_of
 
 
@@ -55,10 +56,23 @@ def _sign(
     name = bare(names[column]) if names else ""
     if (name in COUNTS or unit in COUNTS) and all(step == 1 for step in steps):
         return "a count"
-    evenly = not steps or max(steps) - min(steps) <= 1e-3 * max(steps)
     if unit in SECONDS or unit in HERTZ or name in TIMES:
         return "times" if unit not in HERTZ and not name.startswith("f") else "frequencies"
-    return "times" if steps and rate is not None and abs(steps[0] * rate - 1) < 1e-3 and evenly else None
+    if not steps or rate is None:
+        return None
+    if names is None and values[0] in (0, 1) and len(values) > 2 and all(step == 1 for step in steps):
+        return "a count"
+    alike = abs(steps[0] * rate - 1) < 1e-3 and max(steps) - min(steps) <= 1e-3 * max(steps)
+    return "times" if alike or follow(values, rate, _half_unit(rows, column, body.dialect) * rate) else None
+
+
+def _half_unit(rows: Sequence[Sequence[str]], column: int, dialect: Dialect) -> float:
+    """Half a unit of the last digit to which the numbers of a column are written."""
+    last = 0
+    for row in rows:
+        mantissa, _, exponent = (dialect.number(row[column]) or "").lower().partition("e")
+        last = min(last, int(exponent or 0) - len(mantissa.partition(".")[2]))
+    return 0.501 * 10.0**last
 
 
 def values_of(rows: Sequence[Sequence[str]], column: int, dialect: Dialect) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from convtool.errors import InputError
 from convtool.signals.text.heading import Heading, read_heading
 from convtool.signals.text.options import TextOptions
 
@@ -39,6 +40,15 @@ RIGOL_NEW = """Time(s),CH1(V),t0 = -3.0e-03s, tInc = 1.0e-06,
 -2.999e-03,0.2,"""
 
 
+AUDACITY = """take.txt   1 channel (mono)
+Left channel then Right channel on same line.
+Sample Rate: 44100 Hz. Sample values on linear scale.
+Length processed: 4 samples 0.00009 seconds.
+
+
+{rows}"""
+
+
 @pytest.mark.parametrize(
     ("text", "names", "passed", "rate"),
     [
@@ -71,7 +81,7 @@ RIGOL_NEW = """Time(s),CH1(V),t0 = -3.0e-03s, tInc = 1.0e-06,
             1,
             20000,
         ),
-        (RIGOL_NEW, None, 0, 1000000),
+        (RIGOL_NEW, ("Time(s)", "CH1(V)"), 1, 1000000),
         ("x-axis,1,2\nsecond,Volt,Volt\n-5e-5,0.5,1\n0,0.6,1\n5e-5,0.7,1", ("x-axis", "1", "2"), 1, 20000),
         (SIGLENT, ("Source", "CH1", "CH2"), 1, 200000000),
         (
@@ -118,6 +128,12 @@ RIGOL_NEW = """Time(s),CH1(V),t0 = -3.0e-03s, tInc = 1.0e-06,
             0,
             44100,
         ),
+        (AUDACITY.format(rows="0.1\n-0.2"), None, 0, 44100),
+        (AUDACITY.format(rows="1\t0.1\t0.2\n2\t0.2\t0.4\n3\t0.5\t0.1"), None, 1, 44100),
+        (AUDACITY.format(rows="1\t0.1\t0.2\n2\t0.2\t0.4"), None, 0, 44100),
+        (AUDACITY.format(rows="0.00000\t0.1\n0.00002\t0.2\n0.00005\t-0.1\n0.00007\t0.5"), None, 1, 44100),
+        (AUDACITY.format(rows="0.00000\t0.1\n0.00002\t0.2\n0.00005\t-0.1\n0.00008\t0.5"), None, 0, 44100),
+        ("44.1 kHz, 16 bit sound card\n1 channel (mono)\n1\n2", None, 0, None),
         ("# fs = 48 kHz\n1\n2", None, 0, 48000),
         ("# left, right\n1,2\n3,4", ("left", "right"), 0, None),
         ("# made by hand\n1 2 3\n4 5 6", None, 0, None),
@@ -131,9 +147,7 @@ RIGOL_NEW = """Time(s),CH1(V),t0 = -3.0e-03s, tInc = 1.0e-06,
 )
 def test_names_and_what_is_no_sample(text: str, names: tuple[str, ...] | None, passed: int, rate: int | None) -> None:
     heading = heading_of(text)
-    if text is not RIGOL_NEW:
-        assert (heading.names, len(heading.unsampled)) == (names, passed)
-    assert heading.sample_rate == rate
+    assert (heading.names, len(heading.unsampled), heading.sample_rate) == (names, passed, rate)
 
 
 @pytest.mark.parametrize(
@@ -192,3 +206,9 @@ def test_remarks_tell_what_was_taken_for_what() -> None:
         "sample rate: 0.3 Hz, not a whole number below 2**31: left out",
         "NODATA is -1: read as NaN",
     )
+
+
+@pytest.mark.parametrize("order", ["Left and right channels on alternate lines.", "One row per channel."])
+def test_channels_that_are_no_columns_are_refused(order: str) -> None:
+    with pytest.raises(InputError, match=f"no columns: '{order[:-1]}'"):
+        heading_of(f"Sample Rate: 44100 Hz.  Sample values on linear scale.\n{order}\n\n0.1\n0.2")

@@ -480,13 +480,13 @@ def test_options(text: str, options: dict[str, Any], expected: list[list[float]]
         ("12a,3b\n1,2\n", {}, "line 1, column 1: '12a' is not a number"),
         ("a,b\n12a,3b\n", {}, "line 2, column 1: '12a' is not a number"),
         ("x,1\n2,3\n", {}, "line 1, column 1: 'x' is not a number"),
-        ("1,2,\n3,4,\n5,6\n", {}, "line 3 has 2 columns; expected 2 as in the first, and empty cells after them"),
         ("1,2,\n3,4,\n5,6,7\n", {}, "line 3 has 3 columns; expected 2 as in the first, and empty cells after them"),
         ("1,2\n3,4,5\n", {}, "line 2 has 3 columns; expected 2 as in the first; --skip passes"),
         ("& x\n1,2\n& y\n3,z\n", {"comment": "&"}, "line 4, column 2: 'z' is not a number"),
         ("1,2\n\n3,4\n", {"missing": "nan"}, "line 2 is blank"),
         ("1,2\n# x\n3,4\n", {}, "line 2 has 1 columns"),
         ("1\n# x\n3\n", {}, "line 2, column 1: '# x' is not a number; --comment passes over such lines"),
+        ("1,2,\n3,4,\n5\n", {}, "line 3 has 1 columns; expected 2 as in the first, and empty cells after them"),
         ("a\nb\n", {"skip": 5}, "there are 0 samples in it"),
         ("1,−2\n3,4\n", {}, "line 1, column 2: '−2' is not a number: its minus is U+2212"),
     ],
@@ -495,6 +495,12 @@ def test_what_is_refused_is_named(text: str, options: dict[str, Any], message: s
     with pytest.raises(InputError) as caught:
         read(text, **options)
     assert str(caught.value).startswith(message)
+
+
+def test_times_that_are_rounded_are_even_below_the_rate_that_is_stated() -> None:
+    text = "Sample Rate: 44100 Hz.\n\n0.00000\t1\n0.00002\t2\n0.00005\t3\n{}\t4\n"
+    assert read(text.format("0.00007"), even_times=True) == [[1, 2, 3, 4]]
+    assert len(read(text.format("0.00009"))) == 2  # a channel like the other
 
 
 def test_integers_chosen_beside_other_columns_stay_integers() -> None:
