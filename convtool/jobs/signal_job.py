@@ -160,7 +160,7 @@ class SignalJob(ABC):
             notes = [*reader.notes, *work.doubts, *_left_out(work.result, output)]
             outcome = self._outcome(task, notes, output, samples, work)
             outcome.gain = gain
-            outcome.remarks = [*outcome.remarks, *reader.remarks]
+            outcome.remarks = [*outcome.remarks, *reader.remarks, *_without_place(output)]
             return outcome
 
     def _stream(
@@ -248,6 +248,12 @@ def _left_out(result: Signal, output: Output) -> Iterator[str]:
         yield f"left out: {', '.join(lost)}: the positions in samples that they give no longer hold"
     if output.writer.left_out:
         yield f"left out: {', '.join(output.writer.left_out)}, which {output.format} would hold damaged"
+
+
+def _without_place(output: Output) -> Iterator[str]:
+    """What the format of the output has no place for."""
+    if output.writer.no_place:
+        yield f"not kept: {', '.join(output.writer.no_place)}: {output.format} has no place for it"
 
 
 def _draw(

@@ -58,12 +58,31 @@ class Metadata:
         """Without chunks that count samples, whose positions or rate are not those of the result."""
         return replace(self, chunks=tuple(chunk for chunk in self.chunks if not _counts_samples(*chunk)))
 
+    def without_place(self, *, chunks: bool, pictures: bool) -> tuple[str, ...]:
+        """What of it does not go into a file that holds chunks or pictures, or neither.
+
+        Tags are among it where they would be chunks.
+        """
+        if chunks:
+            lost = [name for name, _ in self.tags if not self._has_info and name not in _INFO.values()]
+        else:
+            lost = [name.strip() for name, content in self.chunks if not _is_info(name, content)]
+        return (*lost, "pictures") if self.pictures and not pictures else tuple(lost)
+
+    @property
+    def _has_info(self) -> bool:
+        return any(_is_info(name, content) for name, content in self.chunks)
+
     def as_chunks(self) -> tuple[tuple[str, bytes], ...]:
         """The chunks of a WAV file that says this."""
-        if any(name == "LIST" and content.startswith(b"INFO") for name, content in self.chunks):
+        if self._has_info:
             return self.chunks
         info = _info(self.tags)
         return (*self.chunks, ("LIST", info)) if info else self.chunks
+
+
+def _is_info(name: str, content: bytes) -> bool:
+    return name == "LIST" and content.startswith(b"INFO")
 
 
 def chunk_bytes(name: bytes, content: bytes) -> bytes:

@@ -103,6 +103,8 @@ class Writer(ABC):
     """What there is to say of the file once it is complete."""
     left_out: tuple[str, ...] = ()
     """Tags of the signal that the file would hold damaged."""
+    no_place: tuple[str, ...] = ()
+    """What else the signal says of itself that such a file does not hold."""
 
     @abstractmethod
     def encode(self, block: Block) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -284,8 +285,42 @@ def test_nothing_is_put_behind_samples_of_4_gib(tmp_path: Path) -> None:
     with (tmp_path / "a.wav").open("w+b") as file:
         file.write(b"RIFF\xff\xff\xff\xffWAVE")
         file.truncate(1 << 32)
-        append_chunks(file.fileno(), (("bext", bytes(9)),))
+        assert not append_chunks(file.fileno(), (("bext", bytes(9)),))
         assert file.seek(0, 2) == 1 << 32
+        file.seek(0)
+        file.write(b"RF64\xff\xff\xff\xffWAVE")
+        file.flush()
+        assert append_chunks(file.fileno(), (("bext", bytes(9)),))
+        assert file.seek(0, 2) == (1 << 32) + 18
+        assert int.from_bytes(os.pread(file.fileno(), 8, 20), "little") == (1 << 32) + 10
+
+
+def test_chunks_past_4_gib_are_told(convtool: Convtool, monkeypatch: pytest.MonkeyPatch) -> None:
+    wav("a.wav", CHUNKS)
+    monkeypatch.setattr("convtool.signals.wav.writer._MOST_BYTES", 800)
+    run = convtool("convolve", "a.wav", "-k", "1", "-o", "b.wav", "--subtype", "ALAW")
+    left = "bext, iXML, cue, smpl, LIST: the file has no place for them past 4 GiB"
+    assert run.err == f"Warning: a.wav: left out: {left}\n"
+    assert told("b.wav")[0] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "what"),
+    [
+        ("a.wav", "b.w64", "bext, iXML, cue, smpl, title: W64"),
+        ("a.wav", "b.caf", "bext, iXML, cue, smpl: CAF"),
+        ("a.flac", "b.wav", "license, pictures: WAV"),
+        ("a.flac", "b.ogg", "pictures: OGG"),
+    ],
+)
+def test_what_a_format_has_no_place_for_is_told_to_those_who_ask(
+    convtool: Convtool, source: str, output: str, what: str
+) -> None:
+    wav("a.wav", CHUNKS)
+    recording("a.flac")
+    with_blocks("a.flac", COVER)
+    run = convtool("convolve", source, "-k", "1", "-o", output, "-v")
+    assert f"{source}: not kept: {what} has no place for it\n" in run.err
 
 
 @pytest.mark.parametrize(("source", "mask"), [("a.wav", 0x60F), ("a.flac", 0x60F)])

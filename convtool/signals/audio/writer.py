@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -74,6 +73,7 @@ class AudioWriter(Writer):
         self._bits = BITS.get(subtype, 16)
         self._subtype = subtype
         self._bad = self._first_bad = self._written = 0
+        self.no_place = signal.metadata.without_place(chunks=format in _RIFF, pictures=format == "FLAC")
         if format in _RIFF and subtype in WAV_SUBTYPES:
             self._sink: Any = WavFile(file, signal, subtype, extensible=format == "WAVEX")
             return
@@ -83,6 +83,7 @@ class AudioWriter(Writer):
             what = f"{signal.channels} channels at {signal.sample_rate} Hz"
             raise OutputError(f"{format}/{subtype} can't be written with {what}: {reason(error)}") from error
         self.left_out = self._sink.left_out
+        self.no_place = (*self.no_place, *self._sink.no_place)
 
     def encode(self, block: Block) -> Encoded:
         """Frames in the numbers of the subtype."""
@@ -143,14 +144,17 @@ class _SoundFileSink:
             self._watched.check_writes()
             raise
         tags = () if self._chunks else told.tags
-        self.left_out = tuple(name for name, text in tags if not self._tag(format, name, text))
+        self.left_out = tuple(name for name, text in tags if not text.isascii() and (format, name) in _ASCII_TAGS)
+        self.no_place = tuple(
+            name for name, text in tags if name not in self.left_out and not self._has_tag(name, text)
+        )
 
-    def _tag(self, format: str, name: str, text: str) -> bool:
-        """Write a tag; False where it would be damaged. A format without such tags has nothing to lose."""
-        if not text.isascii() and (format, name) in _ASCII_TAGS:
-            return False
-        with suppress(soundfile.LibsndfileError):
+    def _has_tag(self, name: str, text: str) -> bool:
+        """Write a tag; False where the format has none of that name."""
+        try:
             setattr(self._file, name, text)
+        except soundfile.LibsndfileError:
+            return False
         return True
 
     def write(self, encoded: Encoded) -> None:
@@ -172,8 +176,14 @@ class _SoundFileSink:
         descriptor = self._watched.descriptor
         if self._kind[0] == "WAVEX" and self._mask:
             state_mask(descriptor, self._mask)
-        append_chunks(descriptor, self._chunks)
-        return state_frames(*self._kind, descriptor, self._frames, channels)
+        kept = append_chunks(descriptor, self._chunks)
+        stated = state_frames(*self._kind, descriptor, self._frames, channels)
+        left = "" if kept else self._unplaced()
+        return "; ".join(filter(None, (stated, left)))
+
+    def _unplaced(self) -> str:
+        names = ", ".join(name.strip() for name, _ in self._chunks)
+        return f"left out: {names}: the file has no place for them past 4 GiB"
 
     def discard(self) -> None:
         self._file.close()

@@ -123,18 +123,19 @@ def state_mask(descriptor: int, mask: int) -> None:
     os.pwrite(descriptor, mask.to_bytes(4, "little"), at + 8 + 20)
 
 
-def append_chunks(descriptor: int, chunks: tuple[tuple[str, bytes], ...]) -> None:
-    """Put chunks behind all others of a finished file, which libsndfile wrote."""
+def append_chunks(descriptor: int, chunks: tuple[tuple[str, bytes], ...]) -> bool:
+    """Put chunks behind all others of a finished file, which libsndfile wrote; whether there is a place for them."""
     end = os.fstat(descriptor).st_size
     data = b"\0" * (end % 2) + b"".join(chunk_bytes(name.encode(), content) for name, content in chunks)
     riff = end + len(data) - 8
-    if not chunks or riff > _MOST_BYTES:
-        return
     is_wide = os.pread(descriptor, 4, 0) == b"RF64"
+    if not chunks or (riff > _MOST_BYTES and not is_wide):
+        return not chunks
     watched = WatchedFile(descriptor, start=end)
     watched.write(data)
     watched.check_writes()
     os.pwrite(descriptor, struct.pack("<Q" if is_wide else "<I", riff), 20 if is_wide else 4)
+    return True
 
 
 def _position(file: BinaryIO) -> int | None:
