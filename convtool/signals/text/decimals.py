@@ -34,15 +34,18 @@ _HIGH = _U(0x80 * _ONES)
 _LOW_32 = _U(0xFFFFFFFF)
 _PAIRS = _U(0x000000FF000000FF)
 _MASKS = np.array([[((1 << 64) - 1) & ~((1 << 8 * max(0, 8 - max(0, n - at))) - 1) for n in range(PADDING + 1)]
-                   for at in (16, 8, 0)], dtype=np.uint64)  # fmt: skip
-"""For a cell of n digits, which bytes of its three words (the third is the last) are its own."""
+                   for at in (8, 0)], dtype=np.uint64)  # fmt: skip
+"""For a cell of n digits, which bytes of its last two words are its own."""
 _TENS = np.array([10**k if k < 20 else 0 for k in range(PADDING + 1)], dtype=np.uint64)
 _EXACT = np.array([float(10**k) for k in range(23)])
-_SPLIT = float((1 << 27) + 1)
-_EXACT_FIRST = _EXACT * _SPLIT - (_EXACT * _SPLIT - _EXACT)
-_EXACT_SECOND = _EXACT - _EXACT_FIRST
+_ROOM = 10
+_FIVES = np.array([5**k << _ROOM for k in range(23)], dtype=np.uint64)
+_FRACTION = _U((1 << 52) - 1)
+_HIDDEN = _U(1 << 52)
 _EXACT_FIVE = 27
 """The largest power of five that 64 bits hold."""
+_FEW = 9
+"""One cell in 2**9 may be looked at alone before all are looked at in the way that suits it."""
 _LEAST, _MOST = -342, 308
 """Powers of ten beyond which 19 digits are zero or infinite."""
 
@@ -62,45 +65,29 @@ def parse(text: Bytes, starts: Places, ends: Places, *, decimal: str = ".") -> N
     """The numbers in the cells ``text[starts:ends]``, which lie in order and do not touch."""
     first = text[starts]
     negative = first == ord("-")
-    signed = negative | (first == ord("+"))
-    starts = starts + signed if signed.any() else starts
+    starts = starts + (negative | (first == ord("+")))
     hard = np.zeros(len(starts), np.bool_)
     powers, marks = _exponents(text, starts, ends, hard)
-    points = _points(text, starts, marks, ord(decimal))
-    mantissa: Words
-    if points is None:
-        pointed = np.zeros(len(starts), np.bool_)
+    whole_cells = None
+    if decimal.encode() not in text.tobytes():
         length = marks - starts
         hard |= (length < 1) | (length > PADDING)
-        mantissa = _digits(text, marks, np.clip(length, 0, PADDING), hard)
+        mantissa, scale = _digits(text, marks, np.clip(length, 0, PADDING), hard), None
+        whole_cells = marks == ends
+    elif (points := _second(text, starts, marks, ord(decimal), hard)) is not None:
+        mantissa, scale = _behind_one_digit(text, starts, points, marks, hard)
     else:
-        pointed = points >= 0
-        every = pointed.all()
-        left = points - starts
-        right = marks - points
-        right -= 1
-        if not every:
-            left[~pointed] = 0
-            right = np.where(pointed, right, marks - starts)
-            points = np.where(pointed, points, PADDING)
-        size = left + right
-        if left.max() > 16 or right.max() > PADDING or size.min() < 1:
-            hard |= (size < 1) | (left > 16) | (right > PADDING)
-            np.clip(left, 0, 16, out=left)
-            np.clip(right, 0, PADDING, out=right)
-        mantissa = _digits(text, marks, right, hard)
-        whole = _digits(text, points, left, hard)
-        if size.max() > 19:
-            hard |= (size > 19) & (whole != 0)
-        whole *= _TENS[right]
-        mantissa += whole
-        scale = right if every else np.where(pointed, right, 0)
+        points = _within(np.flatnonzero(text == ord(decimal)), starts, marks)[0]
+        mantissa, scale = _around(text, starts, points, marks, hard)
+        whole_cells = (points < 0) & (marks == ends)
+    if scale is not None:
         powers = -scale if powers is None else powers - scale
     values = mantissa.astype(np.float64) if powers is None else _scaled(mantissa, powers, hard)
     bits = values.view(np.uint64)
     bits |= negative.astype(np.uint64) << _U(63)
     integers = mantissa.view(np.int64)
-    whole_cells: Flags = ~pointed & (marks == ends)
+    if whole_cells is None:
+        return Numbers(values, integers, np.zeros(len(starts), np.bool_), hard)
     if whole_cells.any():
         hard |= whole_cells & (integers < 0)  # past int64, or its least number
         whole_cells &= ~hard
@@ -108,18 +95,57 @@ def parse(text: Bytes, starts: Places, ends: Places, *, decimal: str = ".") -> N
     return Numbers(values, integers, whole_cells, hard)
 
 
-def _points(text: Bytes, starts: Places, ends: Places, mark: int) -> Places | None:
-    """Where each cell has its first decimal mark, or -1; None where there is none at all.
+def _second(text: Bytes, starts: Places, ends: Places, mark: int, hard: Flags) -> Places | None:
+    """Where each cell has its decimal mark behind one digit, as most numbers have; None where too many have not.
 
-    What stands behind a first one is no digit, if it is another. One digit before it is what most numbers have.
+    The few that have not are added to `hard`.
     """
-    marks = text == mark
-    if not marks.any():
-        return None
     points = starts + 1
-    if (marks.take(points, mode="clip") & (points < ends)).all():
-        return points
-    return _within(np.flatnonzero(marks), starts, ends)[0]
+    fits = (text.take(points, mode="clip") == mark) & (points < ends)
+    misses = len(fits) - np.count_nonzero(fits)
+    if misses > len(fits) >> _FEW:
+        return None
+    if misses:
+        np.logical_not(fits, out=fits)
+        hard |= fits
+    return points
+
+
+def _behind_one_digit(text: Bytes, starts: Places, points: Places, marks: Places, hard: Flags) -> tuple[Words, Places]:
+    """The digits of cells with one before the decimal mark, and how many are behind it."""
+    right = marks - points
+    right -= 1
+    long = right.max(initial=0) > 18
+    if long or right.min(initial=0) < 0:
+        hard |= (right < 0) | (right > PADDING)
+        np.clip(right, 0, PADDING, out=right)
+    mantissa = _digits(text, marks, right, hard)
+    first = text[starts] ^ np.uint8(ord("0"))
+    hard |= first > 9
+    if long:
+        hard |= (right > 18) & (first > 0)
+    mantissa += _TENS[right] * first.astype(np.uint64)
+    return mantissa, right
+
+
+def _around(text: Bytes, starts: Places, points: Places, marks: Places, hard: Flags) -> tuple[Words, Places]:
+    """The digits of cells that have a first decimal mark at `points`, or -1 for none, and how many are behind it.
+
+    What stands behind a first mark is no digit, if it is another.
+    """
+    pointed = points >= 0
+    left = np.where(pointed, points - starts, 0)
+    right = np.where(pointed, marks - points - 1, marks - starts)
+    size = left + right
+    hard |= (size < 1) | (left > 16) | (right > PADDING)
+    np.clip(left, 0, 16, out=left)
+    np.clip(right, 0, PADDING, out=right)
+    mantissa = _digits(text, marks, right, hard)
+    whole = _digits(text, np.where(pointed, points, PADDING), left, hard)
+    hard |= (size > 19) & (whole != 0)
+    whole *= _TENS[right]
+    mantissa += whole
+    return mantissa, np.where(pointed, right, 0)
 
 
 def _within(positions: Places, starts: Places, ends: Places) -> tuple[Places, Flags]:
@@ -143,19 +169,19 @@ def _exponents(text: Bytes, starts: Places, ends: Places, hard: Flags) -> tuple[
 
     What is no plain exponent is added to `hard`.
     """
-    data = bytes(text)
-    letters = [np.flatnonzero(text == letter) for letter in b"eEdD" if letter in data]
-    if not letters:
+    if text.max() < ord("D"):
         return None, ends
+    letters = [np.flatnonzero(text == letter) for letter in b"eEdD"]
     marks, several = _within(np.sort(np.concatenate(letters)), starts, ends)
     cells = np.flatnonzero(marks >= 0)
     marks, last = marks[cells], ends[cells]
     sign = text[marks + 1]
     negative = sign == ord("-")
     length = last - marks - 1 - (negative | (sign == ord("+")))
-    exponent, bad = _eight(_words(text, last, 8)[:, 0], _MASKS[2][np.clip(length, 0, 4)])
+    bad = np.zeros(len(cells), np.uint64)
+    exponent = _eight(_words(text, last, 8)[:, 0], _MASKS[1][np.clip(length, 0, 4)], bad)
     hard |= several
-    hard[cells] |= bad | (length < 1) | (length > 4)
+    hard[cells] |= (bad & _HIGH != 0) | (length < 1) | (length > 4)
     exponents, until = np.zeros(len(ends), np.int64), ends.copy()
     exponents[cells] = np.where(negative, -exponent.view(np.int64), exponent.view(np.int64))
     until[cells] = marks
@@ -168,13 +194,17 @@ def _words(text: Bytes, ends: Places, size: int) -> Words:
     return pieces[ends - size].view("<u8").reshape(len(ends), size // 8)
 
 
-def _eight(word: Words, mask: Words) -> tuple[Words, Flags]:
-    """The number that the bytes under `mask` spell, the last byte the last digit; and where they are no digits."""
+def _eight(word: Words, mask: Words | None, bad: Words) -> Words:
+    """The number that the bytes under `mask` spell, the last byte the last digit.
+
+    Where they are no digits, a high bit of a byte of `bad` is set.
+    """
     x = word ^ _ZERO
-    x &= mask
+    if mask is not None:
+        x &= mask
     over = x + _NINE
     over |= x
-    over &= _HIGH
+    bad |= over
     pairs = x >> _U(8)
     x *= _U(10)
     x += pairs
@@ -185,29 +215,34 @@ def _eight(word: Words, mask: Words) -> tuple[Words, Flags]:
     x *= _U(0x000F424000000064)
     x += pairs
     x >>= _U(32)
-    return x, over != 0
+    return x
 
 
 def _digits(text: Bytes, ends: Places, lengths: Places, hard: Flags) -> Words:
     """The numbers of `lengths` digits before `ends`; what are no digits, or past 19 of them, is added to `hard`."""
-    longest = int(lengths.max(initial=0))
+    shortest, longest = int(lengths.min(initial=PADDING)), int(lengths.max(initial=0))
     if longest <= 1:
         digit = text[ends - 1] ^ np.uint8(ord("0"))
-        digit *= lengths.astype(np.uint8)
+        digit *= lengths > 0
         hard |= digit > 9
         return digit.astype(np.uint64)
-    size = -(-longest // 8) * 8
-    words = _words(text, ends, size)
-    total, bad = _eight(words[:, -1], _MASKS[2][lengths])
-    hard |= bad
-    if size > 8:
-        value, bad = _eight(words[:, -2], _MASKS[1][lengths])
-        total += value * _U(10**8)
-        hard |= bad
-    if size > 16:
-        value, bad = _eight(words[:, -3], _MASKS[0][lengths])
-        total += value * _U(10**16)
-        hard |= bad | (value > _U(999))
+    words = _words(text, ends, 8 if longest <= 8 else 16)
+    bad = np.zeros(len(ends), np.uint64)
+    total = _eight(words[:, -1], None if shortest >= 8 else _MASKS[1][lengths], bad)
+    if longest > 8:
+        value = _eight(words[:, -2], None if shortest >= 16 else _MASKS[0][lengths], bad)
+        value *= _U(10**8)
+        total += value
+    if longest > 16:
+        cells = np.flatnonzero(lengths > 16)
+        part = np.zeros(len(cells), np.uint64)
+        value = _eight(_words(text, ends[cells] - 16, 8)[:, 0], _MASKS[1][lengths[cells] - 16], part)
+        hard[cells] |= value > _U(999)
+        value *= _U(10**16)
+        total[cells] += value
+        bad[cells] |= part
+    bad &= _HIGH
+    hard |= bad != 0
     return total
 
 
@@ -229,37 +264,34 @@ def _scaled(mantissa: Words, powers: Places, hard: Flags) -> NDArray[np.float64]
 
 def _divided(mantissa: Words, zeros: Places) -> tuple[NDArray[np.float64], Flags]:
     """Rounded ``mantissa / 10**zeros``, which float64 holds exactly up to 22 zeros, and where that is undecided."""
-    high = mantissa.astype(np.float64)
-    low = (mantissa - high.astype(np.uint64)).view(np.int64).astype(np.float64)
-    ten = _EXACT[zeros]
-    quotient = high / ten
-    # The remainder high - quotient * ten, exactly: both factors in halves of 26 bits (Dekker's product).
-    split = quotient * _SPLIT
-    first = split - (split - quotient)
-    second = quotient - first
-    ten_first, ten_second = _EXACT_FIRST[zeros], _EXACT_SECOND[zeros]
-    product = quotient * ten
-    error = first * ten_first
-    error -= product
-    first *= ten_second
-    error += first
-    ten_first *= second
-    error += ten_first
-    second *= ten_second
-    error += second
-    high -= product
-    high -= error
-    high += low
-    high /= ten
-    # What is missing of the quotient is right to 51 bits: where that decides, the sum is the nearest number. Of a
-    # mantissa that float64 holds the quotient is.
-    margin = high * 2.0**-50
-    values = quotient + (high + margin)
-    undecided = values != quotient + (high - margin)
-    if undecided.any():
-        exact = mantissa <= _U(1 << 53)
-        values = np.where(undecided & exact, quotient, values)
-        undecided &= ~exact
+    values: NDArray[np.float64] = mantissa.astype(np.float64)
+    values /= _EXACT[zeros]
+    if mantissa.max(initial=0) <= _U(1 << 53):  # which float64 holds
+        return values, np.zeros(len(values), np.bool_)
+    # The quotient is `significand * 2**(power - 1075)`, and off by at most 1.5 units of its last place. The remainder,
+    # times a power of two, is `mantissa * 2**shift - significand * 5**zeros * 2**_ROOM`: past 64 bits both, but not
+    # their difference. Where that is more than half of `5**zeros * 2**_ROOM`, the next number is the nearest; just
+    # the half is left undecided.
+    bits = values.view(np.uint64)
+    shift = 1075 + _ROOM - zeros
+    shift -= (bits >> _U(52)).view(np.int64)
+    significand = bits & _FRACTION
+    lowest = significand == 0  # of its binade: below it the units are halves
+    significand |= _HIDDEN
+    five = _FIVES[zeros]
+    remainder = mantissa << shift.view(np.uint64)
+    significand *= five
+    remainder -= significand
+    twice = remainder.view(np.int64)
+    twice *= 2
+    limit = five.view(np.int64)
+    rounded = (mantissa > _U(1 << 53)) & (zeros > 0)
+    undecided = rounded & ((lowest & (twice < 0)) | (np.abs(twice) == limit))
+    above, below = twice > limit, twice < -limit
+    above &= rounded
+    below &= rounded
+    bits += above.astype(np.uint64)
+    bits -= below.astype(np.uint64)
     return values, undecided
 
 

@@ -110,6 +110,18 @@ def test_no_cell_at_all() -> None:
     assert parse(text, np.empty(0, np.int64), np.empty(0, np.int64)).values.tolist() == []
 
 
+@pytest.mark.parametrize(
+    "few", [["7"], ["12.5"], ["x.5"], ["1e3"], ["5."], ["1.0000000000000000005"], ["0.00000000000000000005"]]
+)
+def test_the_few_cells_that_are_not_like_the_others(few: list[str]) -> None:
+    cells = ["1.25", "-0.123456789012345678"] * 400 + few
+    numbers = parsed(cells)
+    done = ~numbers.hard
+    assert done[:-1].all()
+    expected = np.array([float(cell) for cell, is_done in zip(cells, done, strict=True) if is_done])
+    np.testing.assert_array_equal(numbers.values[done].view(np.int64), expected.view(np.int64))
+
+
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=50))
 def test_what_python_writes(numbers: list[float]) -> None:
     assert_as_float([repr(number) for number in numbers], hard=1.0)
