@@ -206,11 +206,11 @@ def _places(options: Options) -> list[str]:
 def _parts(inputs: Sequence[Input], labels: Labels, options: Options) -> list[Part]:
     """The inputs by the place that they go to; a part that would be empty is told, and left out."""
     from convtool.jobs.padding.labels import Labels
-    from convtool.jobs.padding.splitting import names_of, part_of
+    from convtool.jobs.padding.splitting import names_of, parts_of
 
     if options.split is None:
         return [Part(inputs, labels, options)]
-    numbers = [part_of(item, options.split, options.seed or 0) for item in inputs]
+    numbers = parts_of(inputs, options.split, options.seed or 0)
     parts = []
     for number, name in enumerate(names_of(options.split)):
         chosen = [index for index, each in enumerate(numbers) if each == number]

@@ -1,41 +1,26 @@
-"""The mathematics: plain functions on tensors, and their block-wise cores."""
+"""The mathematics: plain functions on tensors, and their block-wise cores.
 
-from convtool.ops.convolution.convolve import Convolution, convolve
-from convtool.ops.dilated.stream import Dilated
-from convtool.ops.padding import Batch, length_mask, pad_batch, unpad_batch
-from convtool.ops.pooling import masked_pool, output_lengths, output_mask
-from convtool.ops.recurrent.network import Network, Recurrent, recurrent_layer, run_network
-from convtool.ops.resampling import Resampling, resample
-from convtool.ops.response import frequency_response
-from convtool.ops.scaling import Scaling, rescale
-from convtool.ops.standardization import Spread, Standardization, standardize
-from convtool.ops.windows.local_stats import GridStats, LocalStats, local_stats, local_var
+Torch is imported on first use, as some modules work without it.
+"""
 
-__all__ = [
-    "Batch",
-    "Convolution",
-    "Dilated",
-    "GridStats",
-    "LocalStats",
-    "Network",
-    "Recurrent",
-    "Resampling",
-    "Scaling",
-    "Spread",
-    "Standardization",
-    "convolve",
-    "frequency_response",
-    "length_mask",
-    "local_stats",
-    "local_var",
-    "masked_pool",
-    "output_lengths",
-    "output_mask",
-    "pad_batch",
-    "recurrent_layer",
-    "resample",
-    "rescale",
-    "run_network",
-    "standardize",
-    "unpad_batch",
-]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from convtool.ops.public import *  # noqa: F403
+    from convtool.ops.public import __all__ as __all__
+else:
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        public = import_module("convtool.ops.public")
+        if name == "__all__" or name in public.__all__:
+            return getattr(public, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        from importlib import import_module
+
+        return import_module("convtool.ops.public").__all__

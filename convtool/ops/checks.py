@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -26,6 +24,8 @@ def check_size(name: str, value: int, least: int) -> None:
 
 def check_whole_numbers(lengths: Tensor) -> None:
     """TypeError unless `lengths` are integers."""
+    import torch
+
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise TypeError(f"the lengths are {lengths.dtype}; give whole numbers, such as torch.int64")
 
@@ -44,5 +44,7 @@ def check_lengths(lengths: Tensor, samples: int) -> None:
 
 def check_real_numbers(name: str, x: Tensor) -> None:
     """TypeError where `x` is complex or boolean."""
+    import torch
+
     if x.is_complex() or x.dtype == torch.bool:
         raise TypeError(f"{name} is {x.dtype}; give real numbers, such as {name}.to(torch.float32)")

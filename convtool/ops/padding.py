@@ -1,7 +1,8 @@
 """Signals of different lengths as one batch, and back; which samples of a batch are real.
 
 The commands `pad-batch` and `unpad-batch` give the same batches and signals, by code of their own: they work on files
-larger than memory, and start without torch.
+larger than memory, and start without torch. What is cut where, and which input goes where, they ask `segments` and
+`splitting`.
 """
 
 from __future__ import annotations

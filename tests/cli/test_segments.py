@@ -386,3 +386,27 @@ def test_a_recording_shorter_than_a_segment_is_left_out(convtool: Convtool) -> N
     run = convtool("pad-batch", "1,2", "1,2,3,4", "--segment", "3", "--last", "drop", "-o", "b.npz")
     assert (run.code, loaded("b.npz")["batch"].tolist()) == (1, [[1, 2, 3]])
     assert "Error: '1,2': it has 2 samples, fewer than a segment's 3: --last drop leaves none" in run.err
+
+
+@pytest.mark.parametrize("hop", [40, 20])
+def test_batches_of_one_recording_decode_it_once(hop: int, convtool: Convtool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many threads write them, each would have the recording go back for it."""
+    from convtool.jobs.padding import rows, segments
+
+    monkeypatch.setattr(rows, "BLOCK_SAMPLES", 64)
+    opened = []
+    original = segments.open_reader
+
+    def counting(*arguments: Any) -> Any:
+        opened.append(arguments)
+        return original(*arguments)
+
+    monkeypatch.setattr(segments, "open_reader", counting)
+    samples = recording("long.wav", 40000)
+    done = convtool("pad-batch", "long.wav", "-o", "o/", "--segment", 40, "--hop", hop, "--batch-size", 5, "--jobs", 4)
+    assert done.code == 0
+    assert len(opened) == 1
+    for number in range(40000 // hop // 5):
+        for row, found in enumerate(np.load(f"o/{number:05d}.npy")[:, 0]):
+            start = (5 * number + row) * hop
+            np.testing.assert_array_equal(found[: 40000 - start], samples[start : start + 40, 0])

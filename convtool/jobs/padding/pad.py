@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -181,9 +181,10 @@ class PadBatch:
         left = [len(batch.rows) for batch in plan.batches]
         missed = False
 
-        def write(placed: tuple[int, BatchWriting, list[tuple[int, Row]]]) -> tuple[int, list[RowResult]]:
-            number, writing, rows = placed
-            return number, [writing.write_row(place, row) for place, row in rows]
+        def write(placed: _Placed) -> tuple[int, list[RowResult]]:
+            number, writing, rows, turn = placed
+            with turn:
+                return number, [writing.write_row(place, row) for place, row in rows]
 
         with (
             Recordings(plan.rows, plan.dtype, self.rows) as recordings,
@@ -198,10 +199,8 @@ class PadBatch:
                 if not left[number] and not missed:
                     store.commit(number)
 
-    def _begun(
-        self, plan: Plan, store: BatchStore, recordings: Recordings
-    ) -> Iterator[tuple[int, BatchWriting, list[tuple[int, Row]]]]:
-        """The rows that are to be written, their batch opened: with its number, and their places there.
+    def _begun(self, plan: Plan, store: BatchStore, recordings: Recordings) -> Iterator[_Placed]:
+        """The rows that are to be written, their batch opened: with its number, their places there, and their turn.
 
         Those of one recording that stand one behind the other come together. Batches begin in the order of the inputs.
         """
@@ -215,8 +214,9 @@ class PadBatch:
             for name in files.keys() & values:
                 files[name].write(name, 0, values[name])
             writing = BatchWriting(files, plan.shape(batch), self.padding, recordings)
-            for _, together in groupby(enumerate(rows), key=lambda each: each[1].index):
-                yield number, writing, list(together)
+            for _, found in groupby(enumerate(rows), key=lambda each: each[1].index):
+                together = list(found)
+                yield number, writing, together, recordings.turn(together[0][1])
 
     def _corrected(self, rows: Sequence[Row], counted: Mapping[str, int], failures: list[Failure]) -> list[Row]:
         """`rows` with the samples that were counted, and without those that this makes unfit."""
@@ -235,6 +235,7 @@ class PadBatch:
         return corrected
 
 
+_Placed = tuple[int, BatchWriting, list[tuple[int, Row]], AbstractContextManager[None]]
 _NAMED = 8
 """Odd inputs that a message names."""
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from convtool.errors import InputError
 from convtool.jobs.padding.labels import Values
 from convtool.jobs.signal_job import plain_errors
+from convtool.ops.segments import segment_starts
 from convtool.signals.inputs import Input
 from convtool.signals.length import Length
 from convtool.signals.metadata import Metadata
@@ -117,17 +118,11 @@ def segments(row: Row, options: RowOptions) -> list[Row]:
     size = options.segment.samples(row.sample_rate)
     hop = size if options.hop is None else options.hop.samples(row.sample_rate)
     total = row.length
-    if options.last == "drop":
-        if total < size:
-            raise InputError(f"it has {total} samples, fewer than a segment's {size}: --last drop leaves none")
-        count = (total - size) // hop + 1
-    else:
-        count = min(1 + -(-max(0, total - size) // hop), -(-total // hop))
-    covered = min(total, (count - 1) * hop + size)
-    return [
-        replace(row, start=start, length=min(size, total - start), covered=covered)
-        for start in range(0, count * hop, hop)
-    ]
+    starts = segment_starts(total, size, hop=hop, last=options.last)
+    if not starts:
+        raise InputError(f"it has {total} samples, fewer than a segment's {size}: --last drop leaves none")
+    covered = min(total, starts[-1] + size)
+    return [replace(row, start=start, length=min(size, total - start), covered=covered) for start in starts]
 
 
 @lru_cache(maxsize=1024)

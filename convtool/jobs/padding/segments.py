@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 from convtool.jobs.padding.rows import Decoded, Miscounted, Row, RowOptions, Samples, read_row, whole_length
 from convtool.signals.opening import open_reader
@@ -15,7 +15,7 @@ class Recordings:
     """The samples of rows, which may be segments of one recording; a `with` block closes what is open.
 
     Where rows are asked for in their order, each file is decoded once, and no more of it is held than the next segment
-    has in common with this one.
+    has in common with this one. Threads keep to that order by a `turn` each.
 
     Args:
         rows: all that will be asked for.
@@ -26,7 +26,8 @@ class Recordings:
     def __init__(self, rows: Sequence[Row], dtype: str, options: RowOptions) -> None:
         self._dtype, self._options = dtype, options
         self._left = Counter(row.index for row in rows if row.covered is not None)
-        self._locks = {index: threading.Lock() for index in self._left}
+        self._given, self._ended = Counter[int](), Counter[int]()
+        self._changed = threading.Condition()
         self._open: dict[int, _Position] = {}
 
     def __enter__(self) -> Recordings:
@@ -36,24 +37,45 @@ class Recordings:
         for position in self._open.values():
             position.close()
 
+    def turn(self, row: Row) -> AbstractContextManager[None]:
+        """A `with` block for reading `row` and others of its recording: it begins once those of earlier turns ended.
+
+        Every turn must be taken.
+        """
+        if row.covered is None:
+            return nullcontext()
+        number = self._given[row.index]
+        self._given[row.index] += 1
+        return self._taken(row.index, number)
+
+    @contextmanager
+    def _taken(self, index: int, number: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended[index] == number)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._ended[index] += 1
+                self._changed.notify_all()
+
     def read(self, row: Row, notes: list[str]) -> Iterator[Samples]:
-        """As `read_row`. Segments of one recording may be asked for by several threads: they take turns."""
+        """As `read_row`; segments within their `turn`."""
         if row.covered is None:
             yield from read_row(row, self._dtype, self._options, notes)
             return
-        with self._locks[row.index]:
-            position = self._open.get(row.index)
-            if position is None or position.has_passed(row.start):
-                if position is not None:
-                    position.close()
-                position = self._open[row.index] = _Position(row, self._dtype, self._options)
-            try:
-                yield from position.samples(row)
-                notes += position.end(row)
-            finally:
-                self._left[row.index] -= 1
-                if not self._left[row.index] and row.index in self._open:
-                    self._open.pop(row.index).close()
+        position = self._open.get(row.index)
+        if position is None or position.has_passed(row.start):
+            if position is not None:
+                position.close()
+            position = self._open[row.index] = _Position(row, self._dtype, self._options)
+        try:
+            yield from position.samples(row)
+            notes += position.end(row)
+        finally:
+            self._left[row.index] -= 1
+            if not self._left[row.index] and row.index in self._open:
+                self._open.pop(row.index).close()
 
 
 class _Position:

@@ -1,13 +1,11 @@
-"""Inputs parted at random, for training and for tests, so that each stays where it is whatever else there is."""
+"""The parts of a split as `pad-batch` is asked for them."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import accumulate
 
+from convtool.ops.splitting import split_names
 from convtool.signals.inputs import Input
 
 _NAMES = {2: ("train", "test"), 3: ("train", "valid", "test")}
@@ -36,12 +34,6 @@ def names_of(shares: Sequence[Fraction]) -> tuple[str, ...]:
     return _NAMES[len(shares)]
 
 
-def part_of(item: Input, shares: Sequence[Fraction], seed: int) -> int:
-    """The part that an input belongs to: it hangs on the input's name and the seed alone.
-
-    The name is the path below the folder that was given. Its SHA-256 with the seed before it, as a fraction of all
-    digests, tells the share that it lies in.
-    """
-    text = f"{seed}\0".encode() + os.fsencode(item.relative if item.kind == "file" else item.value)
-    place = Fraction(int.from_bytes(hashlib.sha256(text).digest(), "big"), 1 << 256)
-    return next(number for number, end in enumerate(accumulate(shares)) if place < end)
+def parts_of(inputs: Sequence[Input], shares: Sequence[Fraction], seed: int) -> list[int]:
+    """The part that each input belongs to, by its path below the folder that was given."""
+    return split_names([item.relative if item.kind == "file" else item.value for item in inputs], shares, seed=seed)

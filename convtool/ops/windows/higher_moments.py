@@ -15,6 +15,7 @@ to m4, and that of m3 to m2^(3/2), the size that it is measured by in the end.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -58,19 +59,34 @@ def _plus(x: Tensor, y: Tensor, factor: Any) -> Tensor:
     return torch.addcmul(x, y, factor) if isinstance(factor, Tensor) else torch.add(x, y, alpha=factor)
 
 
-def central(n: float, sums: Any) -> tuple[Tensor, ...]:
+def central(n: float, sums: Sequence[Tensor], powers: Sequence[int]) -> list[Tensor]:
     """Powers of deviations from the mean, summed, from sums of the powers of deviations from a sample of the set.
 
-    ``sums`` are of the first to the last power. This is for few samples: rounding grows with their number.
+    ``sums`` are of the first to the last power; `powers` those that are wanted. This is for few samples: rounding
+    grows with their number.
     """
-    first, second, third, *fourth = sums
-    mean = first * (1 / n)
-    product = mean * first
-    made = [second - product, torch.addcmul(third, mean, torch.sub(2 * product, second, alpha=3))]
-    for last in fourth:
-        inner = torch.addcmul(4 * third, mean, torch.sub(3 * product, second, alpha=6))
-        made.append(torch.addcmul(last, mean, inner, value=-1))
-    return tuple(made)
+    return [_moved(n, sums, sums[0] * (1 / n), power) for power in powers]
+
+
+def central_with(n: float, sums: Sequence[Tensor], other: Part, powers: Sequence[int]) -> list[Tensor]:
+    """As `central`, of the union with another set, whose sum is taken about the same sample.
+
+    Each set's are taken about the mean of both. Rounding grows with n, the number of the few samples, not with the
+    other's, since the union is at least as wide as its mean is far from any sample.
+    """
+    n_other, _, s, *moments = other
+    mean = _plus(s * (1 / (n + n_other)), sums[0], 1 / (n + n_other))
+    apart = mean - s * (1 / n_other)
+    own = [torch.zeros_like(s), *moments]
+    return [_moved(n, sums, mean, power) + _moved(n_other, own, apart, power) for power in powers]
+
+
+def _moved(n: float, sums: Sequence[Tensor], by: Tensor, power: int) -> Tensor:
+    """The sum of ``(x - by)^power`` of n samples, from the sums of x, x^2 and so on (Horner's scheme)."""
+    made = torch.sub(sums[0], by, alpha=n / power)
+    for k in range(1, power):
+        made = torch.addcmul(sums[k], by, made, value=-(k + 1) / (power - k))
+    return made
 
 
 def skewness(part: Part) -> Tensor:
@@ -87,12 +103,12 @@ def skewness(part: Part) -> Tensor:
 
 def kurtosis(part: Part) -> Tensor:
     """The unbiased excess G2; NaN of fewer than 4 samples, -3 of equal ones."""
-    n, _, _, m2, _, m4 = part
+    n, _, _, m2, *_, m4 = part
     if not isinstance(n, Tensor):
-        factor = (n - 1) / ((n - 2) * (n - 3)) if n > 3 else math.nan
+        factor = torch.tensor((n - 1) / ((n - 2) * (n - 3)) if n > 3 else math.nan, dtype=m2.dtype, device=m2.device)
     else:
         factor = torch.where(n > 3, (n - 1) / ((n - 2) * (n - 3)), torch.nan)
-    equal = m2 <= 0
-    size = torch.where(equal, 1.0, m2)
-    made = factor * (m4 / (size * size) * (n * (n + 1)) - 3 * (n - 1))
-    return torch.where(equal, factor * 0 - 3, made)
+    different = bool(m2.detach().amin() > 0)  # spares two passes
+    size = m2 if different else torch.where(m2 <= 0, 1.0, m2)
+    made = torch.addcmul(factor * (-3 * (n - 1)), m4 / (size * size), factor * (n * (n + 1)))
+    return made if different else torch.where(m2 <= 0, factor * 0 - 3, made)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from convtool.ops.exact import difference, wide
-from convtool.ops.windows.higher_moments import central, merge_higher
+from convtool.ops.windows.higher_moments import central, central_with, merge_higher
 from convtool.ops.windows.mergeable import Joining, by_doubling, cat, each, take
 from convtool.ops.windows.moments import Part, about, lone_samples, merge
 
@@ -48,12 +48,13 @@ def block_length(window: int) -> int:
 
 
 def slide_samples(
-    x: Tensor, window: int, finish: Callable[[Part], Part], dtype: torch.dtype, *, order: int = 2
+    x: Tensor, window: int, finish: Callable[[Part], Part], dtype: torch.dtype, *, powers: tuple[int, ...] = (2,)
 ) -> Part:
     """`finish` of the moments of every window along the last axis of ``x`` ``(rows, n)``, given in `dtype`.
 
-    `order` is the highest moment, 2 to 4: the parts are those of `moments`, or of `higher_moments`. Where `x` is int64
-    its samples, and so the centres of the moments, stay integers.
+    `powers` are those of the moments wanted, 2 and then 3, 4 or both: the parts are as in `moments` and
+    `higher_moments`, but that with 4 alone there may be no sum, as they can't be merged. Where `x` is int64 its
+    samples, and so the centres of the moments, stay integers.
     """
     count = x.shape[1] - window + 1
     length = block_length(window)
@@ -65,9 +66,9 @@ def slide_samples(
         for start in range(0, x.shape[0], group):
             rows = x[start : start + group]
             if length == 1:
-                made = _short_tiles(rows, window, run, order)
+                made = _short_tiles(rows, window, run, powers)
             else:
-                made = _tiles(rows, window, length, run, blocks, order)
+                made = _tiles(rows, window, length, run, blocks, powers)
             for index, tile in enumerate(made):
                 yield start, index * run * length, each(lambda t: t.flatten(1), finish(tile))
 
@@ -93,22 +94,27 @@ def _joined(tiles: Iterator[tuple[int, int, Part]], shape: tuple[int, int], dtyp
     return joined or cat([cat(strip, 1) for strip in strips.values()], 0)
 
 
-def _short_tiles(x: Tensor, window: int, run: int, order: int) -> Iterator[Part]:
+def _short_tiles(x: Tensor, window: int, run: int, powers: tuple[int, ...]) -> Iterator[Part]:
     """Windows of a few samples, about the first of them."""
+    order = powers[-1]
     count = x.shape[1] - window + 1
     for start in range(0, count, run):
         size = min(run, count - start)
         here = wide(x.narrow(1, start, size + window - 1))
         centre = here.narrow(1, 0, size)
         if window == 1:
-            yield lone_samples(centre) if order == 2 else (1, centre, *[torch.zeros_like(centre).double()] * order)
+            zeros = [torch.zeros_like(centre).double()] * (1 + len(powers))
+            yield lone_samples(centre) if order == 2 else (1, centre, *zeros)
             continue
         sums = list(_powers(difference(here.narrow(1, 1, size), centre), order))
         for step in range(2, window):
             apart = difference(here.narrow(1, step, size), centre)
             sums[0], sums[1] = sums[0] + apart, torch.addcmul(sums[1], apart, apart)
-            sums[2:] = [total + power for total, power in zip(sums[2:], _powers(apart, order)[2:], strict=True)]
-        yield window, centre, sums[0], *_central(window, sums)
+            if order > 2:
+                square = apart * apart
+                factors = (apart, square)[: order - 2]
+                sums[2:] = [torch.addcmul(*pair, square) for pair in zip(sums[2:], factors, strict=True)]
+        yield window, centre, sums[0], *_central(window, sums, powers)
 
 
 def _powers(x: Tensor, order: int) -> tuple[Tensor, ...]:
@@ -117,15 +123,16 @@ def _powers(x: Tensor, order: int) -> tuple[Tensor, ...]:
     return (x, square, square * x, square * square)[:order]
 
 
-def _central(n: int, sums: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def _central(n: int, sums: Sequence[Tensor], powers: Sequence[int]) -> Sequence[Tensor]:
     """Powers of deviations from the mean, summed, from the sums of powers about a sample."""
     if len(sums) > 2:
-        return central(n, sums)
+        return central(n, sums, powers)
     return (torch.addcmul(sums[1], sums[0], sums[0], value=-1 / n),)
 
 
-def _tiles(x: Tensor, window: int, length: int, run: int, blocks: int, order: int) -> Iterator[Part]:
+def _tiles(x: Tensor, window: int, length: int, run: int, blocks: int, powers: tuple[int, ...]) -> Iterator[Part]:
     """Longer windows, in the order told above, `run` blocks at a time."""
+    order = powers[-1]
     outer = length if window == length else length + 1
     between = _between(x, window, length, run, blocks, order) if window > outer else None
     # One piece of memory for all tiles: it stays in cache, and fresh pages cost as much as the work.
@@ -137,11 +144,17 @@ def _tiles(x: Tensor, window: int, length: int, run: int, blocks: int, order: in
         centre = wide(left[..., -1:])
         backwards, forwards = _running(left.flip(-1), right, centre, memory, order)
         sums = backwards.flip(-1) + forwards if memory is None else forwards.add_(backwards.flip(-1))
-        ends: Part = (outer, centre, sums[0], *_central(outer, sums.unbind()))
-        if between is not None:
-            middle = each(lambda t, f=first, n=lanes: t.narrow(1, f, n).unsqueeze(-1), between)
-            ends = (merge if order == 2 else merge_higher)(ends, about(middle, ends))
-        yield ends[0], centre.expand_as(ends[2]), *ends[2:]
+        if between is None:
+            yield outer, centre.expand_as(sums[0]), sums[0], *_central(outer, sums.unbind(), powers)
+            continue
+        middle = each(lambda t, f=first, n=lanes: t.narrow(1, f, n).unsqueeze(-1), between)
+        middle = about(middle, (outer, centre))
+        if order == 2:
+            n, _, s, *moments = merge((outer, centre, sums[0], *_central(outer, sums.unbind(), powers)), middle)
+        else:
+            n, s = outer + middle[0], None if powers == (2, 4) else sums[0] + middle[2]
+            moments = central_with(outer, sums.unbind(), middle, powers)
+        yield n, centre.expand_as(moments[0]), s, *moments
 
 
 def _running(backwards: Tensor, forwards: Tensor, centre: Tensor, memory: Tensor | None, order: int) -> Tensor:
@@ -184,7 +197,7 @@ def _totals(x: Tensor, order: int) -> Part:
     apart = difference(wide(x), last)
     sums = [power.sum(-1) for power in _powers(apart, order)]
     n = x.shape[-1]
-    return n, last.squeeze(-1), sums[0], *_central(n, sums)
+    return n, last.squeeze(-1), sums[0], *_central(n, sums, range(2, order + 1))
 
 
 def _blocks(x: Tensor, start: int, lanes: int, length: int) -> Tensor:

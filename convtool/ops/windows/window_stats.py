@@ -38,6 +38,7 @@ _MOMENTS: dict[str, Callable[[Part, int], Tensor]] = {
     "rms": lambda part, _: square_root(mean_square(part)),
 }
 _HIGHER: dict[str, Callable[[Part], Tensor]] = {"skew": skewness, "kurt": kurtosis}
+_POWERS = {"skew": 3, "kurt": 4}
 _SHIFTS = (-1000, -700, -350, 350, 700, 1050)
 """Powers of two that bring numbers of any size to where float64 holds their fourth powers."""
 _FAR = 2.0**200
@@ -309,18 +310,21 @@ def _ranged(x: Tensor, present: Tensor | None, request: Request, names: list[str
 
 def _shapes(x: Tensor, present: Tensor | None, request: Request, names: list[str], largest: float) -> dict[str, Tensor]:
     """Skewness and kurtosis, which are those of the numbers times any power of two."""
+    powers = (2, *(_POWERS[name] for name in ("skew", "kurt") if name in names))
 
     def finish(part: Part) -> Part:
-        spread = part[3] if isinstance(part[0], Tensor) else part[3] / part[0]
-        return *(_HIGHER[name](part) for name in names), spread
+        return tuple(_HIGHER[name](part) for name in names)
 
-    *made, _ = _slid(x, present, request, finish, order=4 if "kurt" in names else 3)
+    def finish_with_spread(part: Part) -> Part:
+        return *finish(part), part[3] if isinstance(part[0], Tensor) else part[3] / part[0]
+
+    made = _slid(x, present, request, finish, powers)
     size = x.detach().abs()
     if x.dtype == torch.float64 and (largest > _FAR or bool(((size > 0) & (size < 1 / _FAR)).any())):
         for shift in _SHIFTS:
-            *found, spread = _slid(scaled(x, torch.tensor(shift)), present, request, finish, order=4)
+            *found, spread = _slid(scaled(x, torch.tensor(shift)), present, request, finish_with_spread, powers)
             good = (spread > _FAR**-2) & (spread < _FAR**2)
-            made = [torch.where(good, new, old) for new, old in zip(found, made, strict=True)]
+            made = tuple(torch.where(good, new, old) for new, old in zip(found, made, strict=True))
     return dict(zip(names, made, strict=True))
 
 
@@ -350,21 +354,24 @@ def _worked(x: Tensor, present: Tensor | None, request: Request, names: list[str
     def finish(part: Part) -> Part:
         return tuple(_MOMENTS[name](part, request.ddof) for name in names)
 
-    return dict(zip(names, _slid(x, present, request, finish, order=2), strict=True))
+    return dict(zip(names, _slid(x, present, request, finish, (2,)), strict=True))
 
 
-def _slid(x: Tensor, present: Tensor | None, request: Request, finish: Callable[[Part], Part], *, order: int) -> Part:
-    """`finish` of the moments up to `order` of every window."""
+def _slid(
+    x: Tensor, present: Tensor | None, request: Request, finish: Callable[[Part], Part], powers: tuple[int, ...]
+) -> Part:
+    """`finish` of those moments of every window."""
     dtype = x.dtype if x.is_floating_point() else torch.float64
+    if present is None and len(request.windows) == 1:
+        return slide_samples(x, request.windows[0], finish, dtype, powers=powers)
+    order, joining = powers[-1], MOMENTS if powers == (2,) else HIGHER
     if present is not None:
         samples = weighed_samples(wide(x), present)
         samples = (*samples, *samples[3:] * (order - 2))
         joining = _WEIGHED if order == 2 else HIGHER
         return tuple(field.to(dtype) for field in slide_all(samples, request.windows, joining, finish))
-    if len(request.windows) == 1:
-        return slide_samples(x, request.windows[0], finish, dtype, order=order)
-    along = slide_samples(x, request.windows[1], lambda part: part, torch.float64, order=order)
-    joining = MOMENTS if order == 2 else HIGHER
+    whole = tuple(range(2, order + 1))  # those that merging needs
+    along = slide_samples(x, request.windows[1], lambda part: part, torch.float64, powers=whole)
     return tuple(field.to(dtype) for field in slide(along, request.windows[0], joining, finish, 0))
 
 
