@@ -213,7 +213,8 @@ def _weights(file: WeightFile, net: Net) -> dict[str, NDArray[Any]]:
         found[net.scale] = found[net.scale] * 0 + net.config_scale
     for conv in net.convs() if isinstance(net, Chain) else ():
         if conv.norm:
-            mean, variance, weight, bias, epsilon = (found.pop(f"{conv.name}.norm.{part}") for part in NORM)
+            mean, variance, weight, bias, rounded = (found.pop(f"{conv.name}.norm.{part}") for part in NORM)
+            epsilon = _unrounded(rounded[0])
             if not (variance + epsilon > 0).all():
                 raise InputError(f"tensor '{conv.name}.norm.running_var' has values that are no variances")
             scale = weight / (variance + epsilon) ** 0.5
@@ -222,6 +223,14 @@ def _weights(file: WeightFile, net: Net) -> dict[str, NDArray[Any]]:
     if isinstance(net, Stack) and net.condition is not None:
         found |= _weights(file, net.condition)
     return found
+
+
+def _unrounded(value: float) -> float:
+    """The decimal that `value` was before it was rounded to float32, where it was."""
+    import numpy as np
+
+    single = np.float32(value)
+    return float(str(single)) if single == value else value
 
 
 def _notes(net: Net) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -540,6 +541,14 @@ def test_what_would_take_all_memory_is_refused(tmp_path: Path, convtool: Convtoo
     model = {"architecture": "ConvNet", "config": config, "weights": [0.5] * (3 * 12000 + 4001)}
     run = convtool("wavenet", write(tmp_path / "m.nam", model), "1")
     assert "takes 96004000 products a sample; the limit is" in run.err
+
+
+def test_a_batch_normalisation_that_was_rounded_on_its_way(tmp_path: Path, convtool: Convtool) -> None:
+    config = {"channels": 1, "dilations": [1], "batchnorm": True, "activation": "ReLU"}
+    epsilon = float(np.float32(1e-5))
+    model = {"architecture": "ConvNet", "config": config, "weights": [1.0, 1.0, 0.0, 0.0, 1.0, 0.0, epsilon, 1.0, 0.0]}
+    run = convtool("wavenet", write(tmp_path / "m.nam", model), "1")
+    assert float(run.out) == pytest.approx(1 / math.sqrt(1e-5), rel=1e-14)
 
 
 def test_a_batch_normalisation_without_variance(tmp_path: Path, convtool: Convtool) -> None:
