@@ -184,10 +184,12 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("studio")
     (folder / "takes" / "live").mkdir(parents=True)
-    (folder / "halls").mkdir()
+    for kernels in ("halls", "cabinets"):
+        (folder / kernels).mkdir()
     noise = np.random.default_rng(0).standard_normal((4410, 2)) * 0.05
     sounds = {"guitar": 1, "x": 1, "stereo": 2, "concert": 2, "cabinet": 1, "cab": 1, "hall": 2, "takes/one": 2}
     sounds |= {"takes/live/two": 2, "monday": 1, "tuesday": 1, "reamped": 1, "halls/large": 2, "halls/small": 1}
+    sounds |= {"cabinets/open": 1, "cabinets/closed": 1}
     for sound, channels in sounds.items():
         soundfile.write(folder / f"{sound}.wav", noise[:, :channels], 44100)
     soundfile.write(folder / "true-stereo.wav", np.hstack([noise, noise])[:100], 44100)

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
-from convtool.arrays.nam import NETS, Stack, read_net
+from convtool.arrays.nam import NETS, Lstm, Stack, read_net
 from convtool.errors import InputError
 from convtool.files.json import json_kind, json_numbers, read_json
 
@@ -231,21 +231,11 @@ def _nam_lstm(config: Mapping[str, Any], prefix: str, numbers: array[float]) -> 
             f"num_layers {layers} has {needed}{f' with {outputs} outputs' if outputs > 1 else ''}"
         )
     at = 0
-    for name, shape, layer in _nam_parts(inputs, hidden, layers, outputs):
-        count = math.prod(shape)
+    for name, shape in Lstm(prefix, inputs, hidden, layers, outputs).tensors():
+        count, layer = math.prod(shape), "Linear" if name.startswith(f"{prefix}head.") else "LSTM"
         size = {"input_size": shape[-1] - hidden, "hidden_size": hidden} if len(shape) == 2 else {"hidden_size": hidden}
-        yield _tensor(prefix + name, shape, numbers[at : at + count], layer=layer, config=size)
+        yield _tensor(name, shape, numbers[at : at + count], layer=layer, config=size)
         at += count
-
-
-def _nam_parts(inputs: int, hidden: int, layers: int, outputs: int) -> Iterator[tuple[str, tuple[int, ...], str]]:
-    for index in range(layers):
-        yield f"layers.{index}.weight", (4 * hidden, (hidden if index else inputs) + hidden), "LSTM"
-        yield f"layers.{index}.bias", (4 * hidden,), "LSTM"
-        yield f"layers.{index}.h0", (hidden,), "LSTM"
-        yield f"layers.{index}.c0", (hidden,), "LSTM"
-    yield "head.weight", (hidden,) if outputs == 1 else (outputs, hidden), "Linear"
-    yield "head.bias", (outputs,), "Linear"
 
 
 def whole_number(document: Mapping[str, Any], key: str, prefix: str, *, least: int) -> int:

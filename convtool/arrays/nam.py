@@ -1,9 +1,10 @@
-"""The dilated convolutions of NAM's files, versions 0.5 to 0.7: the layers that a config asks for, and their tensors.
+"""The models in NAM's files, versions 0.5 to 0.7: the layers that a config asks for, and their tensors.
 
 ========== ===================================================================================================
 WaveNet    arrays of layers, `Stack`; a condition model of its own may stand within it
 ConvNet    convolutions of two taps, each with its activation, and a last one of one tap: `Chain`
 Linear     one impulse response, the first number of which is for the sample itself: `Fir`
+LSTM       recurrent layers and a linear one: `Lstm`
 ========== ===================================================================================================
 
 The numbers of a model are one flat list, in the order of `tensors` here. A key that is not known may change the sound,
@@ -19,6 +20,12 @@ from typing import Any, Literal
 
 from convtool.errors import InputError
 from convtool.files.json import json_kind
+
+CONTAINER = "SlimmableContainer"
+"""The architecture of a file with several models in it."""
+
+CONDITIONS_LIMIT = 16
+"""Condition models that may stand within each other."""
 
 LAYERS_LIMIT = 1000
 """Layers that an array may have, and arrays that a model may."""
@@ -183,6 +190,8 @@ class Chain:
         """How many samples it looks back."""
         return sum(conv.reach for conv in self.convs())
 
+    endless = False
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -194,7 +203,7 @@ class Stack:
     """The name of the tensor with the factor of the head."""
     config_scale: float
     """The same in the config, where it has not been rounded to float32."""
-    condition: Stack | Chain | None
+    condition: Net | None
     """What makes the condition of the input, in a list of numbers of its own."""
 
     def convs(self) -> Iterator[Conv]:
@@ -221,6 +230,11 @@ class Stack:
         """How many samples it looks back."""
         return sum(conv.reach for conv in self.convs()) + (self.condition.reach if self.condition else 0)
 
+    @property
+    def endless(self) -> bool:
+        """Whether a recurrent layer in it remembers all that it has heard."""
+        return self.condition is not None and self.condition.endless
+
 
 @dataclass(frozen=True)
 class Fir:
@@ -231,6 +245,7 @@ class Fir:
     bias: bool
 
     inputs = outputs = 1
+    endless = False
 
     @property
     def reach(self) -> int:
@@ -244,7 +259,32 @@ class Fir:
             yield f"{self.name}bias", (1,)
 
 
-Net = Stack | Chain | Fir
+@dataclass(frozen=True)
+class Lstm:
+    """LSTM layers one after another, the states that they begin from, and a linear layer."""
+
+    name: str
+    inputs: int
+    units: int
+    layers: int
+    outputs: int
+
+    reach = 0
+    endless = True
+
+    def tensors(self) -> Iterator[tuple[str, Shape]]:
+        """Names and shapes, in the order of the numbers; gates i f g o, and both biases summed."""
+        for index in range(self.layers):
+            place, inputs = f"{self.name}layers.{index}", self.units if index else self.inputs
+            yield f"{place}.weight", (4 * self.units, inputs + self.units)
+            yield f"{place}.bias", (4 * self.units,)
+            yield f"{place}.h0", (self.units,)
+            yield f"{place}.c0", (self.units,)
+        yield f"{self.name}head.weight", (self.units,) if self.outputs == 1 else (self.outputs, self.units)
+        yield f"{self.name}head.bias", (self.outputs,)
+
+
+Net = Stack | Chain | Fir | Lstm
 
 
 @dataclass(frozen=True)
@@ -350,6 +390,15 @@ def check_version(document: Mapping[str, Any], prefix: str = "") -> None:
         raise InputError(f"'{prefix}version' is {json_kind(version)}; convtool reads 0.5.0 to 0.7.0")
 
 
+def check_architecture(document: Mapping[str, Any], prefix: str) -> str:
+    """The architecture of a model that is no container; refused where it is not known."""
+    architecture = document.get("architecture")
+    if not isinstance(architecture, str) or architecture not in NETS:
+        known = ", ".join(map(repr, NETS))
+        raise InputError(f"'{prefix}architecture' is {json_kind(architecture)}; convtool runs {known} and containers")
+    return architecture
+
+
 def read_net(architecture: str, config: Any, prefix: str) -> Net:
     """The layers that a `config` of `architecture` asks for; names and places in the file begin with `prefix`.
 
@@ -385,6 +434,20 @@ def nam_submodels(document: Mapping[str, Any], prefix: str = "") -> list[Submode
     return submodels
 
 
+def largest(document: Mapping[str, Any], prefix: str) -> tuple[Mapping[str, Any], str]:
+    """The model that a container of containers plays where no size is asked for, and its prefix."""
+    while document.get("architecture") == CONTAINER:
+        submodels = nam_submodels(document, prefix)
+        document, prefix = submodels[-1].model, f"{prefix}submodels.{len(submodels) - 1}."
+    return document, prefix
+
+
+def _check_inputs(config: Settings, inputs: int, place: str) -> None:
+    """Refuse an `in_channels` that is not what stands at `place`."""
+    if config.whole("in_channels", inputs) != inputs:
+        raise InputError(f"'{config.place('in_channels')}' is {config.get('in_channels')}, but '{place}' {inputs}")
+
+
 # WaveNet
 
 
@@ -398,11 +461,7 @@ def _wavenet(config: Settings, prefix: str) -> Stack:
         settings.end()
     head = None if config.get("head") is None else _post_head(config.inside("head"), f"{prefix}head", arrays[-1])
     stack = Stack(arrays, head, f"{prefix}head_scale", config.number("head_scale"), condition)
-    if config.whole("in_channels", stack.inputs) != stack.inputs:
-        raise InputError(
-            f"'{config.place('in_channels')}' is {config.get('in_channels')}, but "
-            f"'{config.place('layers')}.0.input_size' {stack.inputs}"
-        )
+    _check_inputs(config, stack.inputs, f"{config.place('layers')}.0.input_size")
     if condition is not None and condition.inputs != stack.inputs:
         raise InputError(
             f"'{config.place('condition_dsp')}' takes {condition.inputs} channels, but the model itself {stack.inputs}"
@@ -410,20 +469,17 @@ def _wavenet(config: Settings, prefix: str) -> Stack:
     return stack
 
 
-def _condition(config: Settings, prefix: str) -> Stack | Chain:
-    document = config.inside("condition_dsp")
-    architecture = document.must("architecture")
-    if architecture not in ("WaveNet", "ConvNet"):
+def _condition(config: Settings, prefix: str) -> Net:
+    config.inside("condition_dsp")
+    if prefix.count("condition_dsp.") == CONDITIONS_LIMIT:
         raise InputError(
-            f"'{document.place('architecture')}' is {json_kind(architecture)}; convtool runs 'WaveNet' and 'ConvNet' "
-            "there"
+            f"'{config.place('condition_dsp')}' stands within {CONDITIONS_LIMIT} others, which is the limit"
         )
-    net = read_net(architecture, document.must("config"), f"{prefix}condition_dsp.")
-    assert not isinstance(net, Fir)
-    return net
+    document, place = largest(config.must("condition_dsp"), f"{prefix}condition_dsp.")
+    return read_net(check_architecture(document, place), document.get("config"), place)
 
 
-def _array(config: Settings, name: str, before: Array | None, condition: Stack | Chain | None) -> Array:
+def _array(config: Settings, name: str, before: Array | None, condition: Net | None) -> Array:
     channels = config.whole("channels")
     inner = config.whole("bottleneck", channels)
     enter = Conv(f"{name}.rechannel", channels, config.whole("input_size"), bias=False)
@@ -601,7 +657,7 @@ def _post_head(config: Settings, name: str, last: Array) -> Chain:
     return Chain(steps)
 
 
-# ConvNet, Linear
+# ConvNet, Linear, LSTM
 
 
 def _convnet(config: Settings, prefix: str) -> Chain:
@@ -624,5 +680,16 @@ def _linear(config: Settings, prefix: str) -> Fir:
     return Fir(prefix, config.whole("receptive_field"), config.yes("bias"))
 
 
-NETS: Mapping[str, Callable[[Settings, str], Net]] = {"WaveNet": _wavenet, "ConvNet": _convnet, "Linear": _linear}
+def _lstm(config: Settings, prefix: str) -> Lstm:
+    inputs, units, layers = (config.whole(key) for key in ("input_size", "hidden_size", "num_layers"))
+    _check_inputs(config, inputs, config.place("input_size"))
+    return Lstm(prefix, inputs, units, layers, config.whole("out_channels", 1))
+
+
+NETS: Mapping[str, Callable[[Settings, str], Net]] = {
+    "WaveNet": _wavenet,
+    "ConvNet": _convnet,
+    "Linear": _linear,
+    "LSTM": _lstm,
+}
 """By the architecture."""

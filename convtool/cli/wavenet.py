@@ -64,8 +64,8 @@ def wavenet(options: Options) -> int:
     """Run a captured amplifier of dilated convolutions over signals.
 
     MODEL is a .nam file of version 0.5 to 0.7: a WaveNet, a ConvNet, an impulse response (Linear), or a
-    container of such models. An LSTM is for convtool lstm. A model of one input runs over each channel on
-    its own. Inputs of any length are streamed.
+    container of models. An LSTM that is no part of another model is for convtool lstm. A model of one input
+    runs over each channel on its own. Inputs of any length are streamed.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Models of dilated causal convolutions that can be run: the WaveNets, ConvNets and impulse responses of NAM's files.
+"""The models of NAM's files that can be run: WaveNets, ConvNets, impulse responses, and LSTMs within another model.
 
 A container holds several models for processors of different speed, and a slimmable WaveNet plays with the first of its
 channels alone: a size from 0 to 1 chooses, as in NAM's own player. Of a container's models it takes the first whose
@@ -7,17 +7,30 @@ channels alone: a size from 0 to 1 chooses, as in NAM's own player. Of a contain
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from itertools import chain
 from math import floor, isclose
 from typing import TYPE_CHECKING, Any
 
 from convtool.arrays import open_weights
 from convtool.arrays.description import WeightFile
 from convtool.arrays.model_json import ModelJsonReader
-from convtool.arrays.nam import NETS, NORM, Chain, Conv, Fir, Net, Stack, check_version, nam_submodels, read_net
+from convtool.arrays.nam import (
+    CONTAINER,
+    NORM,
+    Chain,
+    Conv,
+    Fir,
+    Lstm,
+    Net,
+    Stack,
+    check_architecture,
+    check_version,
+    largest,
+    nam_submodels,
+    read_net,
+)
 from convtool.errors import InputError, UsageError
 from convtool.files.json import json_kind
 from convtool.models.layers import finite_values
@@ -76,6 +89,11 @@ class DilatedModel:
         """Samples of the input that count for one output."""
         return self.net.reach + 1
 
+    @property
+    def silence(self) -> int:
+        """Samples of silence that the player lets it hear first: half a second more where it remembers all it heard."""
+        return self.net.reach + self.sample_rate // 2 if self.net.endless else self.receptive_field
+
     def told(self, key: str) -> float:
         """The number that the metadata have under `key`.
 
@@ -101,9 +119,9 @@ def read_dilated_model(path: str, size: float | None = None) -> DilatedModel:
         if not isinstance(file, ModelJsonReader) or file.format != "nam":
             raise InputError(f"it is no .nam file but of the format {file.format}; convtool lstm runs such models")
         document, prefix, sizes = file.document, "", 1
-        metadata, rate = document.get("metadata"), nam_rate(document)
+        metadata, rate = document.get("metadata"), _rate(document, prefix)
         asked = size
-        while document["architecture"] == "SlimmableContainer":
+        while document["architecture"] == CONTAINER:
             check_version(document, prefix)
             submodels = nam_submodels(document, prefix)
             number = len(submodels) - 1
@@ -111,42 +129,47 @@ def read_dilated_model(path: str, size: float | None = None) -> DilatedModel:
                 number = next((at for at, each in enumerate(submodels) if asked < each.below), number)
             document, prefix = submodels[number].model, f"{prefix}submodels.{number}."
             sizes, asked = sizes * len(submodels), None  # what is within a model stays as large as it is
-            _check_rate(document, prefix, rate)
-        model = _read(file, document, prefix, asked, sizes)
+            rate = _rate(document, prefix, rate)
+        model = _read(file, document, prefix, asked, sizes, rate or nam_rate({}))
     if size is not None and model.sizes == 1:
         raise UsageError("--size is for containers and slimmable models; this one has one size")
-    return replace(model, sample_rate=rate, metadata=metadata if isinstance(metadata, dict) else {})
+    return replace(model, metadata=metadata if isinstance(metadata, dict) else {})
 
 
-def _check_rate(document: Mapping[str, Any], prefix: str, rate: int) -> None:
-    """Refuse a part that is for another sample rate than the whole."""
-    if document.get("sample_rate") is not None and nam_rate(document) != rate:
-        raise InputError(f"'{prefix}sample_rate' is {document['sample_rate']:g}, but that of the whole {rate}")
+def _rate(document: Mapping[str, Any], prefix: str, whole: int | None = None) -> int | None:
+    """The sample rate of a part: that of the `whole` where it has none; refused where it is another."""
+    if document.get("sample_rate") is None:
+        return whole
+    rate = nam_rate(document)
+    if whole not in (None, rate):
+        raise InputError(f"'{prefix}sample_rate' is {rate}, but that of the whole {whole}")
+    return rate
 
 
-def _read(file: WeightFile, document: Mapping[str, Any], prefix: str, size: float | None, sizes: int) -> DilatedModel:
-    architecture: str = document["architecture"]
+def _read(
+    file: WeightFile, document: Mapping[str, Any], prefix: str, size: float | None, sizes: int, rate: int
+) -> DilatedModel:
+    architecture = check_architecture(document, prefix)
     config: Any = document.get("config")
-    if architecture == "LSTM":
-        hint = "convtool wavenet runs the others; give another --size" if prefix else "convtool lstm runs it"
-        raise InputError(f"'{prefix}architecture' is 'LSTM'; {hint}")
+    if architecture == "LSTM" and not prefix:
+        raise InputError("'architecture' is 'LSTM'; convtool lstm runs it")
     check_version(document, prefix)
-    if architecture not in NETS:
-        known = ", ".join(map(repr, NETS))
-        raise InputError(f"'{prefix}architecture' is {json_kind(architecture)}; convtool runs {known} and containers")
     net = read_net(architecture, config, prefix)
     allowed = _allowed_channels(config, f"{prefix}config") if isinstance(net, Stack) else []
     if size is not None and any(allowed):
         net = read_net(architecture, _slim(config, allowed, size), prefix)
     _check_size(net, prefix)
-    weights = _weights(file, net)
-    if isinstance(net, Stack) and net.condition is not None:
-        condition = config["condition_dsp"]
-        check_version(condition, f"{prefix}condition_dsp.")
-        _check_rate(condition, f"{prefix}condition_dsp.", nam_rate(document))
-        weights |= _weights(file, net.condition)
+    _check_condition(document, prefix, rate)
     sizes *= max([1, *(len(numbers) for numbers in allowed)])
-    return DilatedModel(architecture, net, weights, 0, {}, sizes, tuple(_notes(net)))
+    return DilatedModel(architecture, net, _weights(file, net), rate, {}, sizes, tuple(_notes(net)))
+
+
+def _check_condition(document: Mapping[str, Any], prefix: str, rate: int) -> None:
+    """Refuse a condition model, and one within it, of an unknown version or for another sample rate."""
+    while (condition := document["config"].get("condition_dsp")) is not None:
+        document, prefix = largest(condition, f"{prefix}condition_dsp.")
+        check_version(document, prefix)
+        _rate(document, prefix, rate)
 
 
 def _check_size(net: Net, prefix: str) -> None:
@@ -154,9 +177,7 @@ def _check_size(net: Net, prefix: str) -> None:
     place = f"{prefix}config"
     if net.reach >= REACH_LIMIT:
         raise InputError(f"'{place}' looks back over {net.reach} samples; convtool runs models of up to {REACH_LIMIT}")
-    if isinstance(net, Fir):
-        return
-    convs = list(_all_convs(net))
+    convs = [] if isinstance(net, Fir) else list(_all_convs(net))
     for conv in convs:
         rows = max(conv.taps * conv.inputs, conv.outputs)
         if rows > ROWS_LIMIT:
@@ -172,14 +193,18 @@ def _check_size(net: Net, prefix: str) -> None:
             raise InputError(f"the model of '{place}' {what.format(found)} a sample; the limit is {limit}")
 
 
-def _all_convs(net: Stack | Chain) -> chain[Conv]:
-    """Those of the condition too."""
-    condition = net.condition if isinstance(net, Stack) else None
-    return chain(net.convs(), _all_convs(condition) if condition is not None else ())
+def _all_convs(net: Net) -> Iterator[Conv]:
+    """Those of the condition too, an impulse response among them."""
+    if isinstance(net, Fir):
+        yield Conv(f"{net.name}impulse_response", 1, 1, net.taps)
+    elif not isinstance(net, Lstm):
+        yield from net.convs()
+    if isinstance(net, Stack) and net.condition is not None:
+        yield from _all_convs(net.condition)
 
 
 def _weights(file: WeightFile, net: Net) -> dict[str, NDArray[Any]]:
-    """The tensors of `net`: where it has fewer channels than the file, the first of each."""
+    """The tensors of `net` and its condition: where it has fewer channels than the file, the first of each."""
     found = {
         name: finite_values(file, file.find(name))[tuple(slice(length) for length in shape)]
         for name, shape in net.tensors()
@@ -188,13 +213,24 @@ def _weights(file: WeightFile, net: Net) -> dict[str, NDArray[Any]]:
         found[net.scale] = found[net.scale] * 0 + net.config_scale
     for conv in net.convs() if isinstance(net, Chain) else ():
         if conv.norm:
-            mean, variance, weight, bias, epsilon = (found.pop(f"{conv.name}.norm.{part}") for part in NORM)
+            mean, variance, weight, bias, rounded = (found.pop(f"{conv.name}.norm.{part}") for part in NORM)
+            epsilon = _unrounded(rounded[0])
             if not (variance + epsilon > 0).all():
                 raise InputError(f"tensor '{conv.name}.norm.running_var' has values that are no variances")
             scale = weight / (variance + epsilon) ** 0.5
             found[f"{conv.name}.weight"] = found[f"{conv.name}.weight"] * scale[:, None, None]
             found[f"{conv.name}.bias"] = bias - mean * scale
+    if isinstance(net, Stack) and net.condition is not None:
+        found |= _weights(file, net.condition)
     return found
+
+
+def _unrounded(value: float) -> float:
+    """The decimal that `value` was before it was rounded to float32, where it was."""
+    import numpy as np
+
+    single = np.float32(value)
+    return float(str(single)) if single == value else value
 
 
 def _notes(net: Net) -> list[str]:
@@ -213,6 +249,8 @@ def _notes(net: Net) -> list[str]:
             "the numbers are an impulse response, as for NAM's player; the program that trains such models takes them "
             "in reverse"
         )
+    if isinstance(net, Stack) and net.condition is not None:
+        notes += [note for note in _notes(net.condition) if note not in notes]
     return notes
 
 

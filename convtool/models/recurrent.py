@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from convtool.arrays import open_weights
 from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.arrays.model_json import ModelJsonReader, whole_number
+from convtool.arrays.nam import read_net
 from convtool.errors import InputError
 from convtool.files.json import json_kind, json_numbers
 from convtool.models.keras_chain import check_chain_of_keras
@@ -226,27 +227,26 @@ def _nam(file: ModelJsonReader) -> RecurrentModel:
     if document["architecture"] != "LSTM":
         others = "convtool wavenet runs it" if document["architecture"] in NAM_NETS else "convtool lstm runs 'LSTM'"
         raise InputError(f"its architecture is {document['architecture']!r}; {others}")
-    levels = sum(tensor.name.endswith(".h0") for tensor in file.tensors)
-    layers = [_nam_layer(file, level) for level in range(levels)]
-    return RecurrentModel(file.format, chained([*layers, _nam_head(file)]), sample_rate=nam_rate(document))
+    read_net("LSTM", document["config"], "")  # which refuses keys that may change the sound
+    weights = {tensor.name: finite_values(file, tensor) for tensor in file.tensors}
+    return RecurrentModel(file.format, chained(nam_lstm_layers(weights)), sample_rate=nam_rate(document))
 
 
-def _nam_layer(file: WeightFile, level: int) -> RecurrentLayer:
-    """An LSTM whose bias is that of the input and that of the state added."""
+def nam_lstm_layers(weights: Mapping[str, NDArray[Any]], prefix: str = "") -> list[ModelLayer]:
+    """The layers of NAM's LSTM, whose tensors have names that begin with `prefix`.
+
+    A layer has one bias: that of the input and that of the state added.
+    """
     import numpy as np
 
-    place = f"layers.{level}"
-    joined, bias, h0, c0 = (
-        finite_values(file, file.find(f"{place}.{part}")) for part in ("weight", "bias", "h0", "c0")
-    )
-    weight_ih, weight_hh = np.split(joined, [-len(h0)], axis=1)
-    weights = {"weight_ih_l0": weight_ih, "weight_hh_l0": weight_hh, "bias_ih_l0": bias, "bias_hh_l0": 0 * bias}
-    return RecurrentLayer(place, "lstm", weights, (h0, c0))
-
-
-def _nam_head(file: WeightFile) -> Dense:
-    weight, bias = (finite_values(file, file.find(name)) for name in ("head.weight", "head.bias"))
-    return Dense("head", {"weight": weight.reshape(len(bias), -1), "bias": bias})
+    layers: list[ModelLayer] = []
+    while (joined := weights.get(f"{(place := f'{prefix}layers.{len(layers)}')}.weight")) is not None:
+        bias, h0, c0 = (weights[f"{place}.{part}"] for part in ("bias", "h0", "c0"))
+        weight_ih, weight_hh = np.split(joined, [-len(h0)], axis=1)
+        torchs = {"weight_ih_l0": weight_ih, "weight_hh_l0": weight_hh, "bias_ih_l0": bias, "bias_hh_l0": 0 * bias}
+        layers.append(RecurrentLayer(place, "lstm", torchs, (h0, c0)))
+    weight, bias = (weights[f"{prefix}head.{part}"] for part in ("weight", "bias"))
+    return [*layers, Dense(f"{prefix}head", {"weight": weight.reshape(len(bias), -1), "bias": bias})]
 
 
 _READERS: Mapping[str, Callable[[Any], RecurrentModel]] = {

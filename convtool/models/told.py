@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from convtool.arrays.nam import NETS
+from convtool.arrays.nam import CONTAINER, NETS
 from convtool.errors import InputError
 from convtool.files.json import json_kind
 
-NAM_NETS = (*NETS, "SlimmableContainer")
+NAM_NETS = (*(name for name in NETS if name != "LSTM"), CONTAINER)
 """The architectures of NAM's files that are no recurrent networks."""
 
 _NAM_RATE = 48000

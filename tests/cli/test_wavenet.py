@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,34 @@ SECOND = new_array(input_size=4, groups_input=1, layer1x1={"active": True, "grou
 POST = {"channels": 2, "out_channels": 2, "kernel_sizes": [2, 1], "activation": "ReLU"}
 ONE = {"dilations": [5], "kernel_size": 2}
 
+
+def conditioned(inner: Any, size: int = 1) -> Any:
+    """A model whose condition `inner` makes."""
+    return document(wavenet(new_array(condition_size=size), condition_dsp=inner), version="0.7.0")
+
+
+def container(*models: Any) -> Any:
+    return containing({"max_value": at / len(models), "model": model} for at, model in enumerate(models, 1))
+
+
+def containing(submodels: Iterable[Any]) -> Any:
+    config = {"submodels": list(submodels)}
+    return {"version": "0.7.0", "architecture": "SlimmableContainer", "config": config, "weights": []}
+
+
 DOCUMENTS = {
     "0.5.0": simple(version="0.5.0"),
     "gated": document(wavenet(old_array(gated=True, head_size=1)), version="0.5.4"),
     "everything": document(wavenet(new_array()), version="0.7.0"),
     "two arrays and a head": document(wavenet(FIRST, SECOND, head=POST), version="0.7.0"),
     "a condition": document(wavenet(new_array(condition_size=2), condition_dsp=CONDITION), version="0.6.0"),
+    "an impulse response as the condition": conditioned(
+        document({"receptive_field": 40, "bias": True}, architecture="Linear")
+    ),
+    "a container as the condition": conditioned(
+        container(simple(), container(document(CONDITION["config"], architecture="ConvNet"))), 2
+    ),
+    "a condition with a condition": conditioned(conditioned(CONDITION, 2)),
     "without layer1x1": document(wavenet(old_array(head_size=1, layer1x1={"active": False}))),
     "dilated head": document(
         wavenet(new_array(head={"out_channels": 1, "kernel_size": 2, "bias": True, "head_dilation": 7}))
@@ -85,6 +108,41 @@ def test_every_model_is_that_of_a_loop(name: str, tmp_path: Path, convtool: Conv
     expected = np.concatenate([nam_files.plays(model, row[None]) for row in x])
     assert np.allclose(np.load(tmp_path / "y.npy"), expected, rtol=0, atol=1e-12)
     assert np.abs(expected).max() > 0.01
+
+
+def lstm(**more: Any) -> Any:
+    """Of two layers and two outputs; half a second at its rate is 30 samples."""
+    config = {"input_size": 1, "hidden_size": 3, "num_layers": 2, "out_channels": 2}
+    return document(config, architecture="LSTM", sample_rate=60, **more)
+
+
+@pytest.mark.parametrize(
+    ("model", "reach"),
+    [
+        (container(lstm()), 0),
+        (conditioned(lstm(), 2) | {"sample_rate": 60}, 23),
+        (conditioned(container(simple(sample_rate=60), lstm()), 2) | {"sample_rate": 60}, 23),
+    ],
+)
+def test_an_lstm_within_another_model(model: Any, reach: int, tmp_path: Path, convtool: Convtool) -> None:
+    path, x = write(tmp_path / "m.nam", model), noise(2, 300)
+    expected = np.concatenate([nam_files.plays(model, row[None], 30 + reach) for row in x])
+
+    def heard(samples: Array, *words: Any) -> Array:
+        np.save(tmp_path / "x.npy", samples)
+        run = convtool("-v", "wavenet", path, tmp_path / "x.npy", "-o", tmp_path / "y.npy", "--overwrite", *words)
+        assert run.code == 0, run.err
+        if not words:
+            assert f"begun with {30 + reach} samples of silence, as in its player" in run.err
+        return np.asarray(np.load(tmp_path / "y.npy"))
+
+    assert np.allclose(heard(x), expected, rtol=0, atol=1e-12)
+    state = tmp_path / "s.npz"
+    first = heard(x[:, :101], "--state-out", state, "--block", "64")
+    rest = heard(x[:, 101:], "--state-in", state)
+    assert np.allclose(np.concatenate([first, rest], 1), expected, rtol=0, atol=1e-12)
+    longer = nam_files.plays(model, x[:1], 1000)
+    assert np.allclose(heard(x[:1], "--prewarm", "1000"), longer, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["0.5.0", "Linear"])
@@ -185,8 +243,7 @@ def test_levels(amp: str, tmp_path: Path, convtool: Convtool) -> None:
 
 def test_sizes(tmp_path: Path, convtool: Convtool) -> None:
     small, large = simple(), DOCUMENTS["everything"]
-    submodels = [{"max_value": 0.5, "model": small}, {"max_value": 1.0, "model": large | {"sample_rate": RATE}}]
-    path = write(tmp_path / "c.nam", document_of_container(submodels))
+    path = write(tmp_path / "c.nam", container(small, large | {"sample_rate": RATE}))
     for words, model in (
         ([], large),
         (["--size", "1"], large),
@@ -199,19 +256,43 @@ def test_sizes(tmp_path: Path, convtool: Convtool) -> None:
         )
     run = convtool("wavenet", write(tmp_path / "one.nam", small), "1", "--size", "0")
     assert (run.code, "--size is for containers and slimmable models" in run.err) == (2, True)
-    submodels[0]["model"] = model_files.nam_document(*model_files.modules())
-    path = write(tmp_path / "c.nam", document_of_container(submodels))
-    run = convtool("wavenet", path, "1", "--size", "0")
-    assert run.err == (
-        f"Error: {path}: 'submodels.0.architecture' is 'LSTM'; convtool wavenet runs the others; give another --size\n"
-    )
-    submodels[1]["model"]["sample_rate"] = 44100
-    path = write(tmp_path / "c.nam", document_of_container(submodels))
-    assert "'submodels.1.sample_rate' is 44100, but that of the whole 48000" in convtool("wavenet", path, "1").err
 
 
-def document_of_container(submodels: list[Any]) -> Any:
-    return {"version": "0.7.0", "architecture": "SlimmableContainer", "config": {"submodels": submodels}, "weights": []}
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (container(simple(sample_rate=44100)), "it has 48000 samples a second, and the model is for 44100; give"),
+        (container(simple(sample_rate=44100)) | {"sample_rate": RATE}, "'submodels.0.sample_rate' is 44100, but that"),
+        (
+            container(conditioned(simple(sample_rate=44100))) | {"sample_rate": RATE},
+            "'submodels.0.condition_dsp.sample_rate' is 44100, but that of the whole 48000",
+        ),
+        (
+            container(conditioned(simple(sample_rate=RATE))) | {"sample_rate": 44100},
+            "'submodels.0.condition_dsp.sample_rate' is 48000, but that of the whole 44100",
+        ),
+        (
+            conditioned(conditioned(simple(version="0.9.0"))),
+            "'condition_dsp.condition_dsp.version' is the text '0.9.0'",
+        ),
+    ],
+)
+def test_rates_and_versions_within(model: Any, message: str, tmp_path: Path, convtool: Convtool) -> None:
+    run = convtool("wavenet", write(tmp_path / "m.nam", model), "1", "--sample-rate", "48000")
+    assert (run.code, message in run.err) == (1, True), run.err
+
+
+def test_conditions_within_conditions(tmp_path: Path, convtool: Convtool) -> None:
+    simplest = wavenet(old_array(head_size=1))
+    weights = document(simplest)["weights"]
+    model: Any = None
+    for depth in range(17):
+        config = simplest | {"condition_dsp": model}
+        model = {"version": "0.7.0", "architecture": "WaveNet", "config": config, "weights": weights}
+        assert convtool("wavenet", write(tmp_path / f"{depth}.nam", model), "1").code == 0
+    model = model | {"config": simplest | {"condition_dsp": model}}
+    run = convtool("wavenet", write(tmp_path / "deep.nam", model), "1")
+    assert (run.code, "condition_dsp' stands within 16 others, which is the limit" in run.err) == (1, True)
 
 
 def slimmable(**changes: Any) -> dict[str, Any]:
@@ -389,10 +470,19 @@ EVERYTHING = wavenet(FIRST, SECOND, head=POST, condition_dsp=None)
             "'config.layers.0.condition_size' is 2, but the condition has 1",
         ),
         (["config", "layers", 0, "head", "out_channels"], 2, "the head of 'config.layers.1' has 3 channels, and that"),
+        (["config", "condition_dsp"], {}, "'condition_dsp.architecture' is null; convtool runs 'WaveNet', 'ConvN"),
+        (["config", "condition_dsp"], {"architecture": "LSTM"}, "'condition_dsp.config' is null; expected an object"),
+        (["config", "condition_dsp"], container(), "'condition_dsp.config.submodels' is a list of 0"),
+        (["config", "condition_dsp"], [1], "'config.condition_dsp' is a list; expected an object"),
         (
             ["config", "condition_dsp"],
-            {"architecture": "LSTM"},
-            "'config.condition_dsp.architecture' is the text 'LSTM'",
+            {"architecture": "LSTM", "config": lstm()["config"] | {"in_channels": 2}},
+            "'condition_dsp.config.in_channels' is 2, but 'condition_dsp.config.input_size' 1",
+        ),
+        (
+            ["config", "condition_dsp"],
+            {"architecture": "LSTM", "config": lstm()["config"] | {"pace": 2}},
+            "'condition_dsp.config.pace' is not known to convtool, and may change the sound",
         ),
         (["config", "in_channels"], 0, "'config.in_channels' is 0; expected a whole number from 1 on"),
         (["config", "layers", 0, "conv_pre_film"], 3, "'config.layers.0.conv_pre_film' is 3; expected an object"),
@@ -418,12 +508,9 @@ def test_damaged_models(keys: list[Any], value: Any, message: str, tmp_path: Pat
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (document_of_container([]), "'config.submodels' is a list of 0; expected a list of 1 to 1000"),
-        (document_of_container([{"max_value": 0.5, "model": simple()}]), "'config.submodels.0.max_value' is 0.5; expe"),
-        (
-            document_of_container([{"max_value": 1, "model": simple()}] * 2),
-            "'config.submodels.1.max_value' is 1, no mo",
-        ),
+        (container(), "'config.submodels' is a list of 0; expected a list of 1 to 1000"),
+        (containing([{"max_value": 0.5, "model": simple()}]), "'config.submodels.0.max_value' is 0.5; expe"),
+        (containing([{"max_value": 1, "model": simple()}] * 2), "'config.submodels.1.max_value' is 1, no mo"),
         (
             DOCUMENTS["Linear"] | {"config": {"receptive_field": 40, "bias": False, "in_channels": 2}},
             "'config.in_chann",
@@ -454,6 +541,14 @@ def test_what_would_take_all_memory_is_refused(tmp_path: Path, convtool: Convtoo
     model = {"architecture": "ConvNet", "config": config, "weights": [0.5] * (3 * 12000 + 4001)}
     run = convtool("wavenet", write(tmp_path / "m.nam", model), "1")
     assert "takes 96004000 products a sample; the limit is" in run.err
+
+
+def test_a_batch_normalisation_that_was_rounded_on_its_way(tmp_path: Path, convtool: Convtool) -> None:
+    config = {"channels": 1, "dilations": [1], "batchnorm": True, "activation": "ReLU"}
+    epsilon = float(np.float32(1e-5))
+    model = {"architecture": "ConvNet", "config": config, "weights": [1.0, 1.0, 0.0, 0.0, 1.0, 0.0, epsilon, 1.0, 0.0]}
+    run = convtool("wavenet", write(tmp_path / "m.nam", model), "1")
+    assert float(run.out) == pytest.approx(1 / math.sqrt(1e-5), rel=1e-14)
 
 
 def test_a_batch_normalisation_without_variance(tmp_path: Path, convtool: Convtool) -> None:

@@ -72,9 +72,8 @@ def simple(**more: Any) -> Any:
     return document(wavenet(old_array(), last), **more)
 
 
-def plays(model: dict[str, Any], x: Array) -> Array:
-    """What `model` makes of x ``(inputs, samples)`` after so much silence that more changes nothing."""
-    silence = 200
+def plays(model: dict[str, Any], x: Array, silence: int = 200) -> Array:
+    """What `model` makes of x ``(inputs, samples)`` after silence; more of it than the default changes nothing."""
     padded = np.concatenate([np.zeros((len(x), silence)), x], 1)
     return _plays(model, padded, _Weights(model))[:, silence:]
 
@@ -123,7 +122,10 @@ def _inputs(model: dict[str, Any]) -> int:
 
 
 def _plays(model: dict[str, Any], x: Array, weights: _Weights) -> Array:
-    play = {"WaveNet": _wavenet, "ConvNet": _convnet, "Linear": _linear}[model["architecture"]]
+    if model["architecture"] == "SlimmableContainer":
+        model = model["config"]["submodels"][-1]["model"]
+        return _plays(model, x, _Weights(model))
+    play = {"WaveNet": _wavenet, "ConvNet": _convnet, "Linear": _linear, "LSTM": _lstm}[model["architecture"]]
     return play(model["config"], x, weights)
 
 
@@ -131,6 +133,21 @@ def _linear(config: dict[str, Any], x: Array, weights: _Weights) -> Array:
     taps = weights.take(config["receptive_field"])
     bias = weights.take(1) if config["bias"] else 0.0
     return np.convolve(x[0], taps)[None, : x.shape[1]] + bias
+
+
+def _lstm(config: dict[str, Any], x: Array, weights: _Weights) -> Array:
+    units, samples = config["hidden_size"], x.shape[1]
+    for _ in range(config["num_layers"]):
+        matrix, bias = weights.take(4 * units, len(x) + units), weights.take(4 * units)
+        h, c = weights.take(units), weights.take(units)
+        outputs = np.zeros((units, samples))
+        for n in range(samples):
+            i, f, g, o = np.split(matrix @ np.concatenate([x[:, n], h]) + bias, 4)
+            i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+            c = f * c + i * np.tanh(g)
+            h = outputs[:, n] = o * np.tanh(c)
+        x = outputs
+    return weights.conv(x, config.get("out_channels", 1))
 
 
 def _convnet(config: dict[str, Any], x: Array, weights: _Weights) -> Array:
@@ -146,7 +163,7 @@ def _convnet(config: dict[str, Any], x: Array, weights: _Weights) -> Array:
 def _wavenet(config: dict[str, Any], x: Array, weights: _Weights) -> Array:
     condition = x
     if (inner := config.get("condition_dsp")) is not None:
-        if not inner["weights"]:
+        if not inner["weights"] and inner["architecture"] != "SlimmableContainer":
             inner["weights"] = document(inner["config"], architecture=inner["architecture"])["weights"]
         condition = _plays(inner, x, _Weights(inner))
     head: Any = 0.0

@@ -468,6 +468,16 @@ def test_a_model_of_keras_itself(name: str, tmp_path: Path) -> None:
     assert last.activation == "tanh"
 
 
+def test_keys_of_nam_that_may_change_the_sound(tmp_path: Path) -> None:
+    document = models.nam_document(*models.modules())
+    for key, value, message in (
+        ("gain", 2, "'config.gain' is not known to convtool, and may change the sound"),
+        ("in_channels", 3, "'config.in_channels' is 3, but 'config.input_size' 1"),
+    ):
+        path = models.write_json(tmp_path / "m.nam", document | {"config": document["config"] | {key: value}})
+        assert refusal(path) == message
+
+
 def test_several_heads_need_their_activations(tmp_path: Path) -> None:
     rnn, linear = models.modules(outputs=3)
     state = models.state_dict(rnn, linear) | {"last.weight": torch.ones(1, 3), "last.bias": torch.ones(1)}

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from convtool.ops import Dilated
 from convtool.ops.dilated.activations import activation
 from convtool.ops.dilated.impulse import Impulse
-from convtool.ops.dilated.parts import Array, Chain, Conv, Film, Layer, Stack
+from convtool.ops.dilated.parts import Array, Chain, Conv, Film, Layer, Recurrence, Stack
+from convtool.ops.recurrent.network import Network, run_network
 
 SHAPES = [
     # out, in, taps, dilation, groups
@@ -124,6 +126,26 @@ def test_a_state_goes_on_where_it_was_kept() -> None:
         run(Dilated(stack, initial=first.states[-1:]), x)
     with pytest.raises(ValueError, match=r"expected \(2, 4, 10\), "):
         run(Dilated(stack, initial=[kept.expand(2, -1, -1)[[0, 0, 0]] for kept in shared.states]), x)
+
+
+def test_a_recurrent_part_remembers_longer_than_any_receptive_field() -> None:
+    torch.manual_seed(0)
+    layers = [nn.LSTM(1, 8), nn.LSTM(8, 8), nn.Linear(8, 3)]
+    for layer in layers:
+        layer.double().requires_grad_(False)
+    layers[0].bias_ih_l0[8:16] = 5  # its gate of forgetting stays open
+    recurrence, x = Recurrence(Network(layers)), numbers(2, 700)
+    whole = run(Dilated(recurrence), x)
+    expected = torch.cat([run_network(row[None], recurrence.network)[0] for row in x])
+    assert torch.allclose(whole, expected, rtol=0, atol=1e-14)
+    assert torch.equal(run(Dilated(recurrence, block=64), x, [1, 65, 690]), whole)
+    first = Dilated(recurrence)
+    before = run(first, x[:, :123])
+    assert [tuple(kept.shape) for kept in first.states] == [(2, 8, 1)] * 4
+    assert torch.equal(torch.cat([before, run(Dilated(recurrence, initial=first.states), x[:, 123:])], -1), whole)
+    stack = replace(small_stack(), condition=recurrence)
+    short, longer = (run(Dilated(stack, prewarm=prewarm), x) for prewarm in (300, 400))
+    assert 1e-6 < float((short - longer).abs().max()) < 0.1
 
 
 def test_silence_before_is_that_of_the_receptive_field() -> None:

@@ -1,4 +1,4 @@
-"""The step from a model of dilated convolutions that was read from a file to what runs it."""
+"""The step from a model of NAM that was read from its file to what runs it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from convtool.arrays import nam
+from convtool.jobs.models.network import build_network, initial_states
 from convtool.jobs.models.place import Place
+from convtool.models.layers import chained
+from convtool.models.recurrent import RecurrentModel, nam_lstm_layers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convtool.ops.dilated.activations import Activation
-    from convtool.ops.dilated.parts import Chain, Conv, Layer, Stack
+    from convtool.ops.dilated.parts import Chain, Conv, Layer, Part, Recurrence
 
 
 class _Builder:
@@ -58,11 +61,29 @@ class _Builder:
 
         return Chain([self.conv(step) if isinstance(step, nam.Conv) else _activation(step) for step in chain.steps])
 
-    def net(self, net: nam.Stack | nam.Chain) -> Stack | Chain:
+    def fir(self, fir: nam.Fir) -> Chain:
+        """As a convolution, the last tap of which is at the sample itself."""
+        from convtool.ops.dilated.parts import Chain, Conv
+
+        taps = self._weights[f"{fir.name}impulse_response"][None, None, ::-1]
+        bias = self._place.tensor(self._weights[f"{fir.name}bias"]) if fir.bias else None
+        return Chain([Conv(self._place.tensor(taps), bias)])
+
+    def lstm(self, lstm: nam.Lstm) -> Recurrence:
+        from convtool.ops.dilated.parts import Recurrence
+
+        model = RecurrentModel("nam", chained(nam_lstm_layers(self._weights, lstm.name)))
+        return Recurrence(build_network(model, self._place), initial_states(model, self._place))
+
+    def net(self, net: nam.Net) -> Part:
         from convtool.ops.dilated.parts import Array, Stack
 
         if isinstance(net, nam.Chain):
             return self.chain(net)
+        if isinstance(net, nam.Fir):
+            return self.fir(net)
+        if isinstance(net, nam.Lstm):
+            return self.lstm(net)
         arrays = [
             Array(self.conv(array.enter), [self.layer(layer) for layer in array.layers], self.conv(array.leave))
             for array in net.arrays
@@ -81,6 +102,6 @@ def _activation(described: nam.Activation) -> Activation:
     return activation(described.name, **described.settings)
 
 
-def build_stack(net: nam.Stack | nam.Chain, weights: Mapping[str, NDArray[Any]], place: Place) -> Stack | Chain:
+def build_stack(net: nam.Net, weights: Mapping[str, NDArray[Any]], place: Place) -> Part:
     """What runs `net` with `weights` there."""
     return _Builder(weights, place).net(net)

@@ -36,7 +36,7 @@ class WaveNetJob(ModelJob[DilatedModel]):
     size: float | None = None
     block: int = 2048
     prewarm: int | None = None
-    """Samples; nothing for the receptive field, or none where a state goes on."""
+    """Samples; nothing for what the model's own player takes, or none where a state goes on."""
     input_level: float | None = None
     """In dBu."""
     output_level: Literal["raw", "normalized", "calibrated"] = "raw"
@@ -74,7 +74,6 @@ class WaveNetJob(ModelJob[DilatedModel]):
         from convtool.ops.dilated.stream import Dilated
 
         net, (input_gain, output_gain) = self.loaded.net, self._gains()
-        assert not isinstance(net, Fir)
         core = Dilated(
             build_stack(net, self.loaded.weights, place),
             block=self.block,
@@ -107,7 +106,7 @@ class WaveNetJob(ModelJob[DilatedModel]):
     @property
     def _silence(self) -> int:
         if self.prewarm is None:
-            return 0 if self.state_in else self.loaded.receptive_field
+            return 0 if self.state_in else self.loaded.silence
         return self.prewarm
 
     def model_channels(self) -> tuple[int, int]:
@@ -126,7 +125,8 @@ class WaveNetJob(ModelJob[DilatedModel]):
     def _told(self, rate: int | None) -> str:
         """How it was done, in a few words."""
         model = self.loaded
-        silence = "its receptive field" if self._silence == model.receptive_field else f"of {model.receptive_field}"
+        usual = "as in its player" if model.net.endless else "its receptive field"
+        silence = usual if self._silence == model.silence else f"of {model.silence}"
         parts = [
             f"{model.architecture} of {model.parameters} weights{f' at {rate} Hz' if rate else ''}",
             f"begun with {self._silence} samples of silence, {silence}" if self._silence else "begun without silence",

@@ -10,6 +10,10 @@ import torch
 from torch import Tensor
 
 from convtool.ops.dilated.activations import Activation
+from convtool.ops.recurrent.network import Network, State
+
+ENDLESS = 1 << 62
+"""The receptive field of what remembers all that it has heard."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,27 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class Recurrence:
+    """Recurrent layers that run forwards in time."""
+
+    network: Network
+    initial: Sequence[State] | None = None
+    """The state that each begins from, of one row; default zeros."""
+
+    receptive_field = ENDLESS
+
+    @property
+    def inputs(self) -> int:
+        """Channels that it takes."""
+        return self.network.inputs
+
+    @property
+    def outputs(self) -> int:
+        """Channels that it gives."""
+        return self.network.outputs
+
+
+@dataclass(frozen=True)
 class Stack:
     """Arrays one after another: each takes what the layers of the one before hand on, and goes on with its head ::
 
@@ -153,7 +178,7 @@ class Stack:
     arrays: Sequence[Array]
     scale: float = 1.0
     head: Chain | None = None
-    condition: Stack | Chain | None = None
+    condition: Part | None = None
     """What makes the condition of the input; nothing where the input is the condition."""
 
     @property
@@ -172,3 +197,7 @@ class Stack:
         convs = [conv for array in self.arrays for conv in (*(layer.conv for layer in array.layers), array.leave)]
         others = [part for part in (self.head, self.condition) if part is not None]
         return 1 + sum(conv.reach for conv in convs) + sum(part.receptive_field - 1 for part in others)
+
+
+Part = Stack | Chain | Recurrence
+"""What runs over a stream."""

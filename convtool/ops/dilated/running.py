@@ -9,12 +9,13 @@ the same bits wherever it stands.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 
 import torch
 from torch import Tensor
 
-from convtool.ops.dilated.parts import Array, Chain, Conv, Film, FilmPlace, Layer, Stack
+from convtool.ops.dilated.parts import Array, Chain, Conv, Film, FilmPlace, Layer, Part, Recurrence, Stack
 
 
 class _Rows:
@@ -84,7 +85,7 @@ class ChainRun:
     def __init__(self, chain: Chain, block: int, like: Tensor) -> None:
         rows = _Rows(0, [step for step in chain.steps if isinstance(step, Conv)], block, like)
         self._steps = [_Conv(step, rows, block, like) if isinstance(step, Conv) else step for step in chain.steps]
-        self.convs = [step for step in self._steps if isinstance(step, _Conv)]
+        self.kept = [step for step in self._steps if isinstance(step, _Conv)]
 
     def run(self, x: Tensor, samples: int) -> Tensor:
         """From a block ``(inputs, block)``, of which `samples` are real, to ``(outputs, block)``."""
@@ -96,6 +97,39 @@ class ChainRun:
             else:
                 x = step(x)
         return x
+
+
+class RecurrenceRun:
+    """A `Recurrence` over a stream."""
+
+    def __init__(self, part: Recurrence, like: Tensor) -> None:
+        self._network = part.network
+        steps = like.new_empty(0, 1, part.inputs)
+        self._states = [tuple(each.clone() for each in state) for state in self._network.start(steps, part.initial)]
+        self.kept = [_State(each) for state in self._states for each in state]
+
+    def run(self, x: Tensor, samples: int) -> Tensor:
+        """From a block ``(inputs, block)``, of which `samples` are real, to ``(outputs, block)``."""
+        steps = x.T[:, None]
+        y, after = self._network.run(steps, self._states)
+        if samples < len(steps):  # the outputs of as many steps as ever, the state after the real ones
+            after = self._network.run(steps[:samples], self._states)[1]
+        for own, new in zip(self._states, after, strict=True):
+            for part, value in zip(own, new, strict=True):
+                part.copy_(value)
+        return y[:, 0].T
+
+
+@dataclass(frozen=True)
+class _State:
+    """The state of a recurrent layer."""
+
+    value: Tensor
+
+    @property
+    def history(self) -> Tensor:
+        """Of all samples so far, in the place of one."""
+        return self.value.view(-1, 1)
 
 
 class _Layer:
@@ -179,8 +213,9 @@ class StackRun:
         self._arrays = [_Array(array, rows, inner, block, like) for array in stack.arrays]
         self._head = None if stack.head is None else ChainRun(stack.head, block, like)
         self._condition = None if stack.condition is None else begin(stack.condition, block, like)
-        self.convs = [conv for array in self._arrays for conv in array.convs]
-        self.convs += [conv for part in (self._head, self._condition) if part is not None for conv in part.convs]
+        self.kept: list[_Conv | _State] = [conv for array in self._arrays for conv in array.convs]
+        for part in (self._head, self._condition):
+            self.kept += [] if part is None else part.kept
 
     def run(self, x: Tensor, samples: int) -> Tensor:
         """From a block ``(inputs, block)``, of which `samples` are real, to ``(outputs, block)``."""
@@ -214,17 +249,22 @@ class _Array:
         return x, left
 
 
-def begin(what: Stack | Chain, block: int, like: Tensor) -> StackRun | ChainRun:
+Run = StackRun | ChainRun | RecurrenceRun
+
+
+def begin(what: Part, block: int, like: Tensor) -> Run:
     """A stream through `what`, in blocks of `block` samples, after silence that has not run through it."""
+    if isinstance(what, Recurrence):
+        return RecurrenceRun(what, like)
     return StackRun(what, block, like) if isinstance(what, Stack) else ChainRun(what, block, like)
 
 
-def histories(run: StackRun | ChainRun) -> list[Tensor]:
-    """What the convolutions that look back have kept, each ``(channels, samples)``."""
-    return [conv.history for conv in run.convs if conv.conv.reach]
+def histories(run: Run) -> list[Tensor]:
+    """What its layers have kept, each ``(channels, samples)``; nothing of those that do not look back."""
+    return [part.history for part in run.kept if part.history.shape[1]]
 
 
-def restore(run: StackRun | ChainRun, kept: Sequence[Tensor]) -> None:
+def restore(run: Run, kept: Sequence[Tensor]) -> None:
     """Go on from `kept`, which `histories` gave."""
     for own, before in zip(histories(run), kept, strict=True):
         own.copy_(before)

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from convtool.ops.blocks import Blockwise, Work
 from convtool.ops.checks import check_size
-from convtool.ops.dilated.parts import Chain, Stack
-from convtool.ops.dilated.running import ChainRun, StackRun, begin, histories, restore
+from convtool.ops.dilated.parts import Part
+from convtool.ops.dilated.running import Run, begin, histories, restore
 
 TILE = 64
 """Samples that a block is a multiple of: what is left over of one can be worked with other last bits."""
 
 
 class Dilated(Blockwise):
-    """A `Stack` or `Chain` over a signal ``(..., C, T)``, block by block.
+    """A `Stack`, `Chain` or `Recurrence` over a signal ``(..., C, T)``, block by block.
 
     With one input left to the signal, every channel runs on its own and gives O channels of ``(..., C * O, T)``;
     otherwise the C channels are the inputs, and the result is ``(..., O, T)``. A sample has the same bits wherever the
@@ -45,7 +45,7 @@ class Dilated(Blockwise):
 
     def __init__(
         self,
-        stack: Stack | Chain,
+        stack: Part,
         *,
         block: int = 2048,
         prewarm: int = 0,
@@ -68,7 +68,7 @@ class Dilated(Blockwise):
         self._condition = list(condition)
         self._gains = input_gain, output_gain
         self._initial = initial
-        self._runs: list[StackRun | ChainRun] = []
+        self._runs: list[Run] = []
         self._held: list[Tensor] = []
 
     def channels(self, channels: int) -> int:
@@ -86,7 +86,10 @@ class Dilated(Blockwise):
 
     @property
     def states(self) -> list[Tensor]:
-        """What each convolution that looks back has kept, ``(rows, channels, samples)``, once the end was staged."""
+        """What each layer has kept, ``(rows, channels, samples)``, once the end was staged.
+
+        Of a convolution that looks back the end of its input, of a recurrent layer its state as one sample.
+        """
         return [torch.stack(parts) for parts in zip(*map(histories, self._runs), strict=True)]
 
     @torch.no_grad()
