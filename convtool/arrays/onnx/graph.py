@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from convtool.arrays.onnx.protobuf import Field, Walk
-from convtool.arrays.onnx.tensors import StoredTensor, sparse_tensor, stored_tensor
+from convtool.arrays.onnx.tensors import CONSTANTS, StoredTensor, constant, sparse_tensor, stored_tensor
 from convtool.errors import InputError
 from convtool.files.remote import RemoteFile
 
@@ -26,7 +26,7 @@ _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _STANDARD = ("", "ai.onnx")
 _NODE, _INITIALIZER, _SPARSE_INITIALIZER = 1, 5, 15
 _INPUT, _OUTPUT, _NODE_NAME, _OP_TYPE, _ATTRIBUTE, _DOMAIN = 1, 2, 3, 4, 5, 7
-_ATTRIBUTE_NAME, _TENSOR, _STRINGS = 1, 5, 9
+_ATTRIBUTE_NAME, _TENSOR, _STRINGS, _SPARSE_TENSOR = 1, 5, 9, 22
 _GRAPHS = (6, 11)
 _FIELD_BYTES = 256  # that a field kept takes
 _SINGLE: dict[int, Callable[[Walk, Field], object]] = {2: Walk.float32, 3: Walk.integer, 4: Walk.text}
@@ -60,7 +60,8 @@ class _Node:
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
-    tensor: Field | None = None
+    constant: StoredTensor | None = None
+    """What it gives, if it is a Constant."""
     graphs: list[tuple[str, Field]] = field(default_factory=list)
     """The bodies of a loop or branch, each with its attribute's name."""
 
@@ -151,8 +152,8 @@ class Model:
     def _read_node(self, place: Field, scope: _Scope, index: int) -> None:
         node = self._node(place)
         name = node.name or f"{node.op}_{index}"
-        if node.op == "Constant" and node.tensor and node.outputs:
-            self._add(stored_tensor(self._walk, node.tensor), node.outputs[0], scope)
+        if node.op == "Constant" and node.constant and node.outputs:
+            self._add(node.constant, node.outputs[0], scope)
         for number, used in enumerate(node.inputs):
             tensor = scope.tensors.get(used)
             if tensor is None:
@@ -193,7 +194,9 @@ class Model:
             if part.number == _ATTRIBUTE_NAME:
                 name = walk.text(part)
             elif part.number == _TENSOR:
-                node.tensor = part
+                node.constant = stored_tensor(walk, part)
+            elif part.number == _SPARSE_TENSOR:
+                node.constant = sparse_tensor(walk, part)
             elif part.number in _GRAPHS:
                 walk.charge(_FIELD_BYTES)
                 node.graphs.append((name, part))
@@ -201,3 +204,5 @@ class Model:
                 node.settings.setdefault(name, []).append(walk.text(part))
             elif name in _SETTINGS and part.number in _SINGLE:
                 node.settings[name] = _SINGLE[part.number](walk, part)
+        if name in CONSTANTS:
+            node.constant = constant(walk, place, name)
