@@ -45,15 +45,15 @@ from convtool.weights.naming import in_habit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_NORM_WORDS = {
+NORM_WORDS = {
     "torch": {"weight": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"},
     "keras": {"weight": "gamma", "bias": "beta", "mean": "moving_mean", "var": "moving_variance"},
     "onnx": {"weight": "scale", "bias": "B", "mean": "input_mean", "var": "input_var"},
 }
+"""What the tensors of a norm are called."""
 
-
-_KEPT = ("activation", "units")
-"""Settings of a layer that its weights have no part in, and no layout changes."""
+_KEPT = ("activation", "units", "node", "module")
+"""What is told of a layer that its weights have no part in, and no layout changes."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _plain(each: Described, to: str) -> Converted:
 def _word(each: Described, to: str) -> str:
     """What the tensor is called within its layer."""
     if each.kind == "norm":
-        return _NORM_WORDS[to][each.role]
+        return NORM_WORDS[to][each.role]
     if each.role == "weight" and to == "keras":
         return "embeddings" if each.kind == "embedding" else "depthwise_" * ("depthwise" in each.kind) + "kernel"
     return each.role
