@@ -94,6 +94,7 @@ class Options:
         "With --diff: values that far apart are the same.  [default: 0]", least=0, metavar="X"
     )
     strip_prefix: str | None = text("With --diff: leave TEXT out of names that begin with it.", metavar="TEXT")
+    ignore_dtype: bool = flag("With --diff: types that differ are told, and are no difference.")
     check: bool = flag("Exit 3 where a value is NaN or infinite, or where loading the file would call code.")
     sarif: str | None = text("With --check: write what was found as SARIF 2.1.0.", metavar="FILE")
     as_json: bool = flag("Print one JSON object a line for each file.", "--json")
@@ -217,7 +218,11 @@ def _check(paths: Sequence[str], options: Options) -> None:
         )
     if options.gates and (options.filter or options.response):
         raise UsageError("--gates splits recurrent weights, which have no filters; give one or the other")
-    needs = (("response", ["points", "sample_rate"]), ("diff", ["tolerance", "strip_prefix"]), ("check", ["sarif"]))
+    needs = (
+        ("response", ["points", "sample_rate"]),
+        ("diff", ["tolerance", "strip_prefix", "ignore_dtype"]),
+        ("check", ["sarif"]),
+    )
     for needed, names in needs:
         if not given(options, needed) and (lost := given(options, *names)):
             raise UsageError(f"{lost[0]} needs --{needed}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,9 +25,12 @@ _FAMILIES = {
     **dict.fromkeys(("lstm", "lstmcell"), "lstm"),
     **dict.fromkeys(("gru", "grucell"), "gru"),
     **dict.fromkeys(("rnn", "rnncell", "simplernn", "simplernncell"), "rnn"),
-    **dict.fromkeys(("einsumdense", "multiheadattention", "convlstm1d", "convlstm2d", "convlstm3d"), "tensor"),
+    "einsumdense": "einsum_dense",
+    **dict.fromkeys(("multiheadattention", "convlstm1d", "convlstm2d", "convlstm3d"), "tensor"),
 }
 """By a layer's class in lower case: torch's, Keras's and ONNX's names differ in their digits and in what they share."""
+
+_EQUATION = re.compile(r"(?P<taken>[a-zA-Z]*),(?P<kernel>[a-zA-Z]+)->(?P<given>[a-zA-Z]*)")
 
 _FACTORS = ("gamma", "scale")
 """What these names hold multiplies channels, in whatever shape."""
@@ -48,6 +52,9 @@ class LayerKind:
     """Into how many groups a convolution parts its channels: a depthwise one into as many as go in."""
     in_first: bool = False
     """Whether a dense weight is `(in, out)`."""
+    axes: tuple[str, ...] = ()
+    """What the axes of its weight count, where its kind does not say it."""
+    bias_axes: tuple[str, ...] = ("out",)
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,8 @@ def _layer(prefix: str, roles: Roles, layout: str) -> LayerKind:
         return LayerKind(f"depthwise_conv{rank}d", weight.shape[-2]) if fits else LayerKind("tensor")
     if family in ("conv", "conv_transpose"):
         return _convolution(family, prefix, roles, layout) if rank in (1, 2, 3) else LayerKind("tensor")
+    if family == "einsum_dense":
+        return _einsum(weight)
     if family == "dense":
         return LayerKind("dense", in_first=_in_first(weight, roles.get("bias"), layout))
     return LayerKind(family)
@@ -165,6 +174,33 @@ def _convolution(family: str, prefix: str, roles: Roles, layout: str) -> LayerKi
     if layout != "keras" and family == "conv" and rank < 3 and weight.shape[1] == 1 < groups:
         return LayerKind(f"depthwise_conv{rank}d", groups)
     return LayerKind(f"{family}{rank}d", groups)
+
+
+def _einsum(weight: TensorInfo) -> LayerKind:
+    """A layer of Keras that multiplies by a tensor: a projection of attention, or what its equation says."""
+    rank = len(weight.shape)
+    projection = weight.config.get("projection")
+    heads = ("heads", "head_dim")
+    if projection == "input" and rank == 3:
+        return LayerKind("attention", axes=("features", *heads), bias_axes=heads)
+    if projection == "output" and rank > 2:
+        features = _numbered("features", rank - 2)
+        return LayerKind("attention", axes=(*heads, *features), bias_axes=features)
+    found = _EQUATION.fullmatch(str(weight.config.get("equation", "")).replace(" ", "").replace("...", ""))
+    if found is None or len(found["kernel"]) != rank:
+        return LayerKind("tensor")
+    taken, kernel, given = found["taken"], found["kernel"], found["given"]
+    names = {letter: letter for letter in given}  # those of both sides are neither
+    summed, made = ([each for each in kernel if each not in side] for side in (given, taken))
+    names |= zip(summed, _numbered("in", len(summed)), strict=True)
+    names |= zip(made, _numbered("out", len(made)), strict=True)
+    return LayerKind(
+        "einsum_dense", axes=tuple(names[each] for each in kernel), bias_axes=tuple(names[each] for each in given)
+    )
+
+
+def _numbered(name: str, count: int) -> tuple[str, ...]:
+    return (name,) if count == 1 else tuple(f"{name}{index}" for index in range(1, count + 1))
 
 
 def _groups(weight: TensorInfo, layout: str) -> int:

@@ -10,6 +10,8 @@ conv_transpose2d    in, out, H, W               H, W, out, in
 depthwise_conv2d    in*mult, 1, H, W            H, W, in, mult
 dense               out, in                     in, out
 embedding           tokens, features            tokens, features
+attention, in       out, in                     features, heads, head_dim
+attention, out      out, in                     heads, head_dim, features
 ==================  ==========================  ==========================
 
 With groups it is `in/groups`, and `out/groups` of a transposed convolution; 1-D has K, 3-D has D, H, W. ONNX's dense
@@ -51,7 +53,7 @@ class Described:
     tensor: TensorInfo
     kind: str
     """`conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d depthwise_conv1d depthwise_conv2d
-    dense embedding norm lstm gru rnn bias`, or `tensor` where it can't be told."""
+    dense einsum_dense attention embedding norm lstm gru rnn bias`, or `tensor` where it can't be told."""
     axes: tuple[str, ...]
     """What each axis counts; the axes of a `tensor` are numbered."""
     layout: str
@@ -123,7 +125,7 @@ def _described(tensor: TensorInfo, part: Part, layer: LayerKind, layout: str, *,
     elif kind == "norm":
         axes = _NORM_AXES.get(role)
     elif role == "bias":
-        kind, axes = "bias", ("out",)
+        kind, axes = "bias", layer.bias_axes[-rank:]
     elif role == "weight":
         axes = axes_of(layer, layout, rank)
     if not role or kind == "tensor" or axes is None or len(axes) != rank:
@@ -138,6 +140,8 @@ def axes_of(layer: LayerKind, layout: str, rank: int) -> tuple[str, ...]:
     >>> axes_of(LayerKind("conv_transpose1d", groups=2), "torch", 3)
     ('in', 'out/groups', 'K')
     """
+    if layer.axes:
+        return layer.axes
     if layer.kind == "embedding":
         return ("tokens", "features")
     if layer.kind == "dense":

@@ -264,7 +264,8 @@ def test_diff(convtool: Convtool) -> None:
 
     torch_file("near.pt", **{"fc.bias": state["fc.bias"] + 0.5})
     run = convtool("inspect-weights", "m.pt", "--diff", "near.pt")
-    assert (run.code, run.out) == (3, "fc.bias: 1 of 1 values differ, by 0.5 at most, at [0]\n")
+    assert run.code == 3
+    assert run.out.startswith("fc.bias: 1 of 1 values differ, by 0.5 at most, at [0]; relative ")
     assert run.err == "Error: m.pt: --diff: 1 tensor differs from near.pt\n"
     assert convtool("inspect-weights", "m.pt", "--diff", "near.pt", "--tolerance", "0.6").code == 0
     run = convtool("inspect-weights", "m.pt", "--diff", "near.pt", "--json")
@@ -276,8 +277,20 @@ def test_diff(convtool: Convtool) -> None:
 def test_diff_of_two_frameworks(convtool: Convtool) -> None:
     torch.save({"conv2d.weight": torch.from_numpy(KERNEL).permute(3, 2, 0, 1), "conv2d.bias": torch.zeros(32)}, "m.pt")
     run = convtool("inspect-weights", "m.pt", "--diff", keras_file())
-    assert run.code == 3
-    assert run.err.startswith("the layouts are torch and keras; --as brings both into one\n")
+    assert (run.code, run.out) == (0, "")
+    assert run.err == "torch against keras: compared in torch's layout\nno difference in 2 tensors\n"
+    half = {"conv2d.weight": torch.from_numpy(KERNEL).permute(3, 2, 0, 1).half(), "conv2d.bias": torch.zeros(32)}
+    half["more.bias"] = torch.zeros(2)
+    torch.save(half, "half.pt")
+    run = convtool("inspect-weights", "half.pt", "--diff", "m.weights.h5", "--tolerance", "1")
+    assert (run.code, run.out) == (3, "conv2d.weight: float16 against float32, the values are near\n")
+    run = convtool("inspect-weights", "half.pt", "--diff", "m.weights.h5", "--tolerance", "1", "--ignore-dtype")
+    assert (run.code, run.out) == (0, "")
+    assert run.err.splitlines()[1:] == [
+        "not compared, zeros: 'more.bias'",
+        "types differ, which is ignored: 1 tensor",
+        "no difference in 3 tensors",
+    ]
     for to in ("torch", "keras"):
         assert convtool("inspect-weights", "m.pt", "--diff", "m.weights.h5", "--as", to).code == 0
 
@@ -713,7 +726,7 @@ def test_void_as_says_what_opaque_bytes_are(convtool: Convtool) -> None:
     assert convtool("inspect-weights", "w.npy", "--void-as", "bfloat16", "--tensor", "w").out.split() == ["1", "-2"]
     assert "these take 16 bits a number, int4 takes 8" in convtool("inspect-weights", "w.npy", "--void-as", "int4").err
     np.savez("a.npz", w=np.array([1, -2], "f4"))
-    run = convtool("inspect-weights", "a.npz", "--void-as", "bfloat16", "--diff", "w.npy", "--tolerance", "0.001")
+    run = convtool("inspect-weights", "a.npz", "--void-as", "bfloat16", "--diff", "w.npy", "--ignore-dtype")
     assert (run.code, run.out) == (0, "")
     run = convtool("inspect-weights", "w.npy", "--void-as", "bfloat16", "-o", "w.safetensors")
     assert (run.code, load_file("w.safetensors")["w"].dtype) == (0, torch.bfloat16)

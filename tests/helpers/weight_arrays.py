@@ -21,8 +21,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Arrays(WeightFile):
     """Tensors in memory."""
 
+    format = "npz"
+
     def __init__(self, arrays: Mapping[str, Array], layout: str, tensors: Sequence[TensorInfo] = ()) -> None:
         self.arrays, self.layout = arrays, layout
+        self.notes, self.metadata = [], {}
         self.tensors = tuple(tensors or (info(name, array.shape, str(array.dtype)) for name, array in arrays.items()))
 
     def pieces(self, tensor: TensorInfo) -> Iterator[Array]:

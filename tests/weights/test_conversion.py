@@ -353,7 +353,7 @@ def test_names(layout: str, to: str, before: str, after: str) -> None:
 
 def test_names_of_embeddings_and_of_layers_at_the_root() -> None:
     file = Arrays({"wte.weight": signal(5, 3), "rec.weight_ih_l0": signal(16, 3)}, "torch")
-    assert set(through(file, "keras")) == {"wte/embeddings", "rec.weight_ih_l0"}
+    assert set(through(file, "keras")) == {"wte/embeddings", "rec/weight_ih_l0"}
     assert set(through(file, "keras", "torch")) == set(file.arrays)
     module = rnn(nn.LSTM, num_layers=2).double()
     names = {f"l{level}/{name}" for level in (0, 1) for name in ("kernel", "recurrent_kernel", "bias")}
@@ -374,13 +374,43 @@ def test_separable_convolution_is_a_depthwise_and_a_pointwise_one() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("to", ["torch", "onnx"])
+def test_projections_of_attention_are_dense_layers(to: str) -> None:
+    x = signal(2, 5, 12)
+    shapes = {"query/kernel": (12, 3, 4), "query/bias": (3, 4), "out/kernel": (3, 4, 7), "out/bias": (7,)}
+    w = {name: signal(*shape) for name, shape in shapes.items()}
+    sides = {"query": "input", "out": "output"}
+    tensors = [
+        info(name, shape, layer="EinsumDense", projection=sides[name.partition("/")[0]])
+        for name, shape in shapes.items()
+    ]
+    made = through(Arrays(w, "keras", tensors), to)
+    heads = np.einsum("abc,cde->abde", x, w["query/kernel"]) + w["query/bias"]
+    found = x @ made["query.weight"].T + made["query.bias"]
+    np.testing.assert_allclose(found.reshape(2, 5, 3, 4), heads, atol=1e-12)
+    expected = np.einsum("abde,dec->abc", heads, w["out/kernel"]) + w["out/bias"]
+    np.testing.assert_allclose(found @ made["out.weight"].T + made["out.bias"], expected, atol=1e-12)
+
+
+def test_all_names_have_one_style() -> None:
+    arrays = {"e/kernel": signal(2, 3), "e/bias": signal(3), "scale/0": signal(3), "optimizer/adam/0": signal(2)}
+    tensors = [
+        info(name, value.shape, layer="EinsumDense" if name[0] == "e" else "", equation="ab,bc->ac")
+        for name, value in arrays.items()
+    ]
+    made = through(Arrays(arrays, "keras", tensors), "torch")
+    assert list(made) == [name.replace("/", ".") for name in arrays]
+    for name, value in arrays.items():
+        np.testing.assert_array_equal(made[name.replace("/", ".")], value)
+
+
 def test_what_stays_as_it_is() -> None:
     module = model(bn=nn.BatchNorm1d(3))
     module.register_buffer("table", torch.ones(2, 3, 1, 1, 1, 1))
     file = arrays_of(module)
-    for to in ("keras", "onnx"):
+    for to, name in (("keras", "bn/num_batches_tracked"), ("onnx", "bn.num_batches_tracked")):
         kept = through(file, to)
-        np.testing.assert_array_equal(kept["bn.num_batches_tracked"], file.arrays["bn.num_batches_tracked"])
+        np.testing.assert_array_equal(kept[name], file.arrays["bn.num_batches_tracked"])
         np.testing.assert_array_equal(kept["table"], file.arrays["table"])
     (bias,) = convert(describe([info("fc.bias", (3,))], layout="torch"), to="keras")
     assert bias.described.tensor.name == "fc/bias"

@@ -331,6 +331,40 @@ def test_told_by_the_class_of_its_layer(
     assert (found.kind, found.axes, found.groups) == (kind, axes, groups)
 
 
+@pytest.mark.parametrize(
+    ("config", "kernel", "bias", "expected"),
+    [
+        ({"projection": "input"}, (12, 3, 4), (3, 4), ("attention", "features,heads,head_dim", "heads,head_dim")),
+        ({"projection": "output"}, (3, 4, 12), (12,), ("attention", "heads,head_dim,features", "features")),
+        (
+            {"projection": "output"},
+            (3, 4, 2, 6),
+            (2, 6),
+            ("attention", "heads,head_dim,features1,features2", "features1,features2"),
+        ),
+        ({"projection": "input"}, (12, 3), (3,), ("tensor", "0,1", "out")),
+        ({"projection": "output"}, (12, 3), (3,), ("tensor", "0,1", "out")),
+        ({"equation": "abc,cde->abde"}, (12, 3, 4), (3, 4), ("einsum_dense", "in,out1,out2", "out1,out2")),
+        ({"equation": "abde, dec -> abc"}, (3, 4, 12), (12,), ("einsum_dense", "in1,in2,out", "out")),
+        ({"equation": "...x,xy->...y"}, (12, 3), (3,), ("einsum_dense", "in,out", "out")),
+        ({"equation": "abc,bcd->abd"}, (5, 12, 3), (5, 3), ("einsum_dense", "b,in,out", "b,out")),
+        ({"equation": "abc,cd->abd"}, (12, 3, 4), (4,), ("tensor", "0,1,2", "out")),
+        ({"equation": "abc->abd"}, (12, 3), (3,), ("tensor", "0,1", "out")),
+        ({}, (12, 3), (3,), ("tensor", "0,1", "out")),
+    ],
+)
+def test_products_of_keras_by_their_equation(
+    config: dict[str, str], kernel: Shape, bias: Shape, expected: tuple[str, str, str]
+) -> None:
+    found = told(
+        "keras",
+        info("e/kernel", kernel, layer="EinsumDense", **config),
+        info("e/bias", bias, layer="EinsumDense", **config),
+    )
+    axes = (",".join(found[f"e/{name}"].axes) for name in ("kernel", "bias"))
+    assert (found["e/kernel"].kind, *axes) == expected
+
+
 def test_bias_that_onnx_adds_by_itself_belongs_to_the_product() -> None:
     tensors = layer("fc.weight", (8, 4), "MatMul", input=1), layer("fc.bias", (4,), "Add", input=1)
     assert [each.kind for each in told("onnx", *tensors).values()] == ["dense", "bias"]

@@ -15,7 +15,7 @@ CONFIG_LIMIT = 8 << 20
 SETTINGS = (
     *("units", "filters", "groups", "kernel_size", "strides", "padding", "output_padding", "dilation_rate"),
     *("depth_multiplier", "data_format", "use_bias", "activation", "recurrent_activation", "reset_after"),
-    *("go_backwards", "return_sequences", "equation", "axis", "center", "scale", "epsilon"),
+    *("go_backwards", "return_sequences", "equation", "projection", "axis", "center", "scale", "epsilon"),
 )
 """What a layer's weights can't be read without, as far as the layer has it."""
 
@@ -35,11 +35,22 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "PReLU": ("alpha",),
     "SeedGenerator": ("seed_generator_state",),
     "MultiHeadAttention": (),
+    "GroupedQueryAttention": (),
 }
 """The variables of a layer in the order in which Keras 3 numbers them."""
 
-ATTENTION = {"query_dense": "query", "key_dense": "key", "value_dense": "value", "output_dense": "attention_output"}
-"""The layers that a MultiHeadAttention makes itself, by the attributes that it keeps them as."""
+_ATTENTION = {
+    **{f"{name}_dense": name for name in ("query", "key", "gate", "value")},
+    "output_dense": "attention_output",
+}
+PROJECTIONS = _ATTENTION | {f"_{attribute}": name for attribute, name in _ATTENTION.items()}
+"""The layers that attention makes itself, by the attributes that MultiHeadAttention and GroupQueryAttention keep
+them as.
+"""
+
+_ATTENTIONS = ("MultiHeadAttention", "GroupedQueryAttention")
+_ALIASES = {"GroupQueryAttention": "GroupedQueryAttention"}
+"""What a configuration calls a class, where files have another name for it in their paths."""
 
 _DIRECTIONS = {"forward_layer": "forward", "backward_layer": "backward"}
 _BLOCKS = ("kernel_zero", "g_idx")
@@ -79,7 +90,7 @@ class Layer:
         if not isinstance(config, dict):
             return None
         name = config.get("name", value.get("name"))
-        return cls(kind, name if isinstance(name, str) else "", config)
+        return cls(_ALIASES.get(kind, kind), name if isinstance(name, str) else "", config)
 
     @property
     def role(self) -> str:
@@ -94,8 +105,9 @@ class Layer:
     def item(self, attribute: str) -> Layer | None:
         """The layer that it keeps as `attribute`."""
         found = Layer.of(self.config.get(attribute))
-        if found is None and self.kind == "MultiHeadAttention" and attribute in ATTENTION:
-            return Layer("EinsumDense", ATTENTION[attribute])
+        if found is None and self.kind in _ATTENTIONS and attribute in PROJECTIONS:
+            name = PROJECTIONS[attribute]
+            return Layer("EinsumDense", name, {"projection": "output" if "output" in name else "input"})
         if found is None and self.kind == "Bidirectional" and attribute in _DIRECTIONS:
             return self._directed(_DIRECTIONS[attribute])
         return found
@@ -112,7 +124,7 @@ class Layer:
     @cached_property
     def inner(self) -> dict[str, Layer]:
         """The layers that it keeps, whatever as, by their names."""
-        attributes = [*self.config, *_DIRECTIONS, *ATTENTION]
+        attributes = [*self.config, *_DIRECTIONS, *PROJECTIONS]
         kept = (layer for attribute in attributes for layer in [self.item(attribute), *self.items(attribute)])
         return {layer.name: layer for layer in kept if layer is not None}
 

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from convtool.arrays.hdf5.process import Dataset, Listing
-from convtool.arrays.keras.config import ATTENTION, VARIABLES, Layer, kind_of_key, numbered
+from convtool.arrays.keras.config import PROJECTIONS, VARIABLES, Layer, kind_of_key, numbered
 
 _LAST = 1 << 30
 _CELL = re.compile(r"(lstm|gru|simple_rnn)_cell(_[0-9]+)?")
 _CELLS = re.compile(r"stacked_rnn_cells(_[0-9]+)?")
 _STORED = re.compile(r"(?:.*/)?vars/[0-9]+", re.DOTALL)
 _LISTS = ("layers", "_layer_checkpoint_dependencies", "cells")
-_PARTS = ("layer", "cell", "forward_layer", "backward_layer", *ATTENTION)
+_PARTS = ("layer", "cell", "forward_layer", "backward_layer", *PROJECTIONS)
 """Attributes that are a layer, in the order in which Keras tells their weights."""
 
 Key = tuple[object, ...]

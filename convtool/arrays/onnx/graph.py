@@ -5,13 +5,14 @@ Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from convtool.arrays.onnx.protobuf import Field, Walk
-from convtool.arrays.onnx.tensors import StoredTensor, sparse_tensor, stored_tensor
+from convtool.arrays.onnx.tensors import CONSTANTS, StoredTensor, constant, sparse_tensor, stored_tensor
 from convtool.errors import InputError
 from convtool.files.remote import RemoteFile
 
@@ -25,8 +26,10 @@ _IR_VERSION, _PRODUCER, _PRODUCER_VERSION, _GRAPH, _OPSET, _FUNCTION = 1, 2, 3, 
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _STANDARD = ("", "ai.onnx")
 _NODE, _INITIALIZER, _SPARSE_INITIALIZER = 1, 5, 15
-_INPUT, _OUTPUT, _NODE_NAME, _OP_TYPE, _ATTRIBUTE, _DOMAIN = 1, 2, 3, 4, 5, 7
-_ATTRIBUTE_NAME, _TENSOR, _STRINGS = 1, 5, 9
+_INPUT, _OUTPUT, _NODE_NAME, _OP_TYPE, _ATTRIBUTE, _DOMAIN, _METADATA = 1, 2, 3, 4, 5, 7, 9
+_SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where torch's exporter tells the modules that a node comes from, `['', 'net', 'net.0', 'conv1d']`."""
+_ATTRIBUTE_NAME, _TENSOR, _STRINGS, _SPARSE_TENSOR = 1, 5, 9, 22
 _GRAPHS = (6, 11)
 _FIELD_BYTES = 256  # that a field kept takes
 _SINGLE: dict[int, Callable[[Walk, Field], object]] = {2: Walk.float32, 3: Walk.integer, 4: Walk.text}
@@ -60,9 +63,11 @@ class _Node:
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
-    tensor: Field | None = None
+    constant: StoredTensor | None = None
+    """What it gives, if it is a Constant."""
     graphs: list[tuple[str, Field]] = field(default_factory=list)
     """The bodies of a loop or branch, each with its attribute's name."""
+    metadata: list[Field] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -151,8 +156,8 @@ class Model:
     def _read_node(self, place: Field, scope: _Scope, index: int) -> None:
         node = self._node(place)
         name = node.name or f"{node.op}_{index}"
-        if node.op == "Constant" and node.tensor and node.outputs:
-            self._add(stored_tensor(self._walk, node.tensor), node.outputs[0], scope)
+        if node.op == "Constant" and node.constant and node.outputs:
+            self._add(node.constant, node.outputs[0], scope)
         for number, used in enumerate(node.inputs):
             tensor = scope.tensors.get(used)
             if tensor is None:
@@ -163,6 +168,8 @@ class Model:
                 self._walk.charge(len(scope.prefix) + len(name))
                 tensor.layer = node.op
                 tensor.config = {**node.settings, "input": number, "node": scope.prefix + name}
+                if module := self._module(node):
+                    tensor.config["module"] = module
         for attribute, graph in node.graphs:
             self._walk.charge(len(scope.prefix) + len(name))
             self._read_graph(graph, scope.inner(f"{name}/{attribute}"))
@@ -182,9 +189,21 @@ class Model:
                 domain = walk.text(part)
             elif part.number == _ATTRIBUTE:
                 self._read_attribute(part, node)
+            elif part.number == _METADATA:
+                node.metadata.append(part)
         if domain not in _STANDARD:  # an operator of the same name may have other weights
             node.op = f"{domain}.{node.op}"
         return node
+
+    def _module(self, node: _Node) -> str:
+        """The module of torch's that the node comes from; nothing where that is not told."""
+        walk = self._walk
+        for place in node.metadata:
+            parts = {part.number: part for part in walk.inside(place)}
+            if parts.keys() >= {1, 2} and walk.text(parts[1]) == _SCOPES:
+                scopes: list[str] = re.findall("'([^']*)'", walk.text(parts[2]))
+                return ["", "", *scopes][-2]
+        return ""
 
     def _read_attribute(self, place: Field, node: _Node) -> None:
         """Of most attributes only the name is read, which comes first: every writer orders fields by number."""
@@ -193,7 +212,9 @@ class Model:
             if part.number == _ATTRIBUTE_NAME:
                 name = walk.text(part)
             elif part.number == _TENSOR:
-                node.tensor = part
+                node.constant = stored_tensor(walk, part)
+            elif part.number == _SPARSE_TENSOR:
+                node.constant = sparse_tensor(walk, part)
             elif part.number in _GRAPHS:
                 walk.charge(_FIELD_BYTES)
                 node.graphs.append((name, part))
@@ -201,3 +222,5 @@ class Model:
                 node.settings.setdefault(name, []).append(walk.text(part))
             elif name in _SETTINGS and part.number in _SINGLE:
                 node.settings[name] = _SINGLE[part.number](walk, part)
+        if name in CONSTANTS:
+            node.constant = constant(walk, place, name)

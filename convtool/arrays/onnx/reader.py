@@ -23,7 +23,8 @@ class OnnxReader(WeightFile):
     `TensorInfo.layer` is the operator of the first node that uses the tensor, seen through ``Identity`` and
     ``DequantizeLinear``; `TensorInfo.config` has that node's name (``node``), which of its inputs the tensor is
     (``input``, from 0) and, where the file has them, ``group``, ``transB``, ``hidden_size``, ``direction``,
-    ``linear_before_reset`` and the like. Tensors in the body of a loop or branch have the way there before their name.
+    ``linear_before_reset`` and the like, and the ``module`` of torch's that the node comes from. Tensors in the body of
+    a loop or branch have the way there before their name.
 
     Numbers in a file of their own are read from the model's folder and below only, no link followed out of it; the
     listing does not open that file.

@@ -24,6 +24,16 @@ _EXTERNAL_KEYS = ("location", "offset", "length")
 _EXTERNAL = 1
 _STRING = 8
 
+CONSTANTS = {
+    "value_float": (1, 2),
+    "value_floats": (1, 7),
+    "value_int": (7, 3),
+    "value_ints": (7, 8),
+    "value_string": (_STRING, 4),
+    "value_strings": (_STRING, 9),
+}
+"""The attributes that a Constant may have its numbers in: their data type, and the field of an AttributeProto."""
+
 _LONGEST_NUMBER = 19
 """Digits of the largest signed integer of 64 bits."""
 
@@ -80,6 +90,8 @@ class StoredTensor:
     """Where its raw bytes begin and end."""
     typed: dict[int, int] = field(default_factory=dict)
     """Bytes in each of the fields that hold numbers of one type."""
+    attribute: int = 0
+    """Which field of an AttributeProto has the numbers, where that is what `place` holds."""
     segment: bool = False
     sparse: bool = False
     is_external: bool = False
@@ -95,6 +107,11 @@ class StoredTensor:
     def number_type(self) -> DataType:
         """Its type of numbers, for a tensor that has one."""
         return _TYPES[self.code]
+
+    @property
+    def field(self) -> int:
+        """Which field has its numbers where they are no raw bytes."""
+        return self.attribute or self.number_type.field
 
     @property
     def count(self) -> int:
@@ -143,6 +160,19 @@ def stored_tensor(walk: Walk, place: Field) -> StoredTensor:
             tensor.is_external = walk.integer(part) == _EXTERNAL
         elif part.number == _SEGMENT:
             tensor.segment = True
+    return tensor
+
+
+def constant(walk: Walk, place: Field, name: str) -> StoredTensor:
+    """What the attribute called `name`, one of `CONSTANTS`, declares, which the field `place` holds."""
+    code, number = CONSTANTS[name]
+    tensor = StoredTensor(place, code=code, attribute=number)
+    parts = [part for part in walk.inside(place) if part.number == number]
+    tensor.typed[number] = sum(part.stop - part.start for part in parts)
+    if name.endswith("s"):
+        whole = tensor.type is not None and tensor.type.name == "int64"
+        texts = len(parts) if code == _STRING else tensor.typed[number] // 4
+        tensor.dims = [sum(1 for part in parts for _ in walk.integers(part)) if whole else texts]
     return tensor
 
 
@@ -200,7 +230,7 @@ def _data_fault(tensor: StoredTensor) -> str:
     if tensor.is_external:
         return _external_fault(tensor)
     dtype = tensor.number_type
-    stored = tensor.typed.get(dtype.field, 0) if tensor.raw is None else tensor.raw[1] - tensor.raw[0]
+    stored = tensor.typed.get(tensor.field, 0) if tensor.raw is None else tensor.raw[1] - tensor.raw[0]
     if tensor.raw is not None or dtype.field in (FLOAT_DATA, DOUBLE_DATA):
         return "" if stored == tensor.nbytes else f"it holds {stored} bytes; its shape takes {tensor.nbytes}"
     least = tensor.nbytes if dtype.bits < 6 else tensor.count  # each integer takes a byte or more

@@ -59,7 +59,7 @@ class _Typed:
 
     def __init__(self, tensor: StoredTensor, model: int | RemoteFile) -> None:
         dtype = tensor.number_type
-        self._bytes = _content(tensor.place, dtype.field, model)
+        self._bytes = _content(tensor.place, tensor.field, model)
         if dtype.field not in (FLOAT_DATA, DOUBLE_DATA):
             unsigned = f"<u{max(1, dtype.bits // 8)}"
             self._bytes = (integers.astype(unsigned).tobytes() for integers in _varints(self._bytes))

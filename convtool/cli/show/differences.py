@@ -24,7 +24,7 @@ def show_differences(listing: Listing, path: str, options: Options) -> None:
         InputError: the other file can't be read, or values in either.
         CheckFailed: there are differences.
     """
-    found, layout = _compared(listing, path, options)
+    found = _compared(listing, path, options)
     if options.as_json:
         record = {
             "file": without_secrets(listing.path),
@@ -34,28 +34,37 @@ def show_differences(listing: Listing, path: str, options: Options) -> None:
         click.echo(json.dumps(record, allow_nan=False))
     else:
         for each in found:
-            click.echo(f"{show(each.name)}: {each.what}")
+            there = f" ({show(each.other)})" if each.other else ""
+            click.echo(f"{show(each.name)}{there}: {each.what}")
     if texts := [each.name for each in listing.tensors if each.tensor.is_text]:
         messages.note(f"text is not compared: {', '.join(map(show, texts))}")
     if not found:
         messages.note(f"no difference in {counted(len(listing.tensors), 'tensor')}")
         return
-    if listing.file.layout and layout and layout != listing.file.layout:
-        messages.note(f"the layouts are {listing.file.layout} and {layout}; --as brings both into one")
     differ = "differs" if len(found) == 1 else "differ"
     raise CheckFailed(f"--diff: {counted(len(found), 'tensor')} {differ} from {show(path)}")
 
 
-def _compared(listing: Listing, path: str, options: Options) -> tuple[list[Difference], str]:
-    """The differences, and the layout of the other file."""
+def _compared(listing: Listing, path: str, options: Options) -> list[Difference]:
     from convtool.arrays import open_weights
-    from convtool.jobs.inspection.diff import differences
+    from convtool.jobs.inspection.diff import by_name, differences
     from convtool.jobs.inspection.listing import list_weights
+    from convtool.jobs.inspection.matching import match
 
     with messages.about(f"--diff {show(path)}"):
         file = open_weights(path, void_as=options.void_as)
     with file:
         other = list_weights(path, file, to=options.framework)
-        tolerance, prefix = options.tolerance or 0.0, options.strip_prefix or ""
-        found = differences(listing.tensors, other.tensors, tolerance=tolerance, strip_prefix=prefix)
-        return list(found), other.file.layout
+        layouts = {each.file.layout for each in (listing, other)}
+        prefix = options.strip_prefix or ""
+        if len(layouts) > 1 and "" not in layouts:
+            pairs, notes = match(listing, other, strip_prefix=prefix)
+            messages.note(f"{listing.file.layout} against {other.file.layout}: compared in torch's layout")
+            for note in notes:
+                messages.note(note)
+        else:
+            pairs = list(by_name(listing.tensors, other.tensors, strip_prefix=prefix))
+        typed = [one for _, one, two in pairs if one and two and one.tensor.dtype != two.tensor.dtype]
+        if typed and options.ignore_dtype:
+            messages.note(f"types differ, which is ignored: {counted(len(typed), 'tensor')}")
+        return list(differences(pairs, tolerance=options.tolerance or 0.0, ignore_dtype=options.ignore_dtype))

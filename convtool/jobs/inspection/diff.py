@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from convtool.errors import InputError
 from convtool.jobs.inspection.listing import Listed, size
+from convtool.jobs.inspection.matching import Pair
 
 Values = NDArray[Any]
 
@@ -23,32 +24,48 @@ class Difference:
     what: str
     largest: float | None = None
     index: tuple[int, ...] | None = None
+    relative: float | None = None
+    """``|a - b| / |a|`` over all of its values, in the 2-norm."""
+    cosine: float | None = None
+    """``1 - a b / (|a| |b|)``: 0 where one is a multiple of the other."""
+    other: str = ""
+    """What the tensor is called in the second file, where that is another name."""
 
     def as_json(self) -> dict[str, Any]:
         """The figures, under stable keys; a distance that is no number is left to `what`."""
-        finite = self.largest is not None and np.isfinite(self.largest)
-        return vars(self) | {"largest": self.largest if finite else None}
+        figures = {
+            key: None if isinstance(value, float) and not np.isfinite(value) else value
+            for key, value in vars(self).items()
+        }
+        return {key: value for key, value in figures.items() if key != "other" or value}
 
 
-def differences(
-    ours: Sequence[Listed], theirs: Sequence[Listed], *, tolerance: float = 0.0, strip_prefix: str = ""
-) -> Iterator[Difference]:
-    """The tensors in which two files differ, in the order of the first, then those of the second alone.
+def by_name(ours: Sequence[Listed], theirs: Sequence[Listed], *, strip_prefix: str = "") -> Iterator[Pair]:
+    """The tensors of two files by their names, in the order of the first, then those of the second alone.
 
-    Two values are the same where they are at most `tolerance` apart, or are both NaN, or are the same infinity.
-    Types that differ are a difference of their own only without a tolerance: half-precision copies are compared
-    by value. Of text, only the shapes are compared. `strip_prefix` is left out of the names that begin with it, in
-    both files.
+    `strip_prefix` is left out of the names that begin with it, in both files.
     """
     first, second = _by_name(ours, strip_prefix), _by_name(theirs, strip_prefix)
     for name, one in first.items():
-        other = second.get(name)
-        found = Difference(name, "only in the first file") if other is None else _compare(name, one, other, tolerance)
-        if found is not None:
-            yield found
-    for name in second:
+        yield Pair(name, one, second.get(name))
+    for name, other in second.items():
         if name not in first:
-            yield Difference(name, "only in the second file")
+            yield Pair(name, None, other)
+
+
+def differences(pairs: Iterable[Pair], *, tolerance: float = 0.0, ignore_dtype: bool = False) -> Iterator[Difference]:
+    """The pairs of tensors that differ.
+
+    Two values are the same where they are at most `tolerance` apart, or are both NaN, or are the same infinity.
+    Types that differ are a difference of their own, unless it is to be ignored. Of text, only the shapes are compared.
+    """
+    for name, one, other in pairs:
+        if one is None or other is None:
+            yield Difference(name, f"only in the {'first' if other is None else 'second'} file")
+            continue
+        found = _compare(name, one, other, tolerance, ignore_dtype)
+        if found is not None:
+            yield replace(found, other=other.name if other.name != one.name else "")
 
 
 def _by_name(tensors: Sequence[Listed], prefix: str) -> Mapping[str, Listed]:
@@ -61,12 +78,13 @@ def _by_name(tensors: Sequence[Listed], prefix: str) -> Mapping[str, Listed]:
     return found
 
 
-def _compare(name: str, one: Listed, other: Listed, tolerance: float) -> Difference | None:
+def _compare(name: str, one: Listed, other: Listed, tolerance: float, ignore_dtype: bool) -> Difference | None:
     shape, dtypes = one.tensor.shape, f"{one.tensor.dtype} against {other.tensor.dtype}"
     if shape != other.tensor.shape:
         return Difference(name, f"shape {size(shape)} against {size(other.tensor.shape)}")
     if one.tensor.is_text or other.tensor.is_text:
         return Difference(name, dtypes) if one.tensor.dtype != other.tensor.dtype else None
+    typed = "" if ignore_dtype or one.tensor.dtype == other.tensor.dtype else dtypes
     found = _Largest(tolerance)
     for left, right in _paired(one.pieces(), _of_second(other.pieces())):
         found.take(left, right)
@@ -75,11 +93,32 @@ def _compare(name: str, one: Listed, other: Listed, tolerance: float) -> Differe
         far = f"by {found.largest:.6g} at most" if np.isfinite(found.largest) else "one of them is not finite"
         if found.beyond:
             far = f"by more than {np.finfo(np.float64).max:.6g}, which float64 does not hold"
+        relative, cosine = _angle(one, other)
         what = f"{found.differing} of {found.seen} values differ, {far}, at {list(index)}"
-        return Difference(name, what, found.largest, index)
-    if not tolerance and one.tensor.dtype != other.tensor.dtype:
-        return Difference(name, f"{dtypes}, the values are equal")
-    return None
+        if relative is not None:
+            what += f"; relative {relative:.3g}" + (f", cosine {cosine:.3g}" if cosine is not None else "")
+        return Difference(name, "; ".join(filter(None, (what, typed))), found.largest, index, relative, cosine)
+    return Difference(name, f"{typed}, the values are {'near' if tolerance else 'equal'}") if typed else None
+
+
+def _angle(one: Listed, other: Listed) -> tuple[float | None, float | None]:
+    """The relative and the cosine difference of two tensors; None for one that there is not.
+
+    From the norms and the distance alone, since ``2 |a| |b| (1 - cos) = |a - b|^2 - (|a| - |b|)^2`` loses nothing
+    where both are nearly the same.
+    """
+    squares = np.zeros(3)
+    with np.errstate(all="ignore"):
+        for left, right in _paired(one.pieces(), _of_second(other.pieces())):
+            a, b = (side.astype(np.result_type(side, np.float64)) for side in (left, right))
+            squares += [np.vdot(values, values).real for values in (a - b, a, b)]
+        far, first, second = np.sqrt(squares)
+        relative, cosine = far / first, (far**2 - (first - second) ** 2) / (2 * first * second)
+    return _finite(relative), _finite(np.maximum(cosine, 0))
+
+
+def _finite(value: np.float64) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 @dataclass

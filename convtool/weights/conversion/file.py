@@ -4,6 +4,7 @@
 layer                     torch                           Keras                           ONNX
 ========================  ==============================  ==============================  ==========================
 convolution, dense        weight, bias                    kernel, bias                    weight, bias
+attention                 weight, bias (of dense layers)  kernel, bias                    weight, bias
 depthwise                 weight                          depthwise_kernel                weight
 embedding                 weight                          embeddings                      weight
 norm                      weight, bias, running_mean,     gamma, beta, moving_mean,       scale, B, input_mean,
@@ -19,7 +20,8 @@ from Keras and ONNX every layer becomes one `nn.LSTM`. ONNX's dense weight is th
 Convolutions correlate in all three, so their kernels are never flipped, those of transposed convolutions neither: each
 defines them as the adjoint of its convolution, and how it pads or crops does not enter its weights.
 
-What can't be told, and what the other layout has no place for (`num_batches_tracked`), stays as it is.
+What can't be told, and what the other layout has no place for (`num_batches_tracked`), stays as it is, but for the
+separators in its name.
 """
 
 from __future__ import annotations
@@ -43,15 +45,15 @@ from convtool.weights.naming import in_habit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_NORM_WORDS = {
+NORM_WORDS = {
     "torch": {"weight": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"},
     "keras": {"weight": "gamma", "bias": "beta", "mean": "moving_mean", "var": "moving_variance"},
     "onnx": {"weight": "scale", "bias": "B", "mean": "input_mean", "var": "input_var"},
 }
+"""What the tensors of a norm are called."""
 
-
-_KEPT = ("activation", "units")
-"""Settings of a layer that its weights have no part in, and no layout changes."""
+_KEPT = ("activation", "units", "node", "module")
+"""What is told of a layer that its weights have no part in, and no layout changes."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,11 @@ def convert(described: Sequence[Described], *, to: str) -> list[Converted]:
     levels = Counter(prefix for prefix, _ in layers)
     made: list[Converted] = []
     for each in described:
-        if each.layout in ("", to) or each.kind == "tensor" or each.role == "count":
+        if each.layout in ("", to):
             made.append(Converted(each, of_tensor(each.tensor)))
+            continue
+        if each.kind in ("tensor", "einsum_dense") or each.role == "count":
+            made.append(Converted(replace(_renamed(each, to), layout=to), of_tensor(each.tensor)))
             continue
         layer = layers.pop((each.prefix, each.level), []) if each.kind in RECURRENT else [each]
         try:
@@ -141,13 +146,32 @@ def convert(described: Sequence[Described], *, to: str) -> list[Converted]:
             elif layer:
                 made += _recurrent(layer, to, stacked=levels[each.prefix] > 1)
         except InputError as error:
-            made += [_refused(part, f"can't be converted to {to}: {error}") for part in layer]
+            made += [_refused(part, to, str(error)) for part in layer]
     return _retied(made)
+
+
+def _renamed(each: Described, to: str) -> Described:
+    """What stays as it is, called as the others are."""
+    tensor = replace(each.tensor, name=in_habit(each.tensor.name, to))
+    return replace(each, tensor=tensor, prefix=in_habit(each.prefix, to))
+
+
+def _projection(each: Described) -> tuple[Described, Deferred]:
+    """A tensor of one of attention's projections as Keras has it, as that of a dense layer: its heads side by side."""
+    array, rank = of_tensor(each.tensor), len(each.axes)
+    if each.kind == "bias":
+        return replace(each, axes=("out",)), array if rank == 1 else array.reshape((math.prod(array.shape),))
+    inputs = 1 if each.axes[0] == "features" else 2
+    sizes = math.prod(array.shape[:inputs]), math.prod(array.shape[inputs:])
+    return replace(each, kind="dense", axes=("in", "out")), array.reshape(sizes)
 
 
 def _plain(each: Described, to: str) -> Converted:
     """A tensor that is converted by itself."""
-    array, axes, tensor = of_tensor(each.tensor), each.axes, each.tensor
+    array, tensor = of_tensor(each.tensor), each.tensor
+    if each.tensor.config.get("projection"):
+        each, array = _projection(each)
+    axes = each.axes
     transposed = each.kind.startswith("conv_transpose")
     if transposed and each.groups > 1 and to == "keras":
         raise InputError(f"it has {each.groups} groups, and Keras's transposed convolution has none")
@@ -169,7 +193,7 @@ def _plain(each: Described, to: str) -> Converted:
 def _word(each: Described, to: str) -> str:
     """What the tensor is called within its layer."""
     if each.kind == "norm":
-        return _NORM_WORDS[to][each.role]
+        return NORM_WORDS[to][each.role]
     if each.role == "weight" and to == "keras":
         return "embeddings" if each.kind == "embedding" else "depthwise_" * ("depthwise" in each.kind) + "kernel"
     return each.role
@@ -221,12 +245,15 @@ def _derived(name: str, array: Deferred, of_layer: TensorInfo, config: dict[str,
     )
 
 
-def _refused(each: Described, reason: str) -> Converted:
-    def values(_: WeightFile) -> NDArray[Any]:
-        raise InputError(f"tensor {each.tensor.name!r} {reason}")
+def _refused(each: Described, to: str, reason: str) -> Converted:
+    source, reason = each.tensor, f"can't be converted to {to}: {reason}"
 
+    def values(_: WeightFile) -> NDArray[Any]:
+        raise InputError(f"tensor {source.name!r} {reason}")
+
+    each = _renamed(each, to)
     tensor = replace(each.tensor, flag="; ".join(filter(None, (each.tensor.flag, reason))), readable=False)
-    return Converted(replace(each, tensor=tensor), Deferred(tensor.shape, (each.tensor,), values))
+    return Converted(replace(each, tensor=tensor), Deferred(tensor.shape, (source,), values))
 
 
 def _retied(made: Sequence[Converted]) -> list[Converted]:

@@ -237,6 +237,18 @@ def test_the_first_of_several_nodes_counts(path: Path) -> None:
     assert (tensors["i"].layer, tensors["i"].config["input"]) == ("Gather", 1)
 
 
+@pytest.mark.parametrize(
+    ("scopes", "module"),
+    [("['', 'net', 'net.0', 'conv1d']", "net.0"), ("['', 'conv1d']", ""), ("['conv1d']", ""), ("damaged", "")],
+)
+def test_the_module_that_torch_s_exporter_tells(scopes: str, module: str, path: Path) -> None:
+    used = node("Conv", ["x", "w"])
+    for key, value in (("namespace", "another"), ("pkg.torch.onnx.name_scopes", scopes)):
+        used.metadata_props.add(key=key, value=value)
+    used.metadata_props.add(value="a key is missing")
+    assert listed(path, named("w"), nodes=[used])["w"].config.get("module", "") == module
+
+
 def test_tensors_are_seen_through_copies_and_quantisation(path: Path) -> None:
     nodes = [
         node("Identity", ["w"], ["same"]),
@@ -260,7 +272,6 @@ def test_constants_come_after_the_initializers(path: Path) -> None:
     value = numpy_helper.from_array(np.float32([[1, 2]]), "inner name")
     nodes = [
         node("Constant", [], ["k"], value=value),
-        node("Constant", [], ["number"], value_float=0.5),
         node("Constant", [], [], value=value),
         node("ConstantOfShape", ["s"], ["filled"], value=value),
         node("Constant", [], ["other"], value=value, domain="com.maker"),
@@ -270,6 +281,40 @@ def test_constants_come_after_the_initializers(path: Path) -> None:
         assert [tensor.name for tensor in file.tensors] == ["w", "k"]
         assert file.tensors[1].layer == "Gemm"
         np.testing.assert_array_equal(file.values(file.find("k")), [[1, 2]])
+
+
+def test_constants_that_are_no_tensors_but_numbers(path: Path) -> None:
+    given: dict[str, Any] = {
+        "value_float": 0.5,
+        "value_floats": [1.5, -2.0],
+        "value_int": -7,
+        "value_ints": [1 << 40, -1, 0],
+        "value_string": "a",
+        "value_strings": ["a", "b"],
+    }
+    nodes = [node("Constant", [], [name], **{name: value}) for name, value in given.items()]
+    empty = AttributeProto(name="value_ints", type=AttributeProto.INTS)
+    nodes.append(node("Constant", [], ["none"]))
+    nodes[-1].attribute.append(empty)
+    sparse = helper.make_sparse_tensor(
+        helper.make_tensor("s", TensorProto.FLOAT, [1], [1]), numpy_helper.from_array(np.int64([3])), [4]
+    )
+    nodes.append(node("Constant", [], ["sparse"], sparse_value=sparse))
+    with saved(path, nodes=nodes) as file:
+        told = {tensor.name: (tensor.dtype, tensor.shape) for tensor in file.tensors}
+        values = {tensor.name: file.values(tensor).tolist() for tensor in file.tensors if tensor.readable}
+    assert told == {
+        "value_float": ("float32", ()),
+        "value_floats": ("float32", (2,)),
+        "value_int": ("int64", ()),
+        "value_ints": ("int64", (3,)),
+        "value_string": ("text", ()),
+        "value_strings": ("text", (2,)),
+        "none": ("int64", (0,)),
+        "sparse": ("float32", (4,)),
+    }
+    numbers = {name: value for name, value in given.items() if "string" not in name}
+    assert values == numbers | {"none": []}
 
 
 def branch(*tensors: TensorProto, nodes: Sequence[NodeProto] = ()) -> onnx.GraphProto:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import pytest
 
 from convtool.arrays.description import TensorInfo
 from convtool.errors import InputError
-from convtool.jobs.inspection.diff import Difference, differences
+from convtool.jobs.inspection.diff import Difference, by_name
+from convtool.jobs.inspection.diff import differences as of_pairs
 from convtool.jobs.inspection.listing import Listed, list_weights
 from tests.helpers.weight_arrays import Arrays
 
@@ -36,6 +37,12 @@ class Longer(Cut):
 def listed(kind: type[Arrays] = Arrays, **arrays: Any) -> list[Listed]:
     file = kind({name.replace("_", "."): np.asarray(array) for name, array in arrays.items()}, "torch")
     return list(list_weights("m.pt", file).tensors)
+
+
+def differences(
+    ours: Sequence[Listed], theirs: Sequence[Listed], *, strip_prefix: str = "", **options: Any
+) -> Iterator[Difference]:
+    return of_pairs(by_name(ours, theirs, strip_prefix=strip_prefix), **options)
 
 
 def compare(one: Any, other: Any, **options: Any) -> list[Difference]:
@@ -71,9 +78,24 @@ def test_the_largest_distance_and_its_place(dtype: Any) -> None:
     distances = np.abs(values.astype(complex) - other.astype(complex))
     assert found.largest == distances.max()
     assert found.index == np.unravel_index(distances.argmax(), distances.shape)
-    assert found.what == f"2 of 60 values differ, by {distances.max():.6g} at most, at {list(found.index)}"
-    told = {"name": "w", "what": found.what, "largest": distances.max(), "index": list(found.index)}
-    assert json.loads(json.dumps(found.as_json())) == told
+    a, b = (side.astype(complex).reshape(-1) for side in (values, other))
+    relative = np.linalg.norm(a - b) / np.linalg.norm(a)
+    cosine = 1 - np.vdot(a, b).real / np.linalg.norm(a) / np.linalg.norm(b)
+    np.testing.assert_allclose([found.relative, found.cosine], [relative, cosine], rtol=1e-9)
+    told = f"2 of 60 values differ, by {distances.max():.6g} at most, at {list(found.index)}"
+    assert found.what == f"{told}; relative {relative:.3g}, cosine {cosine:.3g}"
+    figures = {"largest": distances.max(), "index": list(found.index)}
+    figures |= {"relative": found.relative, "cosine": found.cosine}
+    assert json.loads(json.dumps(found.as_json())) == {"name": "w", "what": found.what} | figures
+
+
+def test_figures_that_there_are_not() -> None:
+    (found,) = compare([0.0, 0.0], [0.0, 1.0])
+    assert (found.relative, found.cosine) == (None, None)
+    (found,) = compare([0.0, 1.0], [0.0, 0.0])
+    assert (found.relative, found.cosine) == (1, None)
+    (found,) = compare([1.0, 2.0], [2.0, 4.0])
+    assert (found.relative, found.cosine) == (1, 0)
 
 
 def test_long_integers_are_told_apart() -> None:
@@ -116,8 +138,12 @@ def test_shapes_types_and_names() -> None:
         ("mine", "only in the first file", None),
         ("yours", "only in the second file", None),
     ]
-    names = [each.name for each in differences(ours, theirs, tolerance=1e-9)]
+    names = [each.name for each in differences(ours, theirs, ignore_dtype=True)]
     assert names == ["a", "c", "mine", "yours"]
+    (found,) = compare(np.float32([1, 2]), np.float64([1, 3]))
+    assert found.what.endswith("cosine 0.0101; float32 against float64")
+    (found,) = compare(np.float32([1, 2]), np.float64([1, 3]), tolerance=1)
+    assert found.what == "float32 against float64, the values are near"
 
 
 def test_a_prefix() -> None:

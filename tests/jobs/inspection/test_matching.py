@@ -1,0 +1,203 @@
+"""Files of two frameworks side by side: names, modules, values, and norms that are folded into the layer before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from convtool.errors import InputError
+from convtool.jobs.inspection.diff import Difference, differences
+from convtool.jobs.inspection.listing import Listing, list_weights
+from convtool.jobs.inspection.matching import match
+from tests.helpers.weight_arrays import Array, Arrays, arrays_of, info, model, rnn, signal, through
+
+
+def listing(arrays: Mapping[str, Array], layout: str, **told: dict[str, Any]) -> Listing:
+    """`arrays` as a file, with what it tells of their layers by their names."""
+    tensors = [
+        info(name, value.shape, str(value.dtype), **told.get(name.replace(".", "_"), {}))
+        for name, value in arrays.items()
+    ]
+    return list_weights("m", Arrays(arrays, layout, tensors))
+
+
+def compared(one: Listing, other: Listing, **options: Any) -> tuple[list[Difference], list[str]]:
+    """The differences, which are the same whichever file is the first, and what is said."""
+    pairs, notes = match(one, other, **options)
+    turned, again = match(other, one, **options)
+    assert {(pair.one is None, pair.other is None) for pair in pairs} == {
+        (pair.other is None, pair.one is None) for pair in turned
+    }
+    assert sorted(notes) == sorted(again)
+    found, back = list(differences(pairs, tolerance=1e-6)), list(differences(turned, tolerance=1e-6))
+    assert [each.largest for each in found] == [each.largest for each in back] or len(found) > 1
+    return found, notes
+
+
+def of_node(op: str, number: int, **more: Any) -> dict[str, Any]:
+    return {"layer": op, "input": number, **more}
+
+
+def test_recurrent_layers_by_the_module_that_the_export_tells() -> None:
+    file = arrays_of(model(rec=rnn(nn.LSTM, num_layers=2, bidirectional=True), same=rnn(nn.LSTM)))
+    made = through(Arrays(file.arrays, "torch"), "onnx")
+    arrays, told = {}, {}
+    for number, (name, value) in enumerate(made.items()):
+        layer, _, word = name.rpartition(".")
+        place = {"W": 1, "R": 2, "B": 3}[word]
+        arrays[f"val_{number}"] = value
+        told[f"val_{number}"] = of_node("LSTM", place, node=f"n_{layer}", module=layer.partition("_")[0], hidden_size=4)
+    arrays["val_state"], arrays["val_shape"] = np.zeros((2, 1, 4)), np.array([1, 2])
+    told["val_state"], told["val_shape"] = of_node("LSTM", 5, node="n"), of_node("Reshape", 1, node="r")
+    found, notes = compared(listing(file.arrays, "torch"), listing(arrays, "onnx", **told))
+    assert found == []
+    assert notes == ["not compared, zeros: 'val_state'", "not compared, constants of the graph: 'val_shape'"]
+
+
+def test_modules_in_the_names_of_nodes_of_the_older_exporter() -> None:
+    weight = signal(3, 4)
+    for node in ("/blocks.0/net/net.1/MatMul", "/blocks.0/net.1/MatMul"):
+        name = "blocks.0.net.1.weight"
+        theirs = listing({"onnx::MatMul_7": weight.T}, "onnx", **{"onnx::MatMul_7": of_node("MatMul", 1, node=node)})
+        ours = listing({name: 2 * weight}, "torch")
+        (found,), _ = compared(ours, theirs)  # too far for its values to tell
+        assert (found.largest, found.relative) == (np.abs(weight).max(), 0.5)
+        if "net/" not in node:
+            continue
+        assert {pair.name for pair in match(ours, theirs)[0]} == {name}
+
+
+def test_a_module_says_nothing_of_what_can_not_be_its_tensor() -> None:
+    theirs = listing({"k": signal(6, 2, 3)}, "onnx", k=of_node("Conv", 1, node="n", module="bn"))
+    pairs, _ = match(listing({"bn.weight": signal(6), "bn.bias": signal(6)}, "torch"), theirs)
+    assert [(pair.one is None, pair.other is None) for pair in pairs] == [(False, True)] * 2 + [(True, False)]
+
+
+def test_values_tell_where_no_name_does() -> None:
+    one, other = signal(4, 5), signal(4, 5) + 3
+    ours = listing({"a.weight": one, "b.weight": other, "c": np.zeros(2), "d.weight": signal(4, 5) - 9}, "torch")
+    near = other * (1 + 1e-4)
+    pairs, _ = match(ours, listing({"x/kernel": near.T, "y/kernel": one.T, "c": np.ones(2)}, "keras"))
+    told = {pair.name: pair.other.name for pair in pairs if pair.one and pair.other}
+    assert told == {"a.weight": "y.weight", "b.weight": "x.weight", "c": "c"}
+    (beyond, alone, last) = differences(pairs)
+    assert (beyond.name, beyond.other, round(beyond.relative or 0, 6)) == ("b.weight", "x.weight", 1e-4)
+    assert (alone.name, last.name) == ("c", "d.weight")
+
+
+def test_values_that_several_have() -> None:
+    weight = signal(4, 5)
+    ours = listing({"a.weight": weight, "b.weight": weight}, "torch")
+    (alone,) = differences(match(ours, listing({"x/kernel": weight.T}, "keras"))[0])
+    assert (alone.name, alone.what) == ("b.weight", "only in the first file")
+
+
+def test_recurrent_biases_that_keras_adds_up() -> None:
+    file = arrays_of(model(rec=rnn(nn.LSTM), gru=rnn(nn.GRU)))
+    found, notes = compared(listing(file.arrays, "torch"), listing(through(file, "keras"), "keras"))
+    assert (found, notes) == ([], [])
+
+
+class Normed(nn.Module):
+    """A layer and the norm behind it."""
+
+    def __init__(self, layer: nn.Module, norm: nn.Module) -> None:
+        super().__init__()
+        self.other, self.layer, self.norm = nn.Linear(3, 6), layer, norm
+        norm.eps = 1e-3
+        for name in ("running_mean", "running_var", "weight", "bias"):
+            value = getattr(norm, name)
+            if value is not None:
+                value.data.uniform_(0.5, 2)
+        self.double().eval()
+
+
+FOLDED = [
+    (nn.Conv1d(2, 6, 5), nn.BatchNorm1d(6), "Conv", (1, 2, 9)),
+    (nn.Conv2d(6, 6, 3, groups=6, bias=False), nn.BatchNorm2d(6), "Conv", (1, 6, 5, 5)),
+    (nn.ConvTranspose1d(2, 6, 5), nn.BatchNorm1d(6, affine=False), "ConvTranspose", (1, 2, 9)),
+    (nn.Linear(4, 6), nn.BatchNorm1d(6), "Gemm", (3, 4)),
+]
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(("layer", "norm", "op", "shape"), FOLDED, ids=["conv", "depthwise", "transposed", "dense"])
+def test_norms_folded_into_the_layer_before(
+    layer: nn.Module, norm: nn.Module, op: str, shape: tuple[int, ...], named: bool
+) -> None:
+    """The folded layer is made by probing torch: its bias is what zeros give, its weight what scales its outputs."""
+    module = Normed(layer, norm)
+    ours = arrays_of(module)
+    weight = ours.arrays["layer.weight"]
+    x = torch.zeros(shape, dtype=torch.float64)
+    with torch.no_grad():
+        shift = module.norm(module.layer(x)).movedim(1, -1).reshape(-1, 6)[0].numpy()
+        bias = ours.arrays.get("layer.bias", np.zeros(6))
+        moved = torch.from_numpy(np.array([bias, bias + 1])).reshape(2, 6, *[1] * (len(shape) - 2))
+        scale = module.norm(moved).diff(dim=0).reshape(6).numpy()
+    axis = 1 if op == "ConvTranspose" else 0
+    folded = weight * scale.reshape([6 if each == axis else 1 for each in range(weight.ndim)])
+    groups = {"group": 6} if getattr(layer, "groups", 1) > 1 else {}
+    names = ["layer.weight", "layer.bias"] if named else ["val_1", "val_2"]
+    more = {"node": "n", **groups, **({"transB": 1} if op == "Gemm" else {})}
+    arrays = {"other.weight": ours.arrays["other.weight"], "other.bias": ours.arrays["other.bias"]}
+    arrays |= {names[0]: folded, names[1]: shift}
+    told = {name.replace(".", "_"): of_node(op, number, **more) for number, name in enumerate(names, 1)}
+    tensors = [
+        info(each, value.shape, layer=op if groups and each == "layer.weight" else "", groups=6)
+        for each, value in ours.arrays.items()
+    ]
+    first = list_weights("m", Arrays(ours.arrays, "torch", tensors))
+    found, notes = compared(first, listing(arrays, "onnx", **told))
+    assert found == []
+    assert notes == ["norm is folded into layer (epsilon 0.001)"]
+
+
+def test_a_folded_bias_that_is_not_there() -> None:
+    module = Normed(nn.Conv1d(2, 6, 5, bias=False), nn.BatchNorm1d(6))
+    arrays = {name: value for name, value in arrays_of(module).arrays.items() if not name.startswith("other")}
+    scale = arrays["norm.weight"] / np.sqrt(arrays["norm.running_var"] + 1e-3)
+    theirs = listing({"layer.weight": arrays["layer.weight"] * scale[:, None, None]}, "onnx")
+    (found,), _ = compared(listing(arrays, "torch"), theirs)
+    assert (found.name, found.what) == ("layer.bias", "only in the first file")
+    arrays["norm.bias"] = arrays["norm.running_mean"] * scale  # so that nothing is added
+    found_then, notes = compared(listing(arrays, "torch"), theirs)
+    assert (found_then, notes[0]) == ([], "norm is folded into layer (epsilon 0.001)")
+
+
+def test_a_norm_that_is_folded_nowhere_is_a_difference() -> None:
+    module = Normed(nn.Conv1d(2, 6, 5), nn.BatchNorm1d(6))
+    arrays = arrays_of(module).arrays
+    theirs = {name: value for name, value in arrays.items() if not name.startswith("norm")}
+    theirs["shape"] = signal(6, 2, 4)
+    found, notes = compared(listing(arrays, "torch"), listing(theirs, "onnx", shape=of_node("Conv", 1, node="n")))
+    assert notes == ["not compared, counts of batches: 'norm.num_batches_tracked'"]
+    assert {each.name for each in found} == {
+        *(f"norm.{name}" for name in ("weight", "bias", "running_mean", "running_var")),
+        "shape",
+    }
+
+
+def test_what_makes_no_difference_where_it_is_missing() -> None:
+    tensors = [info("a.weight", (2, 3)), info("b.weight", (2, 3)), info("b.bias", (2,))]
+    tensors[1] = replace(tensors[1], tied_to="a.weight")
+    weight = signal(2, 3)
+    ours = list_weights("m", Arrays({"a.weight": weight, "b.weight": weight, "b.bias": np.zeros(2)}, "torch", tensors))
+    found, notes = compared(ours, listing({"a.weight": weight, "t": np.ones(2)}, "onnx"))
+    assert [each.name for each in found] == ["t"]
+    assert notes == ["not compared, the values of others: 'b.weight'", "not compared, zeros: 'b.bias'"]
+
+
+def test_a_prefix_and_names_that_meet() -> None:
+    weight = signal(2, 3)
+    ours, theirs = listing({"net.a.weight": weight}, "torch"), listing({"a.weight": 3 * weight}, "onnx")
+    pairs, _ = match(ours, theirs, strip_prefix="net.")
+    assert len(pairs) == 1
+    with pytest.raises(InputError, match=r"two of its tensors are called 'a\.b\.weight' in torch's layout"):
+        match(listing({"a/b/kernel": weight, "a.b/kernel": weight}, "keras"), ours)
