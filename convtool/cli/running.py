@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -151,27 +152,64 @@ def _run(
 
     with (
         reported_if_stopped(options, replace=options.overwrite or options.skip_existing) as ended,
-        progress(len(tasks), options, streams=options.output in (None, "-"), listener=_listener(tasks)) as shown,
+        progress(len(tasks), options, streams=options.output in (None, "-")) as shown,
         _executor(tasks, jobs, shown.path) if workers is None else _ending(workers) as executor,
     ):
-        indices = iter(tasks)
+        telling = Telling(tasks)
 
         def done(outcome: Outcome) -> None:
-            shown.end(next(indices).index)
-            tell(outcome, one=len(tasks) == 1)
+            shown.end(telling.next.index)
+            telling.end(outcome)
 
-        outcomes = run_all(job, tasks, executor, workers=jobs, fail_fast=options.fail_fast, done=done, ended=ended)
+        heard = telling.choose if messages.asked_for("verbose") else None
+        outcomes = run_all(
+            job, tasks, executor, workers=jobs, fail_fast=options.fail_fast, done=done, ended=ended, heard=heard
+        )
     tell_levels(outcomes)
     tell_clipping(outcomes, job.against_clipping)
     tell_counts(outcomes, len(tasks))
     return outcomes
 
 
-def _listener(tasks: Sequence[Task]) -> Callable[[str], None] | None:
-    """What says before the work on a single input what was chosen for it, where that was asked for."""
-    if len(tasks) > 1 or not messages.asked_for("verbose"):
-        return None
-    return lambda remark: messages.say(f"{tasks[0].input.name}: {remark}")  # from any thread, which has no context
+class Telling:
+    """What there is to say of inputs, in their order: what was chosen for one is told once those before it have ended.
+
+    Attributes:
+        next: the task whose turn it is.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks = tasks
+        self._ended = 0
+        self._chosen: dict[int, str] = {}
+        self._told: set[int] = set()
+        self._turn = threading.Lock()
+
+    @property
+    def next(self) -> Task:
+        """The task whose turn it is."""
+        return self._tasks[self._ended]
+
+    def choose(self, index: int, remark: str) -> None:
+        """That was chosen for the task of this index; heard of in any thread."""
+        with self._turn:
+            self._chosen[index] = remark
+            self._tell_chosen()
+
+    def end(self, outcome: Outcome) -> None:
+        """The work on the next task has come to this."""
+        with self._turn:
+            tell(outcome, one=len(self._tasks) == 1)
+            self._ended += 1
+            self._tell_chosen()
+
+    def _tell_chosen(self) -> None:
+        if self._ended == len(self._tasks):
+            return
+        index = self.next.index
+        if index in self._chosen and index not in self._told:  # what was tried again was told before
+            self._told.add(index)
+            messages.say(f"{self.next.name}: {self._chosen[index]}")  # not every thread has a context to ask
 
 
 def tell_levels(outcomes: Sequence[Outcome]) -> None:
@@ -296,31 +334,24 @@ def cluster_workers(tasks: Sequence[Task], options: ClusterOptions) -> Iterator[
 
 
 @contextmanager
-def progress(
-    inputs: int, options: RunOptions, *, streams: bool = False, listener: Callable[[str], None] | None = None
-) -> Iterator[Progress]:
+def progress(inputs: int, options: RunOptions, *, streams: bool = False) -> Iterator[Progress]:
     """A bar for the work on so many inputs, where a person is looking: in samples where there is one.
 
-    What `streams` to a terminal shows itself how far it is. `listener` gets what is chosen for the one input that this
-    process works on.
+    What `streams` to a terminal shows itself how far it is.
     """
     from convtool.cli.show.progress import bar, is_watched
 
-    shown = is_watched(options) and not (streams and os.isatty(1))
-    if not (shown or listener):
+    if not is_watched(options) or (streams and os.isatty(1)):
         yield Progress(None)
         return
     from convtool.jobs.progress import Meter, watched
 
     meter = Meter(inputs)
     try:
-        with watched(meter, listener):
-            progress = Progress(meter)
-            if not shown:
-                yield progress
-                return
-            with bar(progress.samples if inputs == 1 else progress.inputs, "samples" if inputs == 1 else "files"):
-                yield progress
+        progress = Progress(meter)
+        look, unit = (progress.samples, "samples") if inputs == 1 else (progress.inputs, "files")
+        with watched(meter), bar(look, unit):
+            yield progress
     finally:
         meter.close()
 
@@ -330,7 +361,7 @@ class Progress:
 
     def __init__(self, meter: Meter | None) -> None:
         self._meter = meter
-        self._ended: set[int] = set()
+        self._ended = 0
 
     @property
     def path(self) -> str | None:
@@ -339,7 +370,9 @@ class Progress:
 
     def end(self, index: int | None = None) -> None:
         """The input of that index is done with; without one, the next."""
-        self._ended.add(len(self._ended) if index is None else index)
+        if self._meter is not None:
+            self._meter.left[self._ended if index is None else index] = False
+        self._ended += 1
 
     def samples(self) -> tuple[float, float]:
         """Samples gone through, of how many."""
@@ -350,9 +383,6 @@ class Progress:
     def inputs(self) -> tuple[float, float]:
         """Inputs gone through, of how many; those that are under way in parts."""
         assert self._meter is not None
-        parts = {
-            index: min(1.0, done / total)
-            for index, (done, total) in enumerate(self._meter.rows.tolist())
-            if total and index not in self._ended
-        }
-        return len(self._ended) + sum(parts.values()), len(self._meter.rows)
+        done, total = self._meter.rows[self._meter.left].T
+        known = total > 0
+        return self._ended + float((done[known] / total[known]).clip(max=1).sum()), len(self._meter.rows)

@@ -6,7 +6,7 @@ import mmap
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from convtool.signals.signal import Block
 
 _ROW = 2 * np.dtype(np.int64).itemsize
+_Rows = np.ndarray[tuple[int, int], np.dtype[np.int64]]
 
 
 class Meter:
@@ -27,13 +28,15 @@ class Meter:
         self._file.truncate(_ROW * max(1, inputs))
         self.path = f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
         self.rows = _rows(self._file.fileno())
+        self.left = np.ones(len(self.rows), bool)
+        """Of each input whether it is still to be done with."""
 
     def close(self) -> None:
         """Give the file back."""
         self._file.close()
 
 
-def _rows(descriptor: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+def _rows(descriptor: int) -> _Rows:
     return np.frombuffer(mmap.mmap(descriptor, 0), np.int64).reshape(-1, 2)
 
 
@@ -46,20 +49,17 @@ class _Watch(threading.local):
 
 
 _thread = _Watch()
-_meters: list[np.ndarray[tuple[int, int], np.dtype[np.int64]]] = []
-_listeners: list[Callable[[str], None]] = []
+_meters: list[_Rows] = []
 
 
 @contextmanager
-def watched(meter: Meter, listener: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Count what this process goes through in `meter`, and tell `listener` what is chosen for its one input."""
+def watched(meter: Meter) -> Iterator[None]:
+    """Count what this process goes through in `meter`."""
     _meters.append(meter.rows)
-    _listeners.extend([listener] if listener else [])
     try:
         yield
     finally:
         _meters.clear()
-        _listeners.clear()
 
 
 def join(path: str) -> None:
@@ -80,8 +80,11 @@ def begin(index: int, samples: int | None, *, passes: int = 1) -> None:
 
 
 def passing(blocks: Iterator[Block]) -> Iterator[Block]:
-    """The same blocks, each counted once it has been worked on."""
-    index, meters = _thread.index, list(_meters)
+    """The same blocks, each counted once it has been worked on: for the input of this thread, whoever takes them."""
+    return _counted(blocks, _thread.index, list(_meters))
+
+
+def _counted(blocks: Iterator[Block], index: int, meters: list[_Rows]) -> Iterator[Block]:
     for block in blocks:
         yield block
         for rows in meters:
@@ -97,19 +100,3 @@ def passing_again(blocks: Iterator[Block], samples: int) -> Iterator[Block]:
         done += block.shape[-1]
         for rows, start in zip(meters, before, strict=True):
             rows[index, 0] = start + (_thread.samples or samples) * done // samples
-
-
-def announced(blocks: Iterator[Block], remark: Callable[[], str]) -> Iterator[Block]:
-    """The same blocks; what was chosen is told once the first has been worked on, or is no more to come."""
-    listeners, told = list(_listeners), False
-    for block in blocks:
-        yield block
-        if not told:
-            told = True
-            for listener in listeners:
-                listener(remark())
-
-
-def is_announced() -> bool:
-    """Whether what was chosen has been told already."""
-    return bool(_listeners)

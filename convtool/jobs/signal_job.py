@@ -25,6 +25,7 @@ from convtool.jobs.backend import choose_device, load_torch
 from convtool.jobs.normalising import Normalised
 from convtool.jobs.record import Record
 from convtool.jobs.stream import Ingest, Stream, read_ahead
+from convtool.runs.announcing import announced, is_announced
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.runs.run import failure
@@ -138,7 +139,7 @@ class SignalJob(ABC):
                 result = replace(result, metadata=result.metadata.without_positions())
             output = Output(task.output, result, self.write)
             remark = partial(self._remark, work, output)
-            blocks = progress.announced(progress.passing(until_stopped(blocks)), remark)
+            blocks = announced(progress.passing(until_stopped(blocks)), remark)
             record = after.add if self.plot is not None else None
             gain = None
             try:
@@ -223,7 +224,7 @@ class SignalJob(ABC):
             clipping=output.writer.clipping() if output.writer.clipped else "",
             format=output.format,
             notes=notes,
-            remarks=[] if progress.is_announced() else [self._remark(work, output)],
+            remarks=[] if is_announced() else [self._remark(work, output)],
         )
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from convtool.errors import ConvtoolError
 from convtool.files.names import show
 from convtool.files.remote import AHEAD, in_turn, is_url
+from convtool.runs.announcing import announced_to
 from convtool.runs.local import NoWorkers
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
@@ -78,15 +80,17 @@ class TellingExecutor(Protocol):
 
 
 def perform_group(
-    job: Job, tasks: Sequence[Task], tell: Callable[[tuple[int, Outcome]], None] = lambda _: None
+    job: Job, tasks: Sequence[Task], tell: Callable[[_News], None] = lambda _: None, *, announcing: bool = False
 ) -> list[Outcome]:
     """`perform` on each of the tasks, in one process, side by side where `job` knows how.
 
-    `tell` is called with each outcome as it is there, and its task's index.
+    `tell` is called with the index of a task and its outcome as soon as that is there; with `announcing` before that
+    with what was chosen for it.
     """
 
     def performed(job: Job, task: Task) -> Outcome:
-        outcome = perform(job, task)
+        with announced_to((lambda remark: tell((task.index, remark))) if announcing else None):
+            outcome = perform(job, task)
         tell((task.index, outcome))
         return outcome
 
@@ -136,21 +140,23 @@ def run_all(
     fail_fast: bool = False,
     done: Callable[[Outcome], None] = lambda _: None,
     ended: dict[int, Outcome] | None = None,
+    heard: Callable[[int, str], None] | None = None,
 ) -> list[Outcome]:
     """The outcomes of all tasks, in their order whatever the executor; `done` is called with each as it ends.
 
     `ended` takes each by its task's index as soon as it is there, also where it is not yet its turn: it is what to go
-    by when the work is interrupted.
+    by when the work is interrupted. `heard` is called, from any thread, with the index of a task and what was chosen
+    for it, while its work has hardly begun; where the executor can't tell of that, it is among the outcome's remarks.
 
     Without an executor the tasks run here, one by one, as do those that stay here; with one that has several workers,
     their inputs are shared out among these before any process gets several at a time. With `fail_fast` the tasks behind
     the first failure are left out, and each is handed out alone.
     """
     outcomes: list[Outcome] = []
-    ended = {} if ended is None else ended
-    results = _results(job, tasks, executor, len(tasks) if fail_fast else workers, ended)
+    ear = _Ear({} if ended is None else ended, heard)
+    results = _results(job, tasks, executor, len(tasks) if fail_fast else workers, ear)
     for task, outcome in zip(tasks, results, strict=True):
-        ended[task.index] = outcome
+        ear((task.index, outcome))
         outcomes.append(outcome)
         done(outcome)
         if fail_fast and outcome.status == "failed":
@@ -158,9 +164,27 @@ def run_all(
     return outcomes
 
 
-def _results(
-    job: Job, tasks: Sequence[Task], executor: Executor | None, workers: int, ended: dict[int, Outcome]
-) -> Iterator[Outcome]:
+_News = tuple[int, "Outcome | str"]
+"""The index of a task with what was chosen for it, or what became of it."""
+
+
+@dataclass(frozen=True)
+class _Ear:
+    """Who takes the news of all tasks."""
+
+    ended: dict[int, Outcome]
+    heard: Callable[[int, str], None] | None
+
+    def __call__(self, news: _News) -> None:
+        index, what = news
+        if isinstance(what, Outcome):
+            self.ended[index] = what
+        else:
+            assert self.heard is not None
+            self.heard(index, what)
+
+
+def _results(job: Job, tasks: Sequence[Task], executor: Executor | None, workers: int, ear: _Ear) -> Iterator[Outcome]:
     pending: dict[int, _Pending] = {}
     if executor is not None:
         elsewhere = getattr(executor, "elsewhere", False)
@@ -168,16 +192,16 @@ def _results(
         pending = {
             task.index: each
             for group in groups
-            for task, each in zip(group, _submit(job, group, executor, ended), strict=True)
+            for task, each in zip(group, _submit(job, group, executor, ear), strict=True)
         }
     try:
         for task in tasks:
             if task.skip:
                 yield Outcome.of(task, "skipped")
             elif executor is None or task.index not in pending:
-                yield perform(job, task)
+                yield _here(job, task, ear)
             else:
-                yield _result(pending.pop(task.index), job, task, executor, ended)
+                yield _result(pending.pop(task.index), job, task, executor, ear)
     finally:
         for each in pending.values():
             each.future.cancel()
@@ -201,43 +225,43 @@ class _Pending:
     alone: bool
 
 
-def _submit(job: Job, group: Sequence[Task], executor: Executor, ended: dict[int, Outcome]) -> list[_Pending]:
-    """Hand a group to a worker; `ended` takes each outcome as soon as it is heard of."""
+def _here(job: Job, task: Task, ear: _Ear) -> Outcome:
+    return perform_group(job, [task], ear, announcing=ear.heard is not None)[0]
 
-    def told(pair: tuple[int, Outcome]) -> None:
-        ended[pair[0]] = pair[1]
+
+def _submit(job: Job, group: Sequence[Task], executor: Executor, ear: _Ear) -> list[_Pending]:
+    """Hand a group to a worker; `ear` takes the news of each task as soon as there are any."""
 
     def note(future: Future[list[Outcome]]) -> None:
         if not future.cancelled() and future.exception() is None:
-            ended.update((task.index, outcome) for task, outcome in zip(group, future.result(), strict=True))
+            ear.ended.update((task.index, outcome) for task, outcome in zip(group, future.result(), strict=True))
 
     if isinstance(executor, TellingExecutor):
-        future = executor.submit_telling(told, perform_group, job, group)
+        function = perform_group if ear.heard is None else partial(perform_group, announcing=True)
+        future = executor.submit_telling(ear, function, job, group)
     else:
         future = executor.submit(perform_group, job, group)
     future.add_done_callback(note)
     return [_Pending(future, place, len(group) == 1) for place in range(len(group))]
 
 
-def _result(
-    pending: _Pending, job: Job, task: Task, executor: Executor, ended: Mapping[int, Outcome] | None = None
-) -> Outcome:
+def _result(pending: _Pending, job: Job, task: Task, executor: Executor, ear: _Ear) -> Outcome:
     """The outcome of a task run elsewhere; a worker that died is a failure like any other.
 
-    With a group of several nobody knows whose fault that was: those that have not `ended` are tried again, each alone.
+    With a group of several nobody knows whose fault that was: those that have not ended are tried again, each alone.
     They may have written their outputs, and not have lived to tell. Where there are no workers at all, the task is run
     here.
     """
     try:
         return pending.future.result()[pending.place]
     except NoWorkers:
-        return perform(job, task)
+        return _here(job, task, ear)
     except WorkLost:
         raise
     except Exception as error:
         if pending.alone:
             return failure(task, _first_line(error) or type(error).__name__)
-    if ended and task.index in ended:
-        return ended[task.index]
+    if task.index in ear.ended:
+        return ear.ended[task.index]
     again = job.replacing() if isinstance(job, ReplacingJob) else job
-    return _result(_submit(again, [task], executor, {})[0], again, task, executor)
+    return _result(_submit(again, [task], executor, ear)[0], again, task, executor, ear)

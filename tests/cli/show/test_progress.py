@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import io
+import os
+import pty
+import struct
 import sys
+import termios
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +22,13 @@ import pytest
 import soundfile
 
 from convtool.cli import messages
-from convtool.cli.running import Progress
+from convtool.cli.running import Progress, Telling
 from convtool.cli.shared_options import RunOptions
 from convtool.cli.show import progress
-from convtool.jobs.progress import Meter, announced, begin, is_announced, join, passing, passing_again, watched
+from convtool.jobs.progress import Meter, begin, join, passing, passing_again, watched
+from convtool.runs.outcome import Outcome
+from convtool.runs.plan import Task
+from convtool.signals.inputs import Input
 from tests.conftest import Run
 
 Convtool = Callable[..., Run]
@@ -30,8 +40,6 @@ def at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(progress, "_PATIENCE", 0.0)
     monkeypatch.setattr(progress, "_INTERVAL", 0.01)
     monkeypatch.setattr(progress, "is_watched", lambda _: True)
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
 
 
@@ -86,8 +94,50 @@ def test_messages_stand_above_the_bar_which_is_gone_at_the_end(capfd: pytest.Cap
     assert "44.1k samples" in err
     assert "60.0k/200.0k samples" in err
     assert "/s" in err
-    assert f"\x1b[2K{line}\n" in err
-    assert err.endswith("\x1b[1A\x1b[2Kthe end\n")
+    assert f"\r\x1b[K{line}\n━" in err  # and the bar below it at once
+    assert err.endswith("\r\x1b[Kthe end\n")
+    assert "\n" not in err.replace(f"{line}\n", "").replace("the end\n", "")
+
+
+@pytest.mark.parametrize("columns", [10, 20, 40, 60, 80, 120])
+@pytest.mark.parametrize(("done", "total"), [(0, 200_000), (60_000, 200_000), (200_000, 200_000), (60_000, 0)])
+def test_the_line_fits_the_terminal(columns: int, done: int, total: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    controller, terminal = pty.openpty()
+    try:
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        with open(terminal, "w", encoding="utf-8") as stream:
+            monkeypatch.setattr(sys, "stderr", stream)
+            lines = [progress._line(done, total, 1000, unit) for unit in ("samples", "files")]
+    finally:
+        os.close(controller)
+    for line, unit in zip(lines, ("samples", "files"), strict=True):
+        assert len(line) < columns
+        if columns >= 80:
+            assert line.count("━") == 30 * done // (total or 1) * bool(total)
+            assert line.count("━") + line.count("─") == 30 * bool(total)
+            left = {0: "3:20", 60_000: "2:20", 200_000: "0:00"}
+            assert line.endswith(f"{unit}  1000/s" + (f"  {left[done]}" if total else ""))
+
+
+def test_a_terminal_without_these_characters_gets_a_bar_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert progress._line(3, 6, 0, "files") == "=" * 15 + "-" * 15 + " 3/6 files"
+
+
+def test_a_terminal_that_is_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def write(text: str) -> None:
+        tried.append(text)
+        raise OSError
+
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "_write", write)
+    with progress.bar(lambda: (1, 2), "files"):
+        while len(tried) < 2:
+            time.sleep(0.005)
+    assert tried[-1] == "\r\x1b[K"
 
 
 @pytest.mark.usefixtures("at_once")
@@ -103,7 +153,7 @@ def test_commands_draw_it(convtool: Convtool, monkeypatch: pytest.MonkeyPatch) -
         ["pad-batch", "a.wav", "b.wav", "-o", "b.npz"],
         ["unpad-batch", "b.npz", "-o", "back/"],
     ):
-        assert "\x1b[?25l" in convtool(*words).err
+        assert "\r\x1b[K" in convtool(*words).err
     assert convtool("convolve", "a.wav", "-k", "1").err == ""  # the numbers scroll past there themselves
 
 
@@ -119,6 +169,49 @@ def test_what_was_chosen_is_told_before_the_work(
     first, second = run.err.splitlines()
     assert first.startswith("x.wav: direct, 1 tap; blocks of 100; float32 on cpu")
     assert second.startswith("Error: x.wav: sample 900 is NaN")
+
+
+def test_what_was_chosen_for_each_of_several_is_told_in_their_order(
+    convtool: Convtool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the work ends in an error, and once each."""
+    monkeypatch.chdir(tmp_path)
+    x = np.full(1 << 20, 0.5)
+    for name in ("a.wav", "b.wav", "c.wav"):
+        soundfile.write(name, x, 8000, subtype="FLOAT")
+        x[-1] = np.nan
+    names = ["a.wav", "b.wav", "lost.wav", "c.wav"]
+    run = convtool("convolve", *names, "-k", "4", "-o", "y/", "--nan", "error", "-v", "--jobs", "2")
+    assert [line.partition("; ")[0] for line in run.err.splitlines()] == [
+        "a.wav: direct, 1 tap",
+        "a.wav -> y/a.wav: 1048576 samples",
+        "b.wav: direct, 1 tap",
+        "Error: b.wav: sample 1048575 is NaN or infinite (the first of 1 in its block)",
+        "Error: lost.wav: no such file",
+        "c.wav: direct, 1 tap",
+        "Error: c.wav: sample 1048575 is NaN or infinite (the first of 1 in its block)",
+        "1 written, 0 skipped, 3 failed",
+    ]
+
+
+def test_what_is_heard_out_of_turn_waits_for_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [Task(index, Input(name, name, "file"), None) for index, name in enumerate("abc")]
+    with click.Context(click.Command("x")):
+        telling = Telling(tasks)
+        said: list[str] = []
+        monkeypatch.setattr(messages, "say", said.append)
+        telling.choose(1, "fft")
+        assert said == []
+        telling.choose(0, "direct")
+        assert said == ["a: direct"]
+        telling.end(Outcome.of(tasks[0], "written"))
+        assert said == ["a: direct", "b: fft"]
+        telling.choose(1, "fft")  # tried again
+        telling.end(Outcome.of(tasks[1], "written"))
+        telling.end(Outcome.of(tasks[2], "written"))
+        assert said == ["a: direct", "b: fft"]
 
 
 # What counts
@@ -181,23 +274,21 @@ def test_normalising_ends_where_the_bar_does(
         meter.close()
 
 
+def test_whichever_thread_takes_the_blocks_they_count_for_their_input() -> None:
+    meter = Meter(2)
+    try:
+        with watched(meter):
+            begin(1, 100)
+            blocks = passing(iter([np.zeros((1, 60)), np.zeros((1, 40))]))
+            other = threading.Thread(target=lambda: list(blocks))
+            other.start()
+            other.join()
+        assert meter.rows.tolist() == [[0, 0], [100, 100]]
+    finally:
+        meter.close()
+
+
 def test_without_a_meter_blocks_pass_uncounted() -> None:
     begin(7, None)
     blocks = [np.zeros((1, 3))]
     assert list(passing(iter(blocks))) == blocks
-
-
-def test_what_is_chosen_is_told_behind_the_first_block() -> None:
-    told: list[str] = []
-    meter = Meter(1)
-    with watched(meter, told.append):
-        assert is_announced()
-        blocks = announced(iter([np.zeros(1), np.zeros(2)]), lambda: f"chosen {len(told)}")
-        next(blocks)
-        assert told == []
-        next(blocks)
-        assert told == ["chosen 0"]
-        assert not list(blocks)
-    assert told == ["chosen 0"]
-    assert not is_announced()
-    meter.close()
