@@ -46,7 +46,9 @@ def test_settings_that_go_with_the_weights() -> None:
     def told(file: Arrays, to: str) -> list[Mapping[str, Any]]:
         return [each.described.tensor.config for each in convert(describe(file.tensors, layout=file.layout), to=to)]
 
-    assert told(gru_of_onnx(after=0), "keras") == [{"go_backwards": False, "reset_after": False}] * 3
+    of_onnx = gru_of_onnx(after=0)
+    node = of_onnx.tensors[0].config["node"]
+    assert told(of_onnx, "keras") == [{"node": node, "go_backwards": False, "reset_after": False}] * 3
     gru = arrays_of(model(gru=rnn(nn.GRU, bidirectional=True)))
     assert told(gru, "onnx") == [{"direction": "bidirectional", "linear_before_reset": 1}] * 3
     assert told(gru, "keras") == [{"go_backwards": False, "reset_after": True}] * 6
