@@ -7,6 +7,7 @@ order of the tables matters: long and certain signatures come before those of tw
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -175,6 +176,7 @@ _FLAT_BUFFERS = {
 }
 """FlatBuffers of weights, by the identifier that follows the place of the root."""
 
+_CONTROL = re.compile(rb"[^\t\n\f\r\x20-\xff]")
 _HTML = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body", b"<svg")
 
 
@@ -224,7 +226,7 @@ def id3_length(head: bytes) -> int:
 
 def is_binary(head: bytes) -> bool:
     """Whether `head` holds bytes that no text has."""
-    return any(byte < 32 and byte not in b"\t\n\r\x0c" for byte in head)
+    return _CONTROL.search(head) is not None
 
 
 def _of_text(head: bytes) -> Kind:

@@ -86,6 +86,8 @@ class Source:
 
     def peek(self, offset: int, count: int) -> bytes:
         """Bytes anywhere in a file, or in the beginning of a pipe, which come again when it is read."""
+        if offset + count <= len(self.head):
+            return self.head[offset : offset + count]
         if self.seekable and not isinstance(self._file, io.BytesIO):
             return os.pread(self._file.fileno(), count, offset)
         while len(self.head) < min(offset + count, _PEEKED) and (more := self._read_file(CHUNK)):

@@ -51,6 +51,8 @@ class Metadata:
     @classmethod
     def of_chunks(cls, chunks: tuple[tuple[str, bytes], ...]) -> Metadata:
         """What the chunks of a WAV file say."""
+        if not chunks:
+            return cls()
         tags = {name: text for chunk, content in chunks if chunk == "LIST" for name, text in _info_tags(content)}
         return cls(tuple((name, tags[name]) for name in TAGS if name in tags), chunks)
 

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
@@ -95,8 +95,8 @@ class PadBatch:
         failures: list[Failure] = []
         for index, item in enumerate(inputs):
             try:
-                row = measure(index, item, copies.get(index, item), self.rows)
-                rows += segments(replace(row, labels=self.labels.of(index)), self.rows)
+                row = measure(index, item, copies.get(index, item), self.rows, self.labels.of(index))
+                rows += segments(row, self.rows)
             except Exception as error:  # of any kind: one file stops no other
                 failures.append(Failure(index, item, explain(error)))
                 if fail_fast:

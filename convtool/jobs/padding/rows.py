@@ -78,8 +78,8 @@ class Miscounted(Exception):
         self.samples = samples
 
 
-def measure(index: int, item: Input, source: Input, options: RowOptions) -> Row:
-    """What input number `index`, which is read from `source`, will be in a batch, by its header.
+def measure(index: int, item: Input, source: Input, options: RowOptions, labels: Values | None = None) -> Row:
+    """What input number `index`, which is read from `source` and has `labels`, will be in a batch, by its header.
 
     A length that the header does not tell, or that can't be true, is counted by reading the file.
 
@@ -95,7 +95,8 @@ def measure(index: int, item: Input, source: Input, options: RowOptions) -> Row:
     signal = _shared(replace(signal, frames=None, metadata=Metadata()))
     length = _length(samples, signal, options)
     rate = options.resample or signal.sample_rate
-    return Row(index, item, source, signal, samples, _channels(signal, options), rate, _dtype(signal, options), length)
+    channels, dtype = _channels(signal, options), _dtype(signal, options)
+    return Row(index, item, source, signal, samples, channels, rate, dtype, length, labels or {})
 
 
 def recounted(row: Row, samples: int, options: RowOptions) -> Row:

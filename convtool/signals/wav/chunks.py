@@ -193,7 +193,7 @@ def _chunks(peek: Peek, at: int, size: int | None) -> Iterator[tuple[bytes, int,
 
 
 def _is_name(name: bytes) -> bool:
-    return len(name) == 4 and all(32 <= byte < 127 for byte in name)
+    return len(name) == 4 and min(name) >= 32 and max(name) < 127
 
 
 def _parse(content: bytes) -> _Format | None:
