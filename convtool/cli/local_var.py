@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Literal
@@ -12,24 +11,19 @@ from convtool.cli.running import run_job
 from convtool.cli.shared_options import JobSettings, SignalOptions, lengths
 from convtool.errors import UsageError
 from convtool.files.names import counted, show
+from convtool.ops.windows.request import STATS, Align, Mode, PaddingMode, percent_of
 
 if TYPE_CHECKING:
     from convtool.jobs.windows.job import LocalVarJob
     from convtool.signals.length import Length
 
-Mode = Literal["valid", "same"]
-Align = Literal["center", "left", "right"]
-PaddingMode = Literal["reflect", "zeros", "replicate", "circular", "none"]
 Nan = Literal["propagate", "skip", "error", "zero"]
-
-STATS = ("var", "std", "mean", "rms", "sum", "min", "max", "range", "median", "skew", "kurt", "count")
-_PERCENTILE = re.compile(r"p(?:100(?:\.0+)?|[1-9]?[0-9](?:\.[0-9]{1,6})?)")
 
 
 def _stats(word: str) -> tuple[str, ...]:
     stats = tuple(name.strip() for name in word.split(","))
     for name in stats:
-        if name not in STATS and not _PERCENTILE.fullmatch(name):
+        if name not in STATS and percent_of(name) is None:
             raise ValueError(f"there is no '{show(name)}'; there are {', '.join(STATS)}, and percentiles p0 to p100")
         if stats.count(name) > 1:
             raise ValueError(f"'{name}' is named {stats.count(name)} times; once is enough")

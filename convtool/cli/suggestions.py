@@ -82,7 +82,7 @@ def _fitted_columns(given: Mapping[str, Any], incomplete: str) -> Iterable[str]:
 
 
 def _statistics(_: Mapping[str, Any], incomplete: str) -> Iterable[str]:
-    from convtool.cli.local_var import STATS
+    from convtool.ops.windows.request import STATS
 
     return _listed(STATS, incomplete)
 

@@ -291,7 +291,7 @@ def _streams(format: str, subtype: str | None) -> bool:
 
 def peak_of(block: Block) -> float:
     """The largest of the finite numbers, leaving their signs; 0 where there is none."""
-    peak = float(max(block.max(initial=0), -block.min(initial=0)))
+    peak = max(float(block.max(initial=0)), -float(block.min(initial=0)))
     if math.isfinite(peak):
         return peak
     return float(np.abs(block[np.isfinite(block)]).max(initial=0))

@@ -298,3 +298,13 @@ def test_damaged_files(convtool: Convtool, tmp_path: Path, takes: Path) -> None:
     (tmp_path / "cut.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:5000])
     assert convtool("unpad-batch", tmp_path / "cut.npz", "-o", tmp_path / "back").code == 1
     assert not (tmp_path / "back").exists()
+
+
+def test_integers_of_64_bits_come_back_in_full(tmp_path: Path, convtool: Convtool) -> None:
+    whole = np.array([2**60 + 1, -(2**63), 2**63 - 1])
+    np.save(tmp_path / "whole.npy", whole)
+    assert convtool("pad-batch", tmp_path / "whole.npy", "7,8", "-o", tmp_path / "b.npz").code == 0
+    assert convtool("unpad-batch", tmp_path / "b.npz", "-o", tmp_path / "out").code == 0
+    back = np.load(tmp_path / "out/whole.npy")
+    assert back.dtype == np.int64
+    assert back.tolist() == whole.tolist()

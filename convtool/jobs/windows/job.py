@@ -111,7 +111,7 @@ class LocalVarJob(SignalJob):
     def _result_dtype(self, working: str, window: Sizes) -> str:
         import torch
 
-        from convtool.ops.windows.window_stats import Request
+        from convtool.ops.windows.request import Request
 
         request = Request(windows=window, strides=(1,) * len(window), stats=self.stats, **self._asked())
         return str(request.result(getattr(torch, working))).removeprefix("torch.")

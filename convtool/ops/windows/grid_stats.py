@@ -9,8 +9,9 @@ from torch import Tensor
 
 from convtool.errors import InputError
 from convtool.ops.windows import mergeable, sample_windows
+from convtool.ops.windows.request import Align, Mode, Nan, PaddingMode, Request
 from convtool.ops.windows.sliding import Absent, Cutter, Padding, Sliding
-from convtool.ops.windows.window_stats import Align, Mode, Nan, PaddingMode, Request, as_numbers, window_stats
+from convtool.ops.windows.window_stats import as_numbers, window_stats
 
 # Columns worked at a time, at least; wide windows take strips in proportion.
 _STRIP = 1024

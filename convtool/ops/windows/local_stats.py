@@ -10,9 +10,10 @@ from torch import Tensor
 
 from convtool.ops.parallel import empty, run_in_threads
 from convtool.ops.windows.grid_stats import GridStats
+from convtool.ops.windows.request import Align, Mode, Nan, PaddingMode, Request
 from convtool.ops.windows.sample_windows import block_length
 from convtool.ops.windows.sliding import Absent, Cutter, Padding, Sliding
-from convtool.ops.windows.window_stats import Align, Mode, Nan, PaddingMode, Request, as_numbers, window_stats
+from convtool.ops.windows.window_stats import as_numbers, window_stats
 
 __all__ = ["GridStats", "LocalStats", "local_stats", "local_var"]
 

@@ -16,7 +16,7 @@ from convtool.ops.parallel import keep_freed_memory
 
 if TYPE_CHECKING:
     from convtool.ops.blocks import Work
-    from convtool.ops.windows.window_stats import Request
+    from convtool.ops.windows.request import Request
 
 # Samples in one piece of work: small enough to share out to threads, large enough for its overlap to cost little.
 _CHUNK = 1 << 19

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -16,18 +14,13 @@ from convtool.ops.windows.higher_moments import kurtosis, skewness
 from convtool.ops.windows.mergeable import Joining, slide
 from convtool.ops.windows.moments import Part, mean, mean_square, merge_weighed, total, variance, weighed_samples
 from convtool.ops.windows.percentiles import grid_percentiles, sliding_percentiles
+from convtool.ops.windows.request import Request, percent_of
 from convtool.ops.windows.sample_windows import HIGHER, MOMENTS, slide_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from convtool.ops.windows.sliding import Absent
-
-STATS = ("var", "std", "mean", "rms", "sum", "min", "max", "range", "median", "skew", "kurt", "count")
-Mode = Literal["valid", "same"]
-Align = Literal["center", "left", "right"]
-PaddingMode = Literal["zeros", "reflect", "replicate", "circular", "none"]
-Nan = Literal["propagate", "skip"]
 
 _WEIGHED = Joining(merge_weighed, dtype=torch.float64)
 _MOMENTS: dict[str, Callable[[Part, int], Tensor]] = {
@@ -46,120 +39,8 @@ _FAR = 2.0**200
 # Squares of these leave the range of float64, or its full precision; powers of two change no digit.
 _LARGE, _SMALL = 2.0**480, 2.0**-440
 _SHRINK, _GROW = 2.0**-600, 2.0**600
-_PERCENTILE = re.compile(r"p(?:100(?:\.0+)?|[1-9]?[0-9](?:\.[0-9]{1,6})?)")
 _WHOLE = 1 << 53
 """Up to which float64 holds every integer."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of every window: see `local_stats`.
-
-    Raises:
-        ValueError, TypeError: it can't be asked.
-    """
-
-    windows: tuple[int, ...]
-    strides: tuple[int, ...]
-    stats: tuple[str, ...]
-    ddof: int
-    mode: Mode
-    align: Align
-    padding_mode: PaddingMode
-    nan: Nan
-    min_count: int | None
-
-    def __post_init__(self) -> None:
-        for name, sizes in (("window", self.windows), ("stride", self.strides)):
-            for size in sizes:
-                _check_at_least_one(name, size)
-        for name, value, known in (
-            ("mode", self.mode, Mode),
-            ("align", self.align, Align),
-            ("padding_mode", self.padding_mode, PaddingMode),
-            ("nan", self.nan, Nan),
-        ):
-            _check_choice(name, value, get_args(known))
-        if isinstance(self.stats, str) or not self.stats:
-            raise ValueError(f'stats is {self.stats!r}; give one or more names, such as ("var",)')
-        for stat in self.stats:
-            if percent_of(stat) is None:
-                _check_choice("stat", stat, (*STATS, "p0 to p100"))
-        if not 0 <= self.ddof < self.samples:
-            raise ValueError(
-                f"ddof is {self.ddof}; it must be at least 0 and below the {self.samples} samples of a window; "
-                f"use a smaller ddof or a longer window"
-            )
-        if self.align != "center" and self.mode != "same":
-            raise ValueError(f'align is "{self.align}", but mode is "{self.mode}"; it needs mode="same"')
-        if self.min_count is not None:
-            if not (self.skip or self.shrinks):
-                raise ValueError(
-                    f'min_count is {self.min_count}, but nan is "{self.nan}", and no window shrinks; '
-                    f'it needs nan="skip", or mode="same" and padding_mode="none"'
-                )
-            if not 1 <= self.min_count <= self.samples:
-                raise ValueError(
-                    f"min_count is {self.min_count}; it must be from 1 to the {self.samples} samples of a window"
-                )
-
-    @property
-    def samples(self) -> int:
-        """Samples in a window."""
-        return math.prod(self.windows)
-
-    def result(self, dtype: torch.dtype) -> torch.dtype:
-        """What the statistics of numbers of `dtype` are given in: integers where all of them are.
-
-        Raises:
-            ValueError: it can't count that far.
-        """
-        if not dtype.is_floating_point:
-            whole = {"count"}
-            if self.fewest == 1 or not self.shrinks:
-                whole |= {"min", "max", "range", *["median"] * (self.samples % 2 and not self.shrinks)}
-            return torch.int64 if whole.issuperset(self.stats) else torch.float64
-        most = round(2 / torch.finfo(dtype).eps)
-        if "count" in self.stats and self.samples > most:
-            name = str(dtype).removeprefix("torch.")
-            raise ValueError(f"windows of {self.samples} samples: {name} counts to {most}; work in float64")
-        return dtype
-
-    @property
-    def skip(self) -> bool:
-        """Whether NaN is left out rather than spoiling its windows."""
-        return self.nan == "skip"
-
-    @property
-    def shrinks(self) -> bool:
-        """Whether windows at the edges hold fewer samples."""
-        return self.mode == "same" and self.padding_mode == "none"
-
-    @property
-    def fewest(self) -> int:
-        """Samples that are not NaN which a window must have."""
-        return 1 if self.min_count is None else self.min_count
-
-
-def percent_of(stat: str) -> float | None:
-    """The percentage of a percentile; None for other names.
-
-    >>> percent_of("p99.9"), percent_of("p101"), percent_of("mean")
-    (99.9, None, None)
-    """
-    return float(stat[1:]) if _PERCENTILE.fullmatch(stat) else None
-
-
-def _check_at_least_one(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is {value!r}; give a whole number of samples")
-    if value < 1:
-        raise ValueError(f"{name} is {value}; it must be at least 1 sample")
-
-
-def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} is {value!r}; use one of {', '.join(known)}")
 
 
 def as_numbers(x: Tensor) -> Tensor:
