@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convtool.plots.figure import (
+    CHANNEL,
     FAINT,
     Samples,
     add_channels,
@@ -18,6 +19,7 @@ from convtool.plots.figure import (
     named,
     set_style,
     set_title,
+    shown,
     value_range,
     whole_ticks,
 )
@@ -49,6 +51,7 @@ def render_local_stats(
     before: int,
     sample_rate: int | None,
     name: str = "input",
+    channels: Sequence[str] | None = None,
     format: str,
 ) -> bytes:
     """A picture of statistics of sliding windows, encoded as `format`: the same bytes for the same call.
@@ -58,7 +61,7 @@ def render_local_stats(
     either side. Under them a panel for each of the first statistics with all channels, over the same seconds, or
     samples where `sample_rate` (Hz) is None. The statistics, by their names, are ``(channels, windows)``, of windows of
     `window` samples, one every `stride`, of which the first begins `before` samples before sample 0. Each is drawn at
-    the middle of its window.
+    the middle of its window. `channels` are the names of all channels, where they have any.
 
     Long signals, names, what is not finite and the errors are as in `render_convolution`.
 
@@ -68,9 +71,8 @@ def render_local_stats(
     b'PNG'
     """
     first, step = (samples / (sample_rate or 1) for samples in (middle(window, before), stride))
-    channels = len(signal)
-    colours = channel_colours(channels)
-    panels, drawn = min(channels, PANELS), dict(list(stats.items())[:MOST])
+    called, colours = channel_names(channels, len(signal)), channel_colours(len(signal))
+    panels, drawn = min(len(signal), PANELS), dict(list(stats.items())[:MOST])
     band = _band(stats)
     length = f" ({window / sample_rate:.4g} s)" if sample_rate else ""
     every = f", one every {stride:,}" if stride > 1 else ""
@@ -84,7 +86,7 @@ def render_local_stats(
             if band is not None:
                 _draw_band(axes, stats["mean"][i : i + 1], band[i], colours[i], first, step)
             axes.set_xlabel("")
-            axes.set_ylabel("amplitude" if channels == 1 else f"channel {i + 1}")
+            axes.set_ylabel(shown(called[i], CHANNEL) if channels or len(signal) > 1 else "amplitude")
         set_title(above[0], named("input", name), details(signal, sample_rate))
         if band is not None:
             _add_roles(above[0], colours[0])
@@ -93,7 +95,7 @@ def render_local_stats(
             note = value_range(values) + [left_out(stats)] * (axes is below[-1])
             set_title(axes, f"local {term(stat)}", "   ".join(filter(None, [of, *note])))
         below[-1].set_xlabel(time_label(signal.shape[-1] / (sample_rate or 1), sample_rate), fontsize=9)
-        add_channels(below[0], colours, channel_names(None, channels))
+        add_channels(below[0], colours, called)
 
     return encoded(format, (12.5, 0.5 + 2.6 * (panels + len(drawn))), draw)
 

@@ -36,6 +36,12 @@ def test_a_kernel_that_was_changed(convtool: Convtool) -> None:
     assert "cold" in shown
 
 
+def test_windows_of_columns_by_their_names(convtool: Convtool) -> None:
+    shown = words(convtool, "local-var", "x.csv", "-w", 2, "--stat", "mean,std")
+    assert shown.count("<!-- cold -->") == shown.count("<!-- warm -->") == 2  # beside its row, and in the legend
+    assert "channel 1" not in shown
+
+
 def test_a_kernel_that_mixes(convtool: Convtool) -> None:
     np.save("k.npy", np.ones((6, 2)))
     shown = words(convtool, "convolve", "x.csv", "-k", "k.npy", "--matrix", "-o", "y.npy")
@@ -76,4 +82,6 @@ def test_weights_that_are_no_filters(convtool: Convtool) -> None:
     shown = words(convtool, "inspect-weights", "m.pt", "--tensor", "rec.weight_hh_l0", "--gates", "--overwrite")
     assert "4 gates of 2 × 2 (H × H)" in shown
     np.save("dense.npy", np.ones((3, 2)))
-    assert "3 × 2" in words(convtool, "inspect-weights", "dense.npy", "--overwrite")
+    shown = words(convtool, "inspect-weights", "dense.npy", "--overwrite")
+    assert "3 × 2" in shown
+    assert "filter" not in shown

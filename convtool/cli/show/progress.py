@@ -79,6 +79,8 @@ class _Line:
     def draw(self) -> None:
         """Show how far things are now."""
         done, total = self._look()
+        if not done:
+            self._looks.clear()  # what is still being loaded says nothing of the rate
         self._looks.append((time.monotonic(), done))
         with self._drawing:
             self._shown = _line(done, total, self._rate(), self._unit)

@@ -69,6 +69,8 @@ def _selected(listing: Listing, options: Options) -> Selection:
         return selection.select_gates(selection.choose(listing, name, selection.has_gates, "gates"))
     if place is not None or (name is None and options.plot):
         listed = selection.choose(listing, name, selection.has_filters, "filters")
+        if place is None and len(listed.tensor.shape) <= 2 and not selection.has_filters(listed.described):
+            return selection.select_all(listed)
         with messages.about(show(listing.path)):
             return selection.select_filters(listed, place or ())
     listed = selection.choose(listing, name, lambda _: True, "values")

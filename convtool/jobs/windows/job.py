@@ -216,6 +216,7 @@ class LocalVarJob(SignalJob):
             before=self._before(window)[0],
             sample_rate=signal.sample_rate,
             name=name if heard.is_whole else f"the beginning of {name}",
+            channels=signal.names,
             format=format,
         )
 

@@ -119,6 +119,24 @@ def test_the_line_fits_the_terminal(columns: int, done: int, total: int, monkeyp
             assert line.endswith(f"{unit}  1000/s" + (f"  {left[done]}" if total else ""))
 
 
+def test_the_rate_is_that_of_the_work_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is loaded before it takes time, too."""
+    states = iter([(0, 10.0), (0, 12.0), (100, 13.0), (300, 14.0)])
+    state: list[tuple[int, float]] = []
+    monkeypatch.setattr("convtool.cli.show.progress.time", SimpleNamespace(monotonic=lambda: state[-1][1]))
+
+    def look() -> tuple[float, float]:
+        state.append(next(states))
+        return state[-1][0], 700
+
+    line = progress._Line(look, "samples")
+    for _ in range(4):
+        line.draw()
+    assert capsys.readouterr().err.endswith(" 300/700 samples  150/s  0:03")
+
+
 def test_a_terminal_without_these_characters_gets_a_bar_too(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), "ascii")
     monkeypatch.setattr(sys, "stderr", stream)
