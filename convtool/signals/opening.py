@@ -140,7 +140,8 @@ def _reader_of(source: Source, kind: Kind, named: str | None, item: Input, optio
             return TextReader(source, options.text, exact=options.exact, wrapped=options.wrapped)
         except InputError as error:
             if kind is JSON:
-                raise InputError("the content is JSON, no text of numbers; an array in it is FILE::NAME") from error
+                way_out = "write its numbers as CSV; FILE::NAME takes a tensor of a model's JSON"
+                raise InputError(f"the content is JSON, no text of numbers: {way_out}") from error
             if named in (None, "CSV"):
                 raise
             raise InputError(f"the content is no {named}, and as text {error}") from error

@@ -96,7 +96,7 @@ def test_a_sample_rate_that_is_none(rates: list[float]) -> None:
         ("missing.npz::a", "no such file"),
         ("x.csv::speed", "the content is text, which has columns: give --columns speed, and the file alone"),
         ("x.wav::left", "the content is WAV, which holds one signal: give the file alone, without ::left"),
-        ("x.json", "the content is JSON, no text of numbers; an array in it is FILE::NAME"),
+        ("x.json", "the content is JSON, no text of numbers: write its numbers as CSV; FILE::NAME takes"),
     ],
 )
 def test_what_is_no_signal(word: str, message: str) -> None:

@@ -83,9 +83,9 @@ class Dialect:
             return "; --missing nan reads it as NaN"
         if "\u2212" in cell:
             return ": its minus is U+2212; write the minus of ASCII, '-'"
-        if re.fullmatch(r"[+-]?\d+,\d+", cell) and self.decimal == ".":
+        if re.fullmatch(r"[+-]?\d+,\d+([eE][+-]?\d+)?", cell) and self.decimal == ".":
             return "; decimal commas need --decimal ,"
-        if re.fullmatch(r"[+-]?\d+\.\d+", cell) and self.decimal == ",":
+        if re.fullmatch(r"[+-]?\d+\.\d+([eE][+-]?\d+)?", cell) and self.decimal == ",":
             return "; decimal points need --decimal ."
         if self.thousands is None and re.fullmatch(r"[+-]?\d{1,3}([., '\u00a0\u202f’]\d{3})+([.,]\d*)?", cell):
             return f"; digits in groups need --thousands '{re.sub('[0-9+-]', '', cell)[0]}'"

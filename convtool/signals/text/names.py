@@ -34,8 +34,8 @@ def find_names(
         if bad is None:
             break
         body = replace(body, start=bad)
-    if names is None and not body.sure and _all_names(body.dialect.split(lines[body.start])):
-        names, body = body.dialect.split(lines[body.start]), _after(body, lines, options)
+    if names is None and not body.sure and _are_names(first := body.dialect.split(lines[body.start]), body):
+        names, body = first, _after(body, lines, options)
     if names is None and options.header == "yes":
         names, body = body.dialect.split(lines[body.start]), _after(body, lines, options)
     if names is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 COUNTS = {"index", "idx", "sample", "sequence", "no", "no.", "#", "row", "frame"}
-TIMES = {"time", "times", "timestamp", "frequency", "freq", "x-axis"}
+TIMES = {"time", "times", "timestamp", "zeit", "temps", "tiempo", "frequency", "freq", "x-axis"}
 SECONDS = {
     "s": 1.0,
     "sec": 1.0,

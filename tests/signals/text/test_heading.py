@@ -62,6 +62,7 @@ Length processed: 4 samples 0.00009 seconds.
         ("name,x\nalice,1\nbob,2", ("name", "x"), 1, None),
         ("alice,1\nbob,2", None, 1, None),
         ("time,v\n0,1\n0.1,2", ("time", "v"), 1, None),
+        ("Zeit (ms),v\n0,1\n0.1,2\n0.2,3", ("Zeit (ms)", "v"), 1, 10000),
         ("Time (s),v\n0,1\n0.001,2\n0.002,4", ("Time (s)", "v"), 1, 1000),
         ("Time (s),v\n0,1\n1,2\n5,4", ("Time (s)", "v"), 1, None),
         ("time_ms,v\n0,1\n1,2\n2,4", ("time_ms", "v"), 1, 1000),

@@ -208,6 +208,8 @@ def test_what_is_no_number_is_named_with_line_and_column(cell: str, text: str) -
         ("a,b\n3\n", {}, "line 2 has 1 columns; expected 2 as in the first"),
         ("1\n2,3\n", {}, "line 2, column 1: '2,3' is not a number; decimal commas need --decimal ,"),
         ("1;2\n3;1,5\n", {}, "line 2, column 2: '1,5' is not a number; decimal commas need --decimal ,"),
+        ("t;v\n0,5E0;1\n", {}, "line 2, column 1: '0,5E0' is not a number; decimal commas need --decimal ,"),
+        ('"";"a";"b"\n"1";0,5;2\n', {}, "line 2, column 2: '0,5' is not a number; decimal commas need --decimal ,"),
         ("1;2\n3;1.5\n", {"decimal": ","}, "line 2, column 2: '1.5' is not a number"),
         ("1;2\n3;1,5,0\n", {"decimal": ","}, "line 2, column 2: '1,5,0' is not a number"),
         ("4,1,x,5", {}, "line 1, column 3: 'x' is not a number"),
