@@ -93,6 +93,7 @@ def rate_of_times(
         values = values_of(rows, column, dialect)
         if what == "times" and scale is not None and len(values) > 2:
             steps = [b - a for a, b in pairwise(values)]
-            if even(steps):
-                return (len(steps)) / ((values[-1] - values[0]) * scale)
+            seconds = (values[-1] - values[0]) * scale
+            if even(steps) and seconds > 0:  # not so little that float64 has none of it
+                return len(steps) / seconds
     return None
