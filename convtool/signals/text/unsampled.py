@@ -76,6 +76,7 @@ def _half_unit(rows: Sequence[Sequence[str]], column: int, dialect: Dialect) -> 
 
 
 def values_of(rows: Sequence[Sequence[str]], column: int, dialect: Dialect) -> list[float]:
+    """The numbers of a column; nothing where one of its cells is none."""
     numbers = [dialect.number(row[column]) for row in rows]
     return [float(number) for number in numbers if number is not None] if None not in numbers else []
 
