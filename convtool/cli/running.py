@@ -172,11 +172,7 @@ def _run(
 
 
 class Telling:
-    """What there is to say of inputs, in their order: what was chosen for one is told once those before it have ended.
-
-    Attributes:
-        next: the task whose turn it is.
-    """
+    """What is said of inputs, in their order: what was chosen for one is told once those before it have ended."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self._tasks = tasks
@@ -191,13 +187,13 @@ class Telling:
         return self._tasks[self._ended]
 
     def choose(self, index: int, remark: str) -> None:
-        """That was chosen for the task of this index; heard of in any thread."""
+        """Take what was chosen for the task of this index, from any thread."""
         with self._turn:
             self._chosen[index] = remark
             self._tell_chosen()
 
     def end(self, outcome: Outcome) -> None:
-        """The work on the next task has come to this."""
+        """Tell what became of the next task, and what was chosen for the one behind it."""
         with self._turn:
             tell(outcome, one=len(self._tasks) == 1)
             self._ended += 1

@@ -60,7 +60,7 @@ def cut_segments(signal: Tensor, size: int, *, hop: int | None = None, last: Las
         nothing is copied.
 
     Raises:
-        TypeError, ValueError: as `segment_starts`.
+        TypeError, ValueError: as `segment_starts`; ValueError also of a `signal` without an axis.
 
     >>> import torch
     >>> from convtool.ops import pad_batch
@@ -68,6 +68,8 @@ def cut_segments(signal: Tensor, size: int, *, hop: int | None = None, last: Las
     >>> pad_batch([segment for signal in signals for segment in cut_segments(signal, 4, hop=3)]).batch.tolist()
     [[1, 2, 3, 4], [4, 5, 6, 7], [20, 21, 22, 23]]
     """
+    if not signal.dim():
+        raise ValueError("signal has shape (); give (..., samples)")
     samples = signal.shape[-1]
     starts = segment_starts(samples, size, hop=hop, last=last)
     return [signal.narrow(-1, start, min(size, samples - start)) for start in starts]

@@ -19,7 +19,7 @@ _NEAR = Fraction(1, 10**9)
 
 
 def split_names(names: Sequence[Name], shares: Sequence[float | Fraction], *, seed: int = 0) -> list[int]:
-    """The part that each name belongs to: it hangs on the name and the seed alone, not on the other names.
+    """The part that each name belongs to: it depends on the name and the seed alone, not on the other names.
 
     The SHA-256 of the seed and the name, as a fraction of all digests, tells the share that it lies in. So parts have
     about their shares of many names, and a name that is added moves no other.
@@ -53,6 +53,6 @@ def split_names(names: Sequence[Name], shares: Sequence[float | Fraction], *, se
 
 
 def _place(name: Name, seed: int) -> Fraction:
-    """From 0 to below 1, in hashed order."""
+    """The hash of the seed and a name, as a fraction of all hashes: from 0 to below 1."""
     digest = hashlib.sha256(f"{seed}\0".encode() + os.fsencode(name)).digest()
     return Fraction(int.from_bytes(digest, "big"), 1 << 256)

@@ -61,9 +61,9 @@ class Metadata:
         return replace(self, chunks=tuple(chunk for chunk in self.chunks if not _counts_samples(*chunk)))
 
     def without_place(self, *, chunks: bool, pictures: bool) -> tuple[str, ...]:
-        """What of it does not go into a file that holds chunks or pictures, or neither.
+        """The names of what a file leaves out that holds `chunks`, or `pictures`, or neither.
 
-        Tags are among it where they would be chunks.
+        Tags are among them only where the file would hold them as chunks: other formats differ in their tags.
         """
         if chunks:
             lost = [name for name, _ in self.tags if not self._has_info and name not in _INFO.values()]

@@ -74,6 +74,7 @@ def test_views_gradients_and_where_segments_differ() -> None:
         (lambda: segment_starts(7, 0), ValueError, "size is 0; it must be at least 1"),
         (lambda: segment_starts(7, 2, hop=0), ValueError, "hop is 0; it must be at least 1"),
         (lambda: cut_segments(torch.ones(7), 2.5), TypeError, "size is 2.5; give a whole number"),  # type: ignore[arg-type]
+        (lambda: cut_segments(torch.tensor(1.0), 2), ValueError, r"signal has shape \(\); give"),
         (lambda: segment_starts(7, 2, last="keep"), ValueError, "last is 'keep'; use one of pad, drop"),  # type: ignore[arg-type]
         (lambda: join_segments([]), InputError, "there are no segments"),
         (lambda: join_segments([torch.ones(2), torch.ones(1, 2)]), ValueError, r"segments\[1\] has shape \(1, 2\)"),
@@ -87,7 +88,7 @@ def test_what_is_refused(work: Callable[[], object], error: type[Exception], wor
         work()
 
 
-def test_a_split_hangs_on_names_and_seed_alone() -> None:
+def test_a_split_depends_on_names_and_seed_alone() -> None:
     names = [f"takes/{number}.wav" for number in range(4000)]
     parts = split_names(names, (0.8, 0.1, 0.1))
     assert [parts.count(part) / 4000 for part in range(3)] == pytest.approx([0.8, 0.1, 0.1], abs=0.02)

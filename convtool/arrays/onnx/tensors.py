@@ -171,8 +171,8 @@ def constant(walk: Walk, place: Field, name: str) -> StoredTensor:
     tensor.typed[number] = sum(part.stop - part.start for part in parts)
     if name.endswith("s"):
         whole = tensor.type is not None and tensor.type.name == "int64"
-        texts = len(parts) if code == _STRING else tensor.typed[number] // 4
-        tensor.dims = [sum(1 for part in parts for _ in walk.integers(part)) if whole else texts]
+        others = len(parts) if code == _STRING else tensor.typed[number] // 4
+        tensor.dims = [sum(1 for part in parts for _ in walk.integers(part)) if whole else others]
     return tensor
 
 

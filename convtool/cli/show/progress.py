@@ -149,9 +149,10 @@ def short(number: float) -> str:
 
     >>> short(0.45), short(12.3), short(3000), short(44100), short(1.5e9)
     ('0.5', '12', '3000', '44.1k', '1.5G')
+    >>> short(9999.6), short(999_960)  # as they are rounded
+    ('10.0k', '1.0M')
     """
-    if number < 10_000:
+    if number < 9_999.5:
         return f"{number:.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
-    letters = "kMG"
-    power = min(len(letters), int(math.log10(number)) // 3)
-    return f"{number / 1000**power:.1f}{letters[power - 1]}"
+    power = 1 + (number >= 999_950) + (number >= 999_950_000)
+    return f"{number / 1000**power:.1f}{'kMG'[power - 1]}"

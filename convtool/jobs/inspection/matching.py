@@ -81,12 +81,15 @@ class _Side:
             self.left.pop(each.name, None)
 
     def norms(self) -> Iterator[tuple[str, Mapping[str, Listed]]]:
-        """The batch norms that have no counterpart: the prefix of each, and its tensors by their roles."""
+        """The whole batch norms that have no counterpart: the prefix of each, and its tensors by their roles."""
         found: dict[str, dict[str, Listed]] = {}
         for each in self.left.values():
             if each.described.kind == "norm":
                 found.setdefault(each.described.prefix, {})[each.described.role] = each
-        return ((prefix, roles) for prefix, roles in found.items() if roles.keys() >= {"mean", "var"})
+        for prefix, roles in found.items():
+            shapes = {each.tensor.shape for role, each in roles.items() if role != "count"}
+            if roles.keys() >= {"mean", "var"} and len(shapes) == 1:
+                yield prefix, roles
 
     def before(self, norm: Listed) -> list[Listed]:
         """The weights that may be of the layer before `norm`, the nearest first."""
@@ -197,8 +200,9 @@ class _Fold(NamedTuple):
 def _fold(side: _Side, opposite: _Side, counterparts: Mapping[str, Listed], notes: list[str]) -> Iterator[Pair]:
     """The layers of `side` that stand in the other file with a norm in their weights, beside those of that file."""
     for prefix, norm in list(side.norms()):
+        shape = norm["mean"].tensor.shape
         for weight in side.before(norm["mean"]):
-            bias = _bias_of(weight, side.tensors)
+            bias = _bias_of(weight, side.tensors, shape)
             known = counterparts.get(weight.name)
             others = [each for each in opposite.left.values() if each.described.role == "weight"]
             candidates = [known] if known is not None else others
@@ -207,7 +211,7 @@ def _fold(side: _Side, opposite: _Side, counterparts: Mapping[str, Listed], note
             if found is None:
                 continue
             bias_there = counterparts.get(bias.name) if bias is not None else None
-            bias_there = bias_there or _bias_of(found.weight, list(opposite.left.values()))
+            bias_there = bias_there or _bias_of(found.weight, list(opposite.left.values()), shape)
             side.take(*norm.values(), weight, *([bias] if bias else []))
             opposite.take(found.weight, *([bias_there] if bias_there else []))
             into = weight.described.prefix
@@ -240,10 +244,11 @@ def _folded(
         values = _double(candidate)
         limit = min(_NEAR, _apart(plain, values))
         for epsilon in _EPSILONS:
-            scale = gain / np.sqrt(variance + epsilon)
-            both = plain * scale.reshape(shape)
+            with np.errstate(all="ignore"):  # what is not finite then, as of a negative variance, is far from anything
+                scale = gain / np.sqrt(variance + epsilon)
+                both, shift = plain * scale.reshape(shape), scale * (before - mean) + offset
             if (apart := _apart(both, values)) < limit:
-                found.append(_Fold(apart, candidate, epsilon, both, scale * (before - mean) + offset))
+                found.append(_Fold(apart, candidate, epsilon, both, shift))
     return min(found, key=lambda each: each.apart, default=None)
 
 
@@ -255,10 +260,10 @@ def _wide(values: Values) -> Values:
     return values.astype(np.result_type(values, np.float64))
 
 
-def _bias_of(weight: Listed, tensors: Sequence[Listed]) -> Listed | None:
-    """The bias among `tensors` of the layer that `weight` is of."""
+def _bias_of(weight: Listed, tensors: Sequence[Listed], shape: tuple[int, ...]) -> Listed | None:
+    """The bias of that shape among `tensors` of the layer that `weight` is of."""
     prefix, node = weight.described.prefix, weight.tensor.config.get("node", "")
-    biases = [each for each in tensors if each.described.kind == "bias"]
+    biases = [each for each in tensors if each.described.kind == "bias" and each.tensor.shape == shape]
     of_node = [each for each in biases if node and each.tensor.config.get("node") == node]
     return next((each for each in [*of_node, *biases] if each in of_node or each.described.prefix == prefix), None)
 

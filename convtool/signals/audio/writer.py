@@ -146,10 +146,10 @@ class _SoundFileSink:
         tags = () if self._chunks else told.tags
         self.left_out = tuple(name for name, text in tags if not text.isascii() and (format, name) in _ASCII_TAGS)
         self.no_place = tuple(
-            name for name, text in tags if name not in self.left_out and not self._has_tag(name, text)
+            name for name, text in tags if name not in self.left_out and not self._write_tag(name, text)
         )
 
-    def _has_tag(self, name: str, text: str) -> bool:
+    def _write_tag(self, name: str, text: str) -> bool:
         """Write a tag; False where the format has none of that name."""
         try:
             setattr(self._file, name, text)

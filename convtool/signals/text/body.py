@@ -52,9 +52,9 @@ class Body:
     def fits(self, cells: Sequence[str]) -> bool:
         """Whether `cells` are as many as a row has; what ends each row may be missing in one."""
         more = cells[self.width :]
-        if len(cells) < self.width or (self.commented and len(more) == 1):
-            return len(cells) > self.width
-        return len(more) in (0, self.trailing) and not any(more)
+        if self.commented and len(more) == 1:
+            return True
+        return len(cells) >= self.width and len(more) in (0, self.trailing) and not any(more)
 
 
 def find_body(lines: Sequence[str], options: TextOptions) -> Body | None:

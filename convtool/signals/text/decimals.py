@@ -39,6 +39,7 @@ _MASKS = np.array([[((1 << 64) - 1) & ~((1 << 8 * max(0, 8 - max(0, n - at))) - 
 _TENS = np.array([10**k if k < 20 else 0 for k in range(PADDING + 1)], dtype=np.uint64)
 _EXACT = np.array([float(10**k) for k in range(23)])
 _ROOM = 10
+"""Bits that a remainder has below the place of a last digit: a word has room for them and for 5**22."""
 _FIVES = np.array([5**k << _ROOM for k in range(23)], dtype=np.uint64)
 _FRACTION = _U((1 << 52) - 1)
 _HIDDEN = _U(1 << 52)

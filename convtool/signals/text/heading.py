@@ -50,7 +50,8 @@ class Heading:
 
 def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
     """What `lines`, the beginning of a text, say; None where there is no row in them."""
-    if is_labview(lines) and (measurement := read_labview(lines, options)) is not None:
+    overruled = options.skip > 0 or options.header == "no"
+    if not overruled and is_labview(lines) and (measurement := read_labview(lines, options)) is not None:
         stated = Heading(
             measurement.body,
             measurement.names,

@@ -168,6 +168,7 @@ def _counts_rows(lines: Sequence[str], body: Body) -> bool:
 
 
 def first_rows(lines: Sequence[str], body: Body) -> list[list[str]]:
+    """The cells of the rows that the body begins with, without those that do not fit in."""
     below = (line for line in lines[body.start : body.start + ROWS_COMPARED] if line.strip())
     rows = [body.dialect.split(line) for line in below]
     return [row for row in rows if body.fits(row)]

@@ -19,8 +19,9 @@ def even(steps: Sequence[float]) -> bool:
 
 def follow(values: Sequence[float], rate: float, slack: float = 0.5) -> bool:
     """Whether times go up from the first by the steps of a sample rate; each may be off by `slack` steps."""
-    expected = values[0] + np.arange(len(values)) / rate
-    return bool((np.abs(np.asarray(values) - expected) * rate <= slack).all())
+    with np.errstate(all="ignore"):  # what is not finite, as of a rate of 1e-310, follows nothing
+        expected = values[0] + np.arange(len(values)) / rate
+        return bool((np.abs(np.asarray(values) - expected) * rate <= slack).all())
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Times:
     def first_off(self, cells: Sequence[str | None], row: int) -> tuple[int, float] | None:
         """Which of `cells`, in the rows from number `row` on, is the first that is off, and the time expected there."""
         found = np.array([float("nan" if cell is None else cell) for cell in cells])
-        expected = self.start + self.interval * np.arange(row, row + len(cells))
-        off = np.flatnonzero(~(np.abs(found - expected) <= self.slack))
+        with np.errstate(all="ignore"):  # times that are not finite are off
+            expected = self.start + self.interval * np.arange(row, row + len(cells))
+            off = np.flatnonzero(~(np.abs(found - expected) <= self.slack))
         return (int(off[0]), float(expected[off[0]])) if len(off) else None

@@ -76,6 +76,7 @@ def _half_unit(rows: Sequence[Sequence[str]], column: int, dialect: Dialect) -> 
 
 
 def values_of(rows: Sequence[Sequence[str]], column: int, dialect: Dialect) -> list[float]:
+    """The numbers of a column; nothing where one of its cells is none."""
     numbers = [dialect.number(row[column]) for row in rows]
     return [float(number) for number in numbers if number is not None] if None not in numbers else []
 
@@ -93,6 +94,7 @@ def rate_of_times(
         values = values_of(rows, column, dialect)
         if what == "times" and scale is not None and len(values) > 2:
             steps = [b - a for a, b in pairwise(values)]
-            if even(steps):
-                return (len(steps)) / ((values[-1] - values[0]) * scale)
+            seconds = (values[-1] - values[0]) * scale
+            if even(steps) and seconds > 0:  # not so little that float64 has none of it
+                return len(steps) / seconds
     return None

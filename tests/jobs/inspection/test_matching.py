@@ -184,6 +184,26 @@ def test_a_norm_that_is_folded_nowhere_is_a_difference() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("norm.running_var", np.ones(3)),
+        ("norm.weight", np.ones(3)),
+        ("norm.running_var", np.full(6, -1.0)),
+        ("norm.running_var", np.full(6, -1e-5)),
+        ("norm.weight", np.full(6, np.inf)),
+        ("layer.bias", np.ones(5)),
+    ],
+    ids=["variances", "gains", "negative", "nothing", "infinite", "bias"],
+)
+def test_damaged_norms_and_biases_are_differences(name: str, value: Array) -> None:
+    arrays = {**arrays_of(Normed(nn.Conv1d(2, 6, 5), nn.BatchNorm1d(6))).arrays}
+    scale = arrays["norm.weight"] / np.sqrt(arrays["norm.running_var"] + 1e-3)
+    theirs = {"layer.weight": arrays["layer.weight"] * scale[:, None, None], "layer.bias": arrays["layer.bias"]}
+    found, _ = compared(listing({**arrays, name: value}, "torch"), listing(theirs, "onnx"))
+    assert name in {each.name for each in found}
+
+
 def test_what_makes_no_difference_where_it_is_missing() -> None:
     tensors = [info("a.weight", (2, 3)), info("b.weight", (2, 3)), info("b.bias", (2,))]
     tensors[1] = replace(tensors[1], tied_to="a.weight")

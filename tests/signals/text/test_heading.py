@@ -144,6 +144,9 @@ Length processed: 4 samples 0.00009 seconds.
         ("a,b,c\n1,2,\n3,4,", ("a", "b", "c"), 0, None),
         ("sample rate: 33.3\n1\n2", None, 0, None),
         ("sample interval: 0\n1\n2", None, 0, None),
+        ("# sample rate: 100 Hz\ninf,1\ninf,2", None, 0, 100),
+        ("# sample rate: 1e-310 Hz\n0.1,1\n0.2,2", None, 0, None),
+        ("time [ns],v\n0,1\n5e-324,2\n1e-323,3", ("time [ns]", "v"), 1, None),
     ],
 )
 def test_names_and_what_is_no_sample(text: str, names: tuple[str, ...] | None, passed: int, rate: int | None) -> None:

@@ -86,6 +86,14 @@ def test_steps_of_something_else_than_time_are_no_rate(dimension: str) -> None:
     assert reader_of(text).signal.sample_rate is None
 
 
+def test_options_overrule_the_headers() -> None:
+    text = measurement("0.000\t1\t2", "0.001\t3\t4")
+    reader = reader_of(text, skip=15)
+    assert np.array_equal(reader.read(10), [[0, 0.001], [1, 3], [2, 4]])
+    with pytest.raises(InputError, match="line 1 has 2 columns; expected 3"):
+        reader_of(text, header="no")
+
+
 def test_steps_of_nothing_are_no_rate() -> None:
     assert reader_of(measurement("\t1\t2", "\t3\t4", columns="No", step="0")).signal.sample_rate is None
 

@@ -592,3 +592,10 @@ def test_a_heading_past_the_lines_looked_at_first() -> None:
 def test_integers_past_int64_in_lines_with_quotes(text: str, options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="9223372036854775808 is past what a 64-bit integer holds"):
         read(text, **options)
+
+
+@pytest.mark.parametrize("times", [("0", "1e400"), ("0", "1e308", "1.5e308", "1.7e308")])
+def test_times_past_float64_are_off(times: tuple[str, ...]) -> None:
+    text = "".join(f"{time},1\n" for time in times)
+    with pytest.raises(InputError, match=r"column 1: the time is"):
+        read(f"time (s),v\n{text}", even_times=True)
