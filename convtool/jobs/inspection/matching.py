@@ -11,7 +11,7 @@ so that a layer of the weight s W and the bias s (c - m) + b does the work of bo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -113,16 +113,11 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
     """
     summed = "keras" in (first.file.layout, second.file.layout)
     ours, theirs = (_Side.of(each, summed=summed and each.file.layout != "keras") for each in (first, second))
-    found: list[tuple[Listed, Listed]] = []
-    for names in (_names, _names_by_module):
-        mine, others = (
-            {name.removeprefix(strip_prefix): each for name, each in names(side)} for side in (ours, theirs)
-        )
-        same = [(mine[name], others[name]) for name in mine if name in others]
-        same = [pair for pair in same if names is _names or _alike(*pair)]
-        ours.take(*(one for one, _ in same))
-        theirs.take(*(other for _, other in same))
-        found += same
+    found = list(_called_alike(ours, theirs, _names, strip_prefix))
+    _take(ours, theirs, found)
+    by_module = [pair for pair in _called_alike(ours, theirs, _names_by_module, strip_prefix) if _alike(*pair)]
+    _take(ours, theirs, by_module)
+    found += by_module
     pairs = {one.name: Pair(one.name, one, other) for one, other in found}
     notes: list[str] = []
     for folded in _fold(ours, theirs, {one.name: other for one, other in found}, notes):
@@ -130,16 +125,30 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
     for name, theirs_folded, one in _fold(theirs, ours, {other.name: one for one, other in found}, notes):
         name = one.name if one is not None else name
         pairs[name] = Pair(name, one, theirs_folded)
-    for known, there in _by_values(ours, theirs):
-        pairs[known.name] = Pair(known.name, known, there)
-        ours.take(known)
-        theirs.take(there)
+    by_values = list(_by_values(ours, theirs))
+    _take(ours, theirs, by_values)
+    pairs |= {one.name: Pair(one.name, one, other) for one, other in by_values}
     for side in (ours, theirs):
         notes += _left_out(side)
     in_order = [pairs.pop(each.name) for each in ours.tensors if each.name in pairs]
     alone = [Pair(each.name, each, None) for each in ours.left.values()]
     alone += [Pair(each.name, None, each) for each in theirs.left.values()]
     return [*in_order, *pairs.values(), *alone], notes
+
+
+def _called_alike(
+    ours: _Side, theirs: _Side, names: Callable[[_Side], Iterator[tuple[str, Listed]]], strip_prefix: str
+) -> Iterator[tuple[Listed, Listed]]:
+    """Those without a counterpart that have one name in both files."""
+    there = {name.removeprefix(strip_prefix): each for name, each in names(theirs)}
+    for name, one in {name.removeprefix(strip_prefix): each for name, each in names(ours)}.items():
+        if name in there:
+            yield one, there[name]
+
+
+def _take(ours: _Side, theirs: _Side, pairs: Sequence[tuple[Listed, Listed]]) -> None:
+    ours.take(*(one for one, _ in pairs))
+    theirs.take(*(other for _, other in pairs))
 
 
 def _alike(one: Listed, other: Listed) -> bool:

@@ -235,11 +235,12 @@ class TextReader(Reader):
 
     def _cells_of(self, line: str, at: int) -> list[str]:
         """The cells of a line, which must be as many as in the first."""
-        if not line.strip() and self._heading.body.commented:
-            raise InputError(f"line {at} is blank: a segment of the measurement ends there; one segment a file is read")
-        if not line.strip():
-            raise InputError(f"line {at} is blank" if self._dialect.missing else f"line {at}, column 1: {_EMPTY}")
         cells, body = self._dialect.split(line), self._heading.body
+        if not line.strip():
+            if body.commented:
+                ends = "a segment of the measurement ends there; one segment a file is read"
+                raise InputError(f"line {at} is blank: {ends}")
+            raise InputError(f"line {at} is blank" if self._dialect.missing else f"line {at}, column 1: {_EMPTY}")
         if body.fits(cells):
             return cells
         count, expected = len(cells), body.width

@@ -43,11 +43,11 @@ class Times:
         sample `rate` that is stated, but for their rounding.
         """
         steps = [b - a for a, b in pairwise(values)]
-        if rate is not None and not even(steps) and follow(values, rate):
-            return cls(column, values[0], 1 / rate, 0.5 / rate)
         if even(steps):
             interval = (values[-1] - values[0]) / len(steps)
             return cls(column, values[0], interval, interval / 2)
+        if rate is not None and follow(values, rate):
+            return cls(column, values[0], 1 / rate, 0.5 / rate)
         return cls(column, values[0], steps[0], _EVEN / 4 * max(steps))
 
     def first_off(self, cells: Sequence[str | None], row: int) -> tuple[int, float] | None:
