@@ -13,7 +13,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
-from convtool.arrays.nam import NETS, Lstm, Stack, read_net
+from convtool.arrays.nam.nets import Lstm, Stack
+from convtool.arrays.nam.reading import NETS, read_net
 from convtool.errors import InputError
 from convtool.files.json import json_kind, json_numbers, read_json
 
@@ -62,9 +63,9 @@ class ModelJsonReader(WeightFile):
                                                                  [4H] (both biases summed), ``layers.0.h0``,
                                                                  ``layers.0.c0``, ``head.weight`` [H] and
                                                                  ``head.bias`` [1]; gates i f g o. WaveNet, ConvNet and
-                                                                 Linear: see `convtool.arrays.nam`, and before those of
-                                                                 a container ``submodels.0.``. What is not known:
-                                                                 ``weights``, as they are
+                                                                 Linear: see `convtool.arrays.nam.nets`, and before
+                                                                 those of a container ``submodels.0.``. What is not
+                                                                 known: ``weights``, as they are
     ``torch json``  tensors alone, some named a weight   torch   as in the state dict
     ==============  ===================================  ======  =====================================================
 

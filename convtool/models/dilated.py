@@ -16,21 +16,8 @@ from typing import TYPE_CHECKING, Any
 from convtool.arrays import open_weights
 from convtool.arrays.description import WeightFile
 from convtool.arrays.model_json import ModelJsonReader
-from convtool.arrays.nam import (
-    CONTAINER,
-    NORM,
-    Chain,
-    Conv,
-    Fir,
-    Lstm,
-    Net,
-    Stack,
-    check_architecture,
-    check_version,
-    largest,
-    nam_submodels,
-    read_net,
-)
+from convtool.arrays.nam.nets import NORM, Chain, Conv, Fir, Lstm, Net, Stack
+from convtool.arrays.nam.reading import CONTAINER, check_architecture, check_version, largest, nam_submodels, read_net
 from convtool.errors import InputError, UsageError
 from convtool.files.json import json_kind
 from convtool.models.layers import finite_values

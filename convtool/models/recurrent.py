@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from convtool.arrays import open_weights
 from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.arrays.model_json import ModelJsonReader, whole_number
-from convtool.arrays.nam import read_net
+from convtool.arrays.nam.reading import read_net
 from convtool.errors import InputError
 from convtool.files.json import json_kind, json_numbers
 from convtool.models.keras_chain import check_chain_of_keras

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from convtool.arrays.nam import CONTAINER, NETS
+from convtool.arrays.nam.reading import CONTAINER, NETS
 from convtool.errors import InputError
 from convtool.files.json import json_kind
 

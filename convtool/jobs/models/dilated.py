@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, overload
 
-from convtool.arrays import nam
+from convtool.arrays.nam import nets
 from convtool.jobs.models.network import build_network, initial_states
 from convtool.jobs.models.place import Place
 from convtool.models.layers import chained
@@ -26,10 +26,10 @@ class _Builder:
         self._place = place
 
     @overload
-    def conv(self, conv: nam.Conv) -> Conv: ...
+    def conv(self, conv: nets.Conv) -> Conv: ...
     @overload
     def conv(self, conv: None) -> None: ...
-    def conv(self, conv: nam.Conv | None) -> Conv | None:
+    def conv(self, conv: nets.Conv | None) -> Conv | None:
         from convtool.ops.dilated.parts import Conv
 
         if conv is None:
@@ -42,7 +42,7 @@ class _Builder:
             conv.groups,
         )
 
-    def layer(self, layer: nam.Layer) -> Layer:
+    def layer(self, layer: nets.Layer) -> Layer:
         from convtool.ops.dilated.parts import Film, Layer
 
         return Layer(
@@ -56,12 +56,12 @@ class _Builder:
             films={place: Film(self.conv(film.conv), film.shift) for place, film in layer.films.items()},
         )
 
-    def chain(self, chain: nam.Chain) -> Chain:
+    def chain(self, chain: nets.Chain) -> Chain:
         from convtool.ops.dilated.parts import Chain
 
-        return Chain([self.conv(step) if isinstance(step, nam.Conv) else _activation(step) for step in chain.steps])
+        return Chain([self.conv(step) if isinstance(step, nets.Conv) else _activation(step) for step in chain.steps])
 
-    def fir(self, fir: nam.Fir) -> Chain:
+    def fir(self, fir: nets.Fir) -> Chain:
         """As a convolution, the last tap of which is at the sample itself."""
         from convtool.ops.dilated.parts import Chain, Conv
 
@@ -69,20 +69,20 @@ class _Builder:
         bias = self._place.tensor(self._weights[f"{fir.name}bias"]) if fir.bias else None
         return Chain([Conv(self._place.tensor(taps), bias)])
 
-    def lstm(self, lstm: nam.Lstm) -> Recurrence:
+    def lstm(self, lstm: nets.Lstm) -> Recurrence:
         from convtool.ops.dilated.parts import Recurrence
 
         model = RecurrentModel("nam", chained(nam_lstm_layers(self._weights, lstm.name)))
         return Recurrence(build_network(model, self._place), initial_states(model, self._place))
 
-    def net(self, net: nam.Net) -> Part:
+    def net(self, net: nets.Net) -> Part:
         from convtool.ops.dilated.parts import Array, Stack
 
-        if isinstance(net, nam.Chain):
+        if isinstance(net, nets.Chain):
             return self.chain(net)
-        if isinstance(net, nam.Fir):
+        if isinstance(net, nets.Fir):
             return self.fir(net)
-        if isinstance(net, nam.Lstm):
+        if isinstance(net, nets.Lstm):
             return self.lstm(net)
         arrays = [
             Array(self.conv(array.enter), [self.layer(layer) for layer in array.layers], self.conv(array.leave))
@@ -96,12 +96,12 @@ class _Builder:
         )
 
 
-def _activation(described: nam.Activation) -> Activation:
+def _activation(described: nets.Activation) -> Activation:
     from convtool.ops.dilated.activations import activation
 
     return activation(described.name, **described.settings)
 
 
-def build_stack(net: nam.Net, weights: Mapping[str, NDArray[Any]], place: Place) -> Part:
+def build_stack(net: nets.Net, weights: Mapping[str, NDArray[Any]], place: Place) -> Part:
     """What runs `net` with `weights` there."""
     return _Builder(weights, place).net(net)

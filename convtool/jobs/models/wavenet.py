@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from convtool.arrays.nam import Fir
+from convtool.arrays.nam.nets import Fir
 from convtool.jobs.models.dilated import build_stack
 from convtool.jobs.models.job import ModelJob, Player, stamp
 from convtool.jobs.models.place import Place
