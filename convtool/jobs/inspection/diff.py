@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convtool.errors import InputError
 from convtool.jobs.inspection.listing import Listed, size
-from convtool.jobs.inspection.matching import Pair
+from convtool.jobs.inspection.sides import Pair
 
 Values = NDArray[Any]
 

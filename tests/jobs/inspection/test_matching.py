@@ -221,3 +221,21 @@ def test_a_prefix_and_names_that_meet() -> None:
     assert len(pairs) == 1
     with pytest.raises(InputError, match=r"two of its tensors are called 'a\.b\.weight' in torch's layout"):
         match(listing({"a/b/kernel": weight, "a.b/kernel": weight}, "keras"), ours)
+
+
+def test_norms_of_layers_alike_are_folded_each_into_its_own() -> None:
+    """No name tells which layer is which, and the tensors are longer than what is looked at of them first."""
+    random = np.random.default_rng(0)
+    plain, made, told = {}, {}, {}
+    for layer in range(3):
+        weight, (gain, offset, mean) = random.normal(size=(40, 40, 3)), random.normal(size=(3, 40))
+        variance = random.uniform(0.001, 0.002, 40)  # beside which the other epsilons are not small
+        plain |= {f"c{layer}.weight": weight, f"n{layer}.weight": gain, f"n{layer}.bias": offset}
+        plain |= {f"n{layer}.running_mean": mean, f"n{layer}.running_var": variance}
+        scale = gain / np.sqrt(variance + 1e-5)
+        for number, value in ((1, weight * scale[:, None, None]), (2, offset - scale * mean)):
+            made[f"val_{9 - layer}{number}"] = value
+            told[f"val_{9 - layer}{number}"] = of_node("Conv", number, node=f"k{layer}")
+    found, notes = compared(listing(plain, "torch"), listing(made, "onnx", **told))
+    assert found == []
+    assert sorted(notes) == [f"n{layer} is folded into c{layer} (epsilon 1e-05)" for layer in range(3)]

@@ -1,0 +1,87 @@
+"""The files whose tensors are laid side by side, in torch's layout, and how far their values are apart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convtool.errors import InputError
+from convtool.jobs.inspection.listing import Listed, Listing
+from convtool.weights.conversion.file import ConvertedFile
+
+NEAR = 0.01
+"""How far apart, relative to the first, two tensors are that are taken for the same."""
+_SAMPLES = 4096
+"""Numbers of each tensor that are looked at to find the one that it is."""
+Values = NDArray[Any]
+
+
+class Pair(NamedTuple):
+    """A tensor of the first file and that of the second which it is compared with; one may be missing."""
+
+    name: str
+    one: Listed | None
+    other: Listed | None
+
+
+@dataclass
+class Side:
+    """One of the files in torch's layout, and the tensors of it that have no counterpart yet."""
+
+    tensors: list[Listed]
+    left: dict[str, Listed]
+    _samples: dict[str, Values] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, listing: Listing, *, summed: bool) -> Side:
+        """`listing` in torch's layout; where its recurrent biases are `summed`, as Keras has them."""
+        described, file = [each.described for each in listing.tensors], listing.file
+        for layout in ("keras", "torch") if summed else ("torch",):
+            file = made = ConvertedFile(file, described, to=layout)
+            described = made.described
+        tensors = [Listed(each, file) for each in described if not each.tensor.is_text]
+        left: dict[str, Listed] = {}
+        for each in tensors:
+            if left.setdefault(each.name, each) is not each:
+                raise InputError(f"two of its tensors are called {each.name!r} in torch's layout")
+        return cls(tensors, left)
+
+    def take(self, *taken: Listed) -> None:
+        """`taken` have a counterpart, or need none."""
+        for each in taken:
+            self.left.pop(each.name, None)
+
+    def sample(self, listed: Listed) -> Values:
+        """Some of the values of one of the tensors, in equal steps of their C order; read once."""
+        if listed.name not in self._samples:
+            parts, at = [], 0
+            step = step_of(listed.tensor.shape)
+            for piece in listed.pieces():
+                parts.append(wide(piece[-at % step :: step]))
+                at += len(piece)
+            self._samples[listed.name] = np.concatenate(parts)
+        return self._samples[listed.name]
+
+
+def step_of(shape: tuple[int, ...]) -> int:
+    """The step from one value of a tensor of that shape to the next in its sample."""
+    return -(-math.prod(shape) // _SAMPLES)
+
+
+def apart_of(one: Values, other: Values) -> float:
+    """How far `other` is from `one`, relative to that; infinitely far where one of them is not finite."""
+    with np.errstate(all="ignore"):
+        far, size = np.linalg.norm(one - other), np.linalg.norm(one)
+        return 0.0 if not far else float(np.nan_to_num(far / size, nan=math.inf)) if size else math.inf
+
+
+def double(listed: Listed) -> Values:
+    return wide(listed.values())
+
+
+def wide(values: Values) -> Values:
+    return values.astype(np.result_type(values, np.float64))
