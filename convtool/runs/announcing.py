@@ -36,7 +36,7 @@ def is_announced() -> bool:
 
 
 def announced(blocks: Iterator[Block], remark: Callable[[], str]) -> Iterator[Block]:
-    """The same blocks; what was chosen is told once the first has been worked on, or is no more to come."""
+    """The same blocks; what was chosen is told once the first has been worked on."""
     return blocks if _hearer.hear is None else _announcing(blocks, remark, _hearer.hear)
 
 
