@@ -58,7 +58,8 @@ class SourceOptions:
     header: _Header = choice(_Header, "Whether a text has names of columns above its numbers.", default="auto")
     skip: int = integer("Pass over the first lines of a text.", least=0, default=0, metavar="ROWS")
     comment: str | None = text(
-        "What begins a line of comment in a text. [default: # % ; ! * above the numbers]", metavar="CHARS"
+        "What begins a comment in a text, also at the end of a row. [default: # % ; ! * above the numbers]",
+        metavar="CHARS",
     )
     delimiter: str | None = text("What stands between the cells of a text. [default: told from it]", metavar="CHAR")
     decimal: _Decimal = choice(_Decimal, "Decimal mark of a text.", default=".")

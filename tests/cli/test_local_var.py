@@ -473,7 +473,7 @@ def test_torch_is_not_loaded_for(arguments: str) -> None:
         ("grid.npy", "-w 999999999x1 --mode same", "999999999 rows is more than twice as long .* has 4"),
         ("grid.npy", "-w 1x999999999 --mode same", "999999999 columns is more than twice as long .* has 3"),
         ("1,nan,3", "-w 2 --nan error", "sample 1 is NaN or infinite"),
-        ("ragged.csv", "-w 2x2", "line 3 has 1 columns; expected 2"),
+        ("ragged.csv", "-w 2x2", "line 3 has 1 column; expected 2"),
         ("empty.npy", "-w 2", "there are 0 samples in it"),
         ("empty.npy", "-w 2x2", "the input is a single row, and windows of 2x2|there are 0 samples in it"),
     ],

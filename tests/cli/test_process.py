@@ -238,7 +238,7 @@ def test_names_are_shown_so_that_they_drive_nothing(
         ("x.wav", b"RIFF\x24\0\0\0WAVEfmt ", "can't be decoded as WAV"),
         ("x.ogg", b"OggS" + bytes(100), "Ogg of another codec"),
         ("x.csv", b"\0\1\2\3", "the content is binary"),
-        ("x.csv", b"1,2\n3\n", "line 2 has 1 columns; expected 2"),
+        ("x.csv", b"1,2\n3\n", "line 2 has 1 column; expected 2"),
         ("x.csv", b"1,NA\n", "line 1, column 2: 'NA' is not a number"),
         ("x.npy", b"\x93NUMPY\1\0\x10\0", "the NPY header is damaged"),
     ],

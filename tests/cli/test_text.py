@@ -48,7 +48,7 @@ def test_what_a_kernels_text_says_is_told(convtool: Convtool) -> None:
     run = convtool("convolve", "1,0", "-k", "ir.txt", "-v")
     warned, told, *_ = run.err.splitlines()
     assert warned == "Warning: kernel ir.txt: its clock starts at -1 s; its first sample is taken as time 0"
-    assert told == "kernel ir.txt: text of 1 column, from line 3 on; comments above the numbers: 1 lines"
+    assert told == "kernel ir.txt: text of 1 column, from line 3 on; comments above the numbers: 1 line"
 
 
 def test_columns_kept_need_a_row_for_each_of_theirs_and_text(convtool: Convtool) -> None:

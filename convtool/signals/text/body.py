@@ -2,7 +2,8 @@
 
 A row is numeric where each of its cells is a number; labelled where its first cell is none and all others are.
 The body begins with the first numeric row, or with labelled rows where they go on to the end of what is looked at
-and either the row above says that the first column has no name, or each label looks like a name or a date.
+and either the row above says that the first column has no name, or each label looks like a name or a date. Several
+columns on the left name the rows where they are dates and times of day, and what counts them.
 A row is numeric or not under its own delimiter, so that comments and preambles have no say in it.
 """
 
@@ -12,6 +13,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from convtool.errors import InputError
+from convtool.signals.text.columns import choose_columns
 from convtool.signals.text.dialect import Dialect, delimiter_of
 from convtool.signals.text.options import TextOptions
 
@@ -25,7 +28,12 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 """Lines that say something about the numbers, although numbers stand in them: Excel, REW, ESRI."""
-_DATE = r"\d{4}-\d\d?-\d\d?\b.*|\d\d?[./]\d\d?[./]\d{2,4}\b.*|\d\d?:\d\d(:.*)?"
+_DATE = (
+    r"\d{4}([-/.])\d\d?\1\d\d?(?!\d).*|\d\d?([-/.])\d\d?\2(\d{4}|\d\d)\b.*|\d\d?[- ][A-Za-z]{3}[- ]\d{2,4}\b.*|"
+    r"\d\d?:\d\d(:.*)?|[AaPp][Mm]"
+)
+_MOST_LABELS = 4
+"""Columns that a date, a time of day, AM or PM, and a count take together."""
 NO_NAMES = {"na", "n/a", "null", "none", "nil", "missing", "-", "?", "nan", "inf", "infinity", "true", "false"}
 
 
@@ -40,12 +48,14 @@ class Body:
     """Cells in a row, empty ones after delimiters at its end not counted."""
     trailing: int = 0
     """Delimiters at the end of each row."""
-    labelled: bool = False
-    """The first cell of the first row is no number."""
+    labelled: int = 0
+    """Columns on the left that name the rows, with words or dates."""
     beside: int = 0
     """Columns on the left that hold a preamble, beside the first rows, and an empty column."""
     commented: bool = False
     """A row may end in one more cell, with words."""
+    like: int | None = None
+    """The line whose width all have; None where there are as many cells as names."""
     sure: bool = True
     """The first row is one of numbers; else nothing was, and the first row is as good as any."""
 
@@ -60,24 +70,34 @@ class Body:
 def find_body(lines: Sequence[str], options: TextOptions) -> Body | None:
     """The body of a text that begins with `lines`; None where every line is blank or a comment."""
     rows = [index for index in range(options.skip, len(lines)) if is_row(lines[index], options)]
-    for at, index in enumerate(rows):
-        dialect = dialect_of(lines[index], options)
-        cells = dialect.split(lines[index])
-        width = max((place for place, cell in enumerate(cells, 1) if cell), default=len(cells))
-        trailing = len(cells) - width
-        kind = _kind(cells[:width], dialect)
-        if kind == "numeric":
-            if trailing and _all_trail(lines, rows[at:], dialect, width, len(cells)):
-                return Body(index, dialect, width, trailing)
-            return Body(index, dialect, len(cells))
-        if kind == "labelled" and _labels_go_on(lines, rows, at, dialect, width):
-            return Body(index, dialect, width, trailing, labelled=True)
-        if beside := _preamble_beside(lines, rows[at:], dialect):
-            return Body(index, dialect, width, trailing, beside=beside)
+    for at in range(len(rows)):
+        if (body := _body_at(lines, rows[at:], rows[at - 1] if at else None, options)) is not None:
+            return body
     if not rows:
         return None
     dialect = dialect_of(lines[rows[0]], options)
-    return Body(rows[0], dialect, len(dialect.split(lines[rows[0]])), sure=False)
+    return Body(rows[0], dialect, len(dialect.split(lines[rows[0]])), like=rows[0], sure=False)
+
+
+def _body_at(lines: Sequence[str], rows: Sequence[int], above: int | None, options: TextOptions) -> Body | None:
+    """The body that begins with the first of `rows`, `above` being the row before; None where it does not."""
+    index = rows[0]
+    dialect = dialect_of(lines[index], options)
+    cells = dialect.split(lines[index])
+    width = max((place for place, cell in enumerate(cells, 1) if cell), default=len(cells))
+    trailing = len(cells) - width
+    kind = _kind(cells[:width], dialect)
+    if kind == "numeric" or (options.columns is not None and _chosen_are_numbers(options.columns, cells, dialect)):
+        if trailing and _all_trail(lines, rows, dialect, width, len(cells)):
+            return Body(index, dialect, width, trailing, like=index)
+        return Body(index, dialect, len(cells), like=index)
+    if kind == "labelled" and _labels_go_on(lines, rows, above, dialect, width):
+        return Body(index, dialect, width, trailing, labelled=1, like=index)
+    if labels := _dated(lines, rows, dialect, width):
+        return Body(index, dialect, width, trailing, labelled=labels, like=index)
+    if beside := _preamble_beside(lines, rows, dialect):
+        return Body(index, dialect, width, trailing, beside=beside, like=index)
+    return None
 
 
 def dialect_of(line: str, options: TextOptions) -> Dialect:
@@ -105,7 +125,7 @@ def is_comment(line: str, options: TextOptions) -> bool:
 
 def is_name(cell: str) -> bool:
     """Whether `cell` reads like the name of a column, and not like a bad number."""
-    return (
+    return cell == "#" or (
         bool(cell)
         and (cell[0].isalpha() or cell[0] in "_([{°%µ$€∆Δ")
         and not cell.endswith(":")
@@ -143,12 +163,32 @@ def _preamble_beside(lines: Sequence[str], rows: Sequence[int], dialect: Dialect
     return 3 if len(below) > 1 and kinds == {(len(first), "", "numeric")} else 0
 
 
-def _labels_go_on(lines: Sequence[str], rows: Sequence[int], at: int, dialect: Dialect, width: int) -> bool:
-    below = [dialect.split(lines[row])[:width] for row in rows[at : at + _LOOKED_AT]]
+def _chosen_are_numbers(columns: str, cells: Sequence[str], dialect: Dialect) -> bool:
+    """Whether `columns` are numbers of columns, and these of the `cells` are numbers."""
+    try:
+        return all(dialect.number(cells[column]) is not None for column in choose_columns(columns, None, len(cells)))
+    except InputError:
+        return False
+
+
+def _dated(lines: Sequence[str], rows: Sequence[int], dialect: Dialect, width: int) -> int:
+    """How many columns on the left are dates, times of day and what counts the rows, all others being numbers."""
+    below = [dialect.split(lines[row])[:width] for row in rows[:_LOOKED_AT]]
+    dates = [index for index, cell in enumerate(below[0][:_MOST_LABELS]) if re.fullmatch(_DATE, cell)]
+    labels = dates[-1] + 1 if dates else 0
+    for cells in below:
+        beside = (cell for cell in cells[:labels] if dialect.number(cell) is None)
+        if _kind(cells[labels:], dialect) != "numeric" or not all(re.fullmatch(_DATE, cell) for cell in beside):
+            return 0
+    return labels
+
+
+def _labels_go_on(lines: Sequence[str], rows: Sequence[int], before: int | None, dialect: Dialect, width: int) -> bool:
+    below = [dialect.split(lines[row])[:width] for row in rows[:_LOOKED_AT]]
     kinds = {_kind(cells, dialect) if len(cells) == width else "text" for cells in below}
     if "text" in kinds:
         return False
-    above = dialect.split(lines[rows[at - 1]]) if at else []
+    above = [] if before is None else dialect.split(lines[before])
     if len(above) == width and not above[0] and names_after_index(above[1:]):
         return True
     if len(above) == width - 1 and all(map(is_name, above)):

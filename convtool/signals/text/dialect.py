@@ -15,6 +15,9 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 _NAN = re.compile(r"[+-]?nan|-?inf", re.IGNORECASE)
 _POINT = str.maketrans("dD", "eE")
 _SHOWN = 40
+_NO_VALUE = r"#n/a|#(div/0|value|ref|num|null|name)[!?]|-?1\.#\w+|nat|none|nil|missing|<na>|n\.a\.|--+|\?|ovld?|ol"
+"""What spreadsheets, instruments and programs write for a number that they do not have."""
+_GROUPS = r"[+-]?\d{1,3}([., '\u00a0\u202f’])\d{3}(\1\d{3})*((?!\1)[.,]\d*)?"
 _DELIMITERS = ("\t", ";", ",")
 
 
@@ -37,6 +40,8 @@ class Dialect:
                 return [cell.strip() for cell in next(cells)]
             except csv.Error:
                 pass  # stray quotes stay in their cells, which are then no numbers
+        if self.delimiter is None:
+            return re.findall(r"[^ \t]+", line)
         return [cell.strip() for cell in line.split(self.delimiter)]
 
     def split_raw(self, line: str) -> list[str]:
@@ -79,6 +84,8 @@ class Dialect:
         return f"'{shown(cell)}' is not a number{self._hint(cell)}"
 
     def _hint(self, cell: str) -> str:
+        if re.fullmatch(_NO_VALUE, cell, re.IGNORECASE):
+            return "; where a number is missing, an empty cell or NA and --missing nan read as NaN"
         if cell.lower() in MISSING:
             return "; --missing nan reads it as NaN"
         if "\u2212" in cell:
@@ -87,7 +94,10 @@ class Dialect:
             return "; decimal commas need --decimal ,"
         if re.fullmatch(r"[+-]?\d+\.\d+([eE][+-]?\d+)?", cell) and self.decimal == ",":
             return "; decimal points need --decimal ."
-        if self.thousands is None and re.fullmatch(r"[+-]?\d{1,3}([., '\u00a0\u202f’]\d{3})+([.,]\d*)?", cell):
+        if found := re.fullmatch(r"(\S+)\s+([#%;!/]).*", cell):
+            mark = found[2]
+            return f"; --comment '{mark}' cuts off what follows that" if self.number(found[1]) is not None else ""
+        if self.thousands is None and re.fullmatch(_GROUPS, cell):
             return f"; digits in groups need --thousands '{re.sub('[0-9+-]', '', cell)[0]}'"
         return "; --comment passes over such lines" if cell[0] in "#%;!*/" else ""
 

@@ -10,13 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from convtool.errors import InputError
 from convtool.signals.text.body import Body, find_body, is_comment
 from convtool.signals.text.dialect import Dialect, shown
 from convtool.signals.text.labview import is_labview, read_labview
 from convtool.signals.text.names import ROWS_COMPARED, find_names, first_rows
 from convtool.signals.text.options import TextOptions
 from convtool.signals.text.times import Times
-from convtool.signals.text.unsampled import find_unsampled, rate_of_times, values_of
+from convtool.signals.text.unsampled import TIMES, find_unsampled, rate_of_times, values_of
+
+_CAMPBELL = "TOA5"
+"""How files of Campbell's data loggers begin; names are in the second line, units and the way of averaging below."""
+_CONTRADICTED = 0.01
+"""How far a rate that is stated may be, relatively, from that of the times, which may be rounded."""
 
 
 class Stated(NamedTuple):
@@ -46,6 +52,9 @@ class Heading:
     separator: str | None = None
     """The delimiter as the text itself names it (``sep=;``)."""
     remarks: tuple[str, ...] = ()
+    """What was taken for what."""
+    doubts: tuple[str, ...] = ()
+    """What may be meant otherwise."""
 
 
 def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
@@ -60,20 +69,24 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
             times=measurement.times,
         )
         return replace(stated, remarks=tuple(_remarks(stated, lines, options, None, measurement.rate)))
+    if lines and lines[0].lstrip('"').startswith(_CAMPBELL) and not overruled:
+        lines = ["", *lines[1:2], "", "", *lines[4:]]
     separator = _separator(lines, options)
     if separator is not None and options.delimiter is None:
         options = replace(options, delimiter=separator)
     body = find_body(lines, options)
     if body is None:
         return None
+    if not body.sure and options.decimal == ".":
+        _refuse_decimal_commas(lines, options)
     names, units, body = find_names(lines, body, options)
     above = lines[options.skip : body.start]
     numbers = first_rows(lines, body)
-    said = _said([*above, *_beside(lines, body)])
-    rate = said.rate
-    unsampled = dict(enumerate(find_unsampled(body, names, units, numbers, rate)))
-    if rate is None:
-        rate = rate_of_times(names, units, numbers, unsampled, body.dialect)
+    said = _said([*above, *_beside(lines, body)], options.decimal)
+    unsampled = dict(enumerate(find_unsampled(body, names, units, numbers, said.rate)))
+    timed = rate_of_times(names, units, numbers, unsampled, body.dialect)
+    contradicted = said.rate is not None and timed is not None and abs(said.rate / timed - 1) > _CONTRADICTED
+    rate = timed if said.rate is None or contradicted else said.rate
     heading = Heading(
         body,
         None if names is None else tuple(names),
@@ -81,18 +94,50 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
         _whole(rate),
         said.nodata,
         said.start_time,
-        _times(numbers, unsampled, body.dialect, said.rate),
+        _times(numbers, unsampled, body.dialect, rate),
         separator,
     )
-    return replace(heading, remarks=tuple(_remarks(heading, lines, options, units, rate)))
+    doubts = []
+    if names is None and options.delimiter is None and (zero := _leading_zero(body, numbers)) is not None:
+        doubts.append(f"'{shown(zero)}' begins with 0, as behind a decimal comma; decimal commas need --decimal ,")
+    if contradicted:
+        doubts.append(
+            f"it states {said.rate:.9g} Hz, but the steps of its times are those of {timed:.9g} Hz, which is taken; "
+            "--sample-rate HZ overrules"
+        )
+    return replace(heading, remarks=tuple(_remarks(heading, lines, options, units, rate)), doubts=tuple(doubts))
 
 
-def _said(stated: Sequence[str]) -> Stated:
+def _refuse_decimal_commas(lines: Sequence[str], options: TextOptions) -> None:
+    """Refuse a text without a row of numbers where decimal commas make one."""
+    commas = replace(options, decimal=",", delimiter=None if options.delimiter == "," else options.delimiter)
+    body = find_body(lines, commas)
+    if body is None or not body.sure:
+        return
+    cells = body.dialect.split(lines[body.start])
+    found = [at for at, cell in enumerate(cells) if re.fullmatch(r"[+-]?\d+,\d+(e[+-]?\d+)?", cell, re.ASCII | re.I)]
+    if len(found) > (body.dialect.delimiter is None and len(cells) > 1):  # 9,1 2 rather lacks a comma
+        where = f"line {body.start + 1}, column {found[0] + 1}"
+        raise InputError(f"{where}: '{shown(cells[found[0]])}' is not a number; decimal commas need --decimal ,")
+
+
+def _leading_zero(body: Body, rows: Sequence[Sequence[str]]) -> str | None:
+    """A whole number with a leading zero in an even column, where columns may be halves of decimal numbers."""
+    if body.dialect.delimiter != "," or body.width % 2:
+        return None
+    if not all(re.fullmatch(r"-?\d+", cell, re.ASCII) for row in rows for cell in row[: body.width]):
+        return None
+    halves = [cell for row in rows for cell in row[1 : body.width : 2]]
+    signed = any(cell[0] == "-" for cell in halves)
+    return None if signed else next((cell for cell in halves if len(cell) > 1 and cell[0] == "0"), None)
+
+
+def _said(stated: Sequence[str], decimal: str) -> Stated:
     if not any(stated):  # as in numbers typed in place: the expressions need not be compiled
         return Stated()
     from convtool.signals.text.statements import read_statements
 
-    return read_statements(stated)
+    return read_statements(stated, decimal)
 
 
 def _separator(lines: Sequence[str], options: TextOptions) -> str | None:
@@ -120,7 +165,7 @@ def _times(
     rows: Sequence[Sequence[str]], unsampled: Mapping[int, str], dialect: Dialect, rate: float | None
 ) -> Times | None:
     """The first column of times, if two or more are there."""
-    column = next((column for column, what in unsampled.items() if what == "times"), None)
+    column = next((column for column, what in unsampled.items() if what == TIMES), None)
     if column is None or len(rows) < 2:
         return None
     return Times.of(column, values_of(rows, column, dialect), rate)
@@ -147,12 +192,14 @@ def _remarks(
     above = [line.strip() for line in lines[: body.start]]
     comments = sum(is_comment(line, options) for line in above if line)
     if comments:
-        told.append(f"comments above the numbers: {comments} lines")
+        told.append(f"comments above the numbers: {comments} line{'s' * (comments > 1)}")
     if body.trailing:
         told.append(f"delimiters at the end of each row: {body.trailing}")
     if rate is not None:
         whole = heading.sample_rate is not None
         told.append(f"sample rate: {rate:.9g} Hz" + ("" if whole else ", not a whole number below 2**31: left out"))
+    elif TIMES in heading.unsampled.values():
+        told.append("no sample rate: its times go up in uneven steps, or without a unit of time")
     if heading.nodata is not None:
         told.append(f"NODATA is {heading.nodata:g}: read as NaN")
     return told

@@ -15,11 +15,11 @@ from convtool.signals.text.dialect import Dialect
 from convtool.signals.text.names import first_rows
 from convtool.signals.text.options import TextOptions
 from convtool.signals.text.times import Times, follow
-from convtool.signals.text.unsampled import values_of
+from convtool.signals.text.unsampled import TIMES, values_of
 
 _FIRST = "LabVIEW Measurement"
 _END = "***End_of_Header***"
-_TIMES, _COMMENT = "X_Value", "Comment"
+_ABSCISSA, _COMMENT = "X_Value", "Comment"
 
 
 class Measurement(NamedTuple):
@@ -52,8 +52,8 @@ def read_labview(lines: Sequence[str], options: TextOptions) -> Measurement | No
     commented = names[-1] == _COMMENT
     if commented:
         names.pop()
-    what = "empty" if of_file.get("X_Columns") == ["No"] else "times"
-    unsampled = {index: what for index, name in enumerate(names) if name == _TIMES}
+    what = "empty" if of_file.get("X_Columns") == ["No"] else TIMES
+    unsampled = {index: what for index, name in enumerate(names) if name == _ABSCISSA}
     body = Body(ends[1] + 2, dialect, len(names), commented=commented)
     rate = _rate(_stated(dialect, lines[ends[0] + 1 : ends[1]]), dialect)
     times = [] if what == "empty" else values_of(first_rows(lines, body), 0, dialect)

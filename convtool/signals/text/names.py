@@ -11,10 +11,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from convtool.errors import InputError
 from convtool.signals.text.body import Body, dialect_of, is_comment, is_name, is_row, names_after_index
-from convtool.signals.text.dialect import Dialect
+from convtool.signals.text.dialect import Dialect, shown
 from convtool.signals.text.options import TextOptions
-from convtool.signals.text.units import COUNTS, TIMES, bare, unit_in
+from convtool.signals.text.units import COUNTS, FREQUENCIES, bare, is_clock, is_short_clock, unit_in
 
 ROWS_COMPARED = 100
 _PROSE = re.compile(r"[^\W\d_]{3}.*\s\W?[^\W\d_]{3}")
@@ -42,7 +43,19 @@ def find_names(
         if body.trailing and body.dialect.missing:  # nothing says that the empty cells are no column
             body = replace(body, width=body.width + body.trailing, trailing=0)
         return _commented_names(lines, body, options), None, body
+    if len(names) == 1 and body.width == 2 and options.delimiter is None and body.dialect.delimiter == ",":
+        _refuse_halves(names[0], lines, body)
     return (*_fitted(names, units, lines, body),)
+
+
+def _refuse_halves(name: str, lines: Sequence[str], body: Body) -> None:
+    """Refuse rows of two whole numbers below one name: they are one number, perhaps, with a decimal comma."""
+    row = lines[body.start].strip()
+    if re.fullmatch(r"-?\d+,\d+", row, re.ASCII):
+        raise InputError(
+            f"line {body.start + 1}: '{shown(row)}' has two cells, and '{shown(name)}' is the only name; "
+            "decimal commas need --decimal , and two columns --delimiter ,"
+        )
 
 
 def _after(body: Body, lines: Sequence[str], options: TextOptions) -> Body:
@@ -59,7 +72,8 @@ def _nearest_names(
         return None, None, None
     cells = _without_statements(_cells(lines[above[-1]], body), body.width)
     before = _cells(lines[above[-2]], body) if above[-2:-1] == [above[-1] - 1] else []
-    if len(before) >= body.width and _are_units(cells, body.width) and _may_head_units(before):
+    headed = len(before) >= body.width and _may_head_units(before) and not _is_statement(lines[above[-2]])
+    if headed and _are_units(cells, body.width):
         return before, cells, None
     if _are_names(cells, body) and not (1 in (body.width, len(cells)) and _is_statement(lines[above[-1]])):
         if len(above) == 2 and len(before) == len(cells) and _all_names(before) and not _is_statement(lines[above[-2]]):
@@ -76,7 +90,8 @@ def _cells(line: str, body: Body) -> list[str]:
     own = dialect_of(line, TextOptions(decimal=body.dialect.decimal))
     if body.width == 1:
         return own.split(line) if own.delimiter or '"' in line else [line.strip()]
-    return cells if len(cells) == body.width or len(own.split(line)) != body.width else own.split(line)
+    fits = len(own.split(line)) == body.width and (own.delimiter or '"' in line or not body.dialect.delimiter)
+    return own.split(line) if fits and len(cells) != body.width else cells
 
 
 def _without_statements(cells: list[str], width: int) -> list[str]:
@@ -138,7 +153,8 @@ def _commented_names(lines: Sequence[str], body: Body, options: TextOptions) -> 
     plain = all(re.fullmatch(r"[^\s()\[\]]+ ?([(\[][^()\[\]]*[)\]])?", cell) for cell in cells)
     if len(cells) != body.width or body.width < 2 or not plain or not _all_names(cells):
         return None
-    return cells if delimiter is not None or bare(cells[0]) in TIMES | COUNTS else None
+    abscissa = is_clock(cells[0]) or is_short_clock(cells[0]) or bare(cells[0]) in FREQUENCIES | COUNTS
+    return cells if delimiter is not None or abscissa else None
 
 
 def _fitted(
@@ -147,7 +163,7 @@ def _fitted(
     """Names, one for each column; a row of another length than the names is told when it is read."""
     if body.trailing and len(names) == body.width + body.trailing:
         if names[-1]:
-            body = replace(body, width=len(names), trailing=0)
+            body = replace(body, width=len(names), trailing=0, like=None)
         else:
             names = names[: body.width]
     if units is not None:
@@ -155,7 +171,7 @@ def _fitted(
     elif len(names) == body.width - 1 and _counts_rows(lines, body):
         names = ["", *names]
     elif len(names) != body.width:
-        body = replace(body, width=len(names), trailing=0)
+        body = replace(body, width=len(names), trailing=0, like=None)
     return names, units, body
 
 
@@ -164,7 +180,7 @@ def _counts_rows(lines: Sequence[str], body: Body) -> bool:
     rows = first_rows(lines, body)
     quoted = lines[body.start].lstrip().startswith('"')
     counted = [row[0] for row in rows] == [str(index + 1) for index in range(len(rows))]
-    return body.labelled or quoted or (counted and len(rows) > 1)
+    return body.labelled > 0 or quoted or (counted and len(rows) > 1)
 
 
 def first_rows(lines: Sequence[str], body: Body) -> list[list[str]]:

@@ -22,7 +22,7 @@ class TextOptions:
     skip: int = 0
     """Lines passed over at the beginning."""
     comment: str | None = None
-    """The characters of which one begins a line that is a comment."""
+    """The characters of which one begins a comment, which goes to the end of its line."""
     delimiter: str | None = None
     decimal: str = "."
     thousands: str | None = None

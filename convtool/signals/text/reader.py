@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from convtool.errors import InputError
 from convtool.files.source import CHUNK, Source
 from convtool.signals.signal import Block, Reader, Signal
+from convtool.signals.text.body import is_name
 from convtool.signals.text.cells import Cells, find_cells
 from convtool.signals.text.columns import choose_columns
 from convtool.signals.text.decimals import parse
@@ -22,6 +23,7 @@ from convtool.signals.text.kept import Kept
 from convtool.signals.text.lines import Lines
 from convtool.signals.text.options import TextOptions
 from convtool.signals.text.times import Times
+from convtool.signals.text.unsampled import FREQUENCY
 
 _SLICE = 1 << 18
 """Bytes parsed at once: what is made of them stays in the processor's cache."""
@@ -76,16 +78,18 @@ class TextReader(Reader):
         self._source = source
         self._options = (options or TextOptions()).checked()
         self._exact = exact
+        self._comment = _comments(self._options.comment) if self._options.comment else None
         self._lines = Lines(source)
         self.notes: list[str] = []
         heading, text = self._look(whole=wrapped)
         self._heading, self._dialect = heading, heading.body.dialect
-        self._comment = re.compile(f"[ \t]*[{re.escape(self._options.comment)}]") if self._options.comment else None
         self._nodata = [value for value in (heading.nodata, self._options.nodata) if value is not None]
         self._line, self._rows = heading.body.start + 1, 0
         self._width = heading.body.width + heading.body.trailing
         rows = text.split(b"\n", heading.body.start)
         body = rows[heading.body.start] if len(rows) > heading.body.start else b""
+        if wrapped and FREQUENCY in heading.unsampled.values():
+            raise InputError("its first column is of frequencies: a response, no taps; export the impulse response")
         self._take_columns(heading)
         self._tell(heading)
         if self._lines.ended and not body:
@@ -128,11 +132,17 @@ class TextReader(Reader):
 
     def _heading_of(self, text: bytes) -> Heading | None:
         *first, rest = text.split(b"\n", _LOOKED_AT)
-        lines = [line.decode("utf-8") for line in first]
+        lines = [self._without_comment(line.decode("utf-8")) for line in first]
         heading = read_heading(lines, self._options)
         if rest and (heading is None or not heading.body.sure):
-            heading = read_heading([*lines, *rest.decode("utf-8").split("\n")[:-1]], self._options)
+            more = [self._without_comment(line) for line in rest.decode("utf-8").split("\n")[:-1]]
+            heading = read_heading([*lines, *more], self._options)
         return heading
+
+    def _without_comment(self, line: str) -> str:
+        """A line up to the comment at its end; one that is a comment alone stays."""
+        cut = None if self._comment is None else self._comment.match(line)
+        return cut[0] if cut is not None and cut[0].strip() else line
 
     def _take_columns(self, heading: Heading) -> None:
         options, body, names = self._options, heading.body, heading.names
@@ -152,6 +162,7 @@ class TextReader(Reader):
 
     def _tell(self, heading: Heading) -> None:
         self.remarks = ["; ".join(heading.remarks)]
+        self.notes += heading.doubts
         if heading.start_time:
             self.notes.append(f"its clock starts at {heading.start_time:g} s; its first sample is taken as time 0")
 
@@ -198,12 +209,12 @@ class TextReader(Reader):
         return table
 
     def _without_comments(self, data: bytes) -> tuple[bytes, _LineNumbers]:
-        """The lines of `data` that are no comments."""
+        """The lines of `data` that are no comments, up to the comments at their ends."""
         lines = data.decode("utf-8").split("\n")[:-1]
-        assert self._comment is not None
-        left = [index for index, text in enumerate(lines) if not self._comment.match(text)]
+        chars = self._options.comment or ""
+        left = [index for index, text in enumerate(lines) if text.strip()[:1] not in chars or not text.strip()]
         numbers = _LineNumbers(self._line, [self._line + index for index in left], len(lines))
-        return "".join(f"{lines[index]}\n" for index in left).encode("utf-8"), numbers
+        return "".join(f"{self._without_comment(lines[index])}\n" for index in left).encode("utf-8"), numbers
 
     def _at_once(self, cells: Cells, lines: _LineNumbers) -> _Table:
         starts, ends = cells.starts[:, self._columns], cells.ends[:, self._columns]
@@ -240,7 +251,9 @@ class TextReader(Reader):
             if body.commented:
                 ends = "a segment of the measurement ends there; one segment a file is read"
                 raise InputError(f"line {at} is blank: {ends}")
-            raise InputError(f"line {at} is blank" if self._dialect.missing else f"line {at}, column 1: {_EMPTY}")
+            ways_out = f"--skip {at} begins below it; what is above it ends with head -n {at - 1}"
+            blank = f"line {at} is blank" if self._dialect.missing else f"line {at}, column 1: {_EMPTY}"
+            raise InputError(f"{blank}; {ways_out}")
         if body.fits(cells):
             return cells
         count, expected = len(cells), body.width
@@ -250,14 +263,21 @@ class TextReader(Reader):
             way_out = ", and empty cells after them"
         else:
             way_out = "; --skip passes over lines at the beginning"
-        raise InputError(f"line {at} has {count} columns; expected {expected} as in the first{way_out}")
+        as_in = ", one for each name" if body.like is None else f" as in line {body.like + 1}"
+        raise InputError(f"line {at} has {count} column{'s' * (count != 1)}; expected {expected}{as_in}{way_out}")
 
     def _set(self, table: _Table, index: int, cell: str, line: int, column: int) -> None:
         """Put the number that `cell` holds into a flat table."""
         number = self._dialect.number(cell)
         if number is None:
-            ending = not cell and column == self._width > 1
-            complaint = self._dialect.complaint(cell) + ", or take away the delimiter before it" * ending
+            complaint = self._dialect.complaint(cell)
+            if not cell and column == self._width > 1:
+                complaint += ", or take away the delimiter before it"
+            first = self._heading.body.start + 1
+            if self._width == 1 and line > first and re.search(r"\d[,;\t]-?\d", cell):
+                complaint += f"; if line {first} is cut off, --skip {first} passes over it"
+            if self._width > 1 and line == first and is_name(cell):
+                complaint += "; --columns picks the columns to work on"
             raise InputError(f"line {line}, column {column}: {complaint}")
         value = float(number)
         if np.isinf(value) and "i" not in number.lower():
@@ -326,6 +346,11 @@ def _has_two_rows(text: bytes, heading: Heading) -> bool:
     """Whether a second row tells that the first is not alone."""
     rows = text.split(b"\n", heading.body.start + 2)
     return len(rows) > heading.body.start + 2
+
+
+def _comments(chars: str) -> re.Pattern[str]:
+    """What matches a line up to the first of `chars` that is not between quotes."""
+    return re.compile(rf'(?:"[^"]*"|[^{re.escape(chars)}"]|"(?![^"]*"))*')
 
 
 def _slices(data: bytes) -> Iterator[bytes]:

@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from convtool.errors import InputError
 from convtool.signals.text.heading import Stated
+from convtool.signals.text.units import rate_in, seconds_in
 
 _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
-_GAP = r"\s*(?:\([^)]*\))?[\s:=,;\t\"]*(?:analog:)?\s*"
-_RATE = re.compile(
-    rf"\b(?:sampl(?:e|ing)[ _]?(?:rate|freq(?:uency)?)|fs){_GAP}{_NUMBER}\s*([kMG]?)(?:Hz|S/s|Sa/s|sps)?(?![\w./])",
-    re.IGNORECASE,
-)
-_INTERVAL = re.compile(
-    rf"\b(?:sampl(?:e|ing)[ _]?(?:interval|period|time)|x ?increment|tinc){_GAP}{_NUMBER}"
-    r"\s*([mµun]?)s?(?:ec(?:onds?)?)?(?![\w./])",
+_GAP = r"[\s:=,;\"]*(?:analog:)?\s*"
+_STATEMENT = re.compile(
+    r"\b(?:(?P<rate>sampl(?:e|ing)[ _-]?(?:rate|freq(?:uency)?)|fs)|"
+    r"sampl(?:e|ing)[ _-]?(?:interval|period|time)|x ?increment|tinc)"
+    r"(?:\s*[(\[](?P<bracket>[^)\]]*)[)\]]|[_ /](?:in[_ ])?(?P<unit>[kmµμun]?(?:hz|s|sec)))?"
+    rf"{_GAP}(?=[+-]?\.?\d)(?P<said>.*)",
     re.IGNORECASE,
 )
 _REW = re.compile(rf"\s*{_NUMBER}\s*//\s*(sample interval|sample rate|start time)", re.IGNORECASE)
 _KEY = re.compile(r"\s*\"?[^\W\d_][\w ()/.-]*\s*[:=]")
-_NODATA = re.compile(rf"\bno_?data(?:[ _]value)?{_GAP}{_NUMBER}\s*$", re.IGNORECASE)
-_ORDER = re.compile(r"\s*(left and right channels on alternate lines|left channel first|one row per channel)", re.I)
-"""How Audacity says that its channels are not columns."""
-_SCALES = {"": 1.0, "k": 1e3, "m": 1e-3, "µ": 1e-6, "u": 1e-6, "n": 1e-9, "M": 1e6, "G": 1e9}
+_NODATA = re.compile(rf"\bno_?data(?:[ _]value)?(?:\s*\([^)]*\))?{_GAP}{_NUMBER}\s*$", re.IGNORECASE)
+_QUANTITY = re.compile(rf"{_NUMBER}(?P<gap>\s*[,;\t\"]*\s*)(?P<after>[^,;\t\"()]*)", re.IGNORECASE)
+_GROUPED = re.compile(r"(\d{1,3}(?:[,'’ \u00a0\u202f]\d{3})+)(?P<gap>[ ]*)(?P<after>[a-z/][^,;\t\"()]*)", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"(\d+,(?:\d{1,2}|\d{4,}))(?P<gap>[ ]*)(?P<after>[a-zµμ/][^,;\t\"()]*)", re.IGNORECASE)
+_SPLIT = re.compile(r"\d+(?:,\d{1,3}|['’ \u00a0\u202f]\d{3})(?!\d)|\d+\.\d+\.")
+"""What may be one number, in groups or with a decimal comma, or two."""
+_LIKE_A_UNIT = re.compile(r"per\b|samples?\b|\w*/|\w*hz\b", re.IGNORECASE)
+_NO_ROWS = (
+    (
+        r"\s*(left and right channels on alternate lines|left channel first|one row per channel)",
+        "its channels are no columns: '{}'; export them side by side, one column a channel",
+    ),
+    (r".*(sample values on dB scale)", "its numbers are levels, not samples: '{}'; export them on a linear scale"),
+    (
+        r"[#%] (type: (?!.*\b(?:scalar|matrix)$)[\w ]+|type: (?:sparse|complex|diagonal|permutation).*|ndims: .*)",
+        "it is an Octave file of '{}', whose rows are no samples; save a plain matrix, as with full(x) or x(:)",
+    ),
+    (r"%(%MatrixMarket .*)", "it is a Matrix Market file, '{}', whose rows are no samples; scipy.io.mmread reads it"),
+)
+"""How files say that their rows are no samples in time: Audacity, Octave, Matrix Market."""
 
 
-def read_statements(lines: Sequence[str]) -> Stated:
-    """What `lines` say; refused where they say that the channels are no columns."""
-    if order := next(filter(None, map(_ORDER.match, lines)), None):
-        raise InputError(
-            f"its channels are no columns: '{order[0].strip()}'; export them side by side, one column a channel"
-        )
+def read_statements(lines: Sequence[str], decimal: str = ".") -> Stated:
+    """What `lines` say; refused where they say that the rows are no samples."""
+    for line in lines:
+        for pattern, complaint in _NO_ROWS:
+            if found := re.match(pattern, line, re.IGNORECASE):
+                raise InputError(complaint.format(found[1].strip()))
+    if decimal == ",":
+        lines = [re.sub(r"(?<=\d)\.(?=\d{3}(?!\d))", "", line) for line in lines]
+        lines = [re.sub(r"(?<=\d),(?=\d)", ".", line) for line in lines]
     nodata = next((found for line in lines if (found := _NODATA.search(line))), None)
     start = next((float(m[1]) for line in lines if (m := _REW.match(line)) and "start" in m[2].lower()), None)
     return Stated(_sample_rate(lines), None if nodata is None else float(nodata[1]), start)
@@ -40,7 +58,7 @@ def read_statements(lines: Sequence[str]) -> Stated:
 
 def is_statement(line: str) -> bool:
     """Whether a line says something, in the form of ``Key: value``, or of a rate or an interval."""
-    return bool(_KEY.match(line) or _RATE.search(line) or _INTERVAL.search(line))
+    return bool(_KEY.match(line) or _STATEMENT.search(line))
 
 
 def _sample_rate(stated: Sequence[str]) -> float | None:
@@ -52,12 +70,41 @@ def _sample_rate(stated: Sequence[str]) -> float | None:
             if "sample" in found[2].lower():
                 value = float(found[1])
                 return _over(1.0, value) if "interval" in found[2].lower() else value or None
-        elif found := _RATE.search(line):
-            prefix = found[2] if found[2] in _SCALES and found[2] != "m" else found[2].upper()
-            return float(found[1]) * _SCALES.get(prefix, 1.0) or None
-        elif found := _INTERVAL.search(line):
-            return _over(1.0, float(found[1]) * _SCALES[found[2].lower()])
+        elif (found := _STATEMENT.search(line)) and (rate := _stated_rate(found)) is not None:
+            return rate
     return None
+
+
+def _stated_rate(found: re.Match[str]) -> float | None:
+    """The samples a second of a statement; None where its number or unit can be read in two ways or in none."""
+    scale_of = rate_in if found["rate"] else seconds_in
+    own = scale_of(found["bracket"] or found["unit"] or "")
+    said = found["said"]
+    if plain := _GROUPED.match(said):
+        scale = _scale(plain, scale_of)
+        value = re.sub(r"\D", "", plain[1]) if scale == 1.0 else None
+    elif plain := _DECIMAL_COMMA.match(said):
+        scale, value = _scale(plain, scale_of), plain[1].replace(",", ".")
+    elif _SPLIT.match(said) and not re.match(r"(\d+),\1(?!\d)", said):
+        return None
+    else:
+        plain = _QUANTITY.match(said)
+        value = plain and plain[1]
+        scale = plain and _scale(plain, scale_of, bare=own or 1.0)
+    if value is None or scale is None:
+        return None
+    return (float(value) * scale or None) if found["rate"] else _over(1.0, float(value) * scale)
+
+
+def _scale(found: re.Match[str], scale_of: Callable[[str], float | None], bare: float | None = None) -> float | None:
+    """What the words after a number make of it, of which the first few may be its unit; `bare` where none is."""
+    words = [word.rstrip(".") for word in found["after"].split()]
+    for count in (3, 2, 1):
+        scale = scale_of(" ".join(words[:count])) if len(words) >= count else None
+        if scale is not None:
+            return scale
+    beside = found["gap"].isspace() and words and _LIKE_A_UNIT.match(words[0])
+    return None if words and (not found["gap"] or beside) else bare
 
 
 def _below_increment(names: str, units: str) -> re.Match[str] | None:

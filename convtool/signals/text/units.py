@@ -1,38 +1,79 @@
-"""What the names of columns and the rows below them say of units: times, frequencies, counts."""
+"""What the names of columns and the words beside numbers say of units: times, frequencies, counts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-COUNTS = {"index", "idx", "sample", "sequence", "no", "no.", "#", "row", "frame"}
-TIMES = {"time", "times", "timestamp", "zeit", "temps", "tiempo", "frequency", "freq", "x-axis"}
-SECONDS = {
-    "s": 1.0,
-    "sec": 1.0,
-    "secs": 1.0,
-    "second": 1.0,
-    "seconds": 1.0,
-    "ms": 1e-3,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "ns": 1e-9,
-}
-HERTZ = {"hz", "khz", "mhz"}
-_UNITS = {
-    *SECONDS, *HERTZ, *COUNTS,
-    "v", "mv", "uv", "µv", "volt", "volts", "a", "ma", "µa", "amp", "amps", "ampere", "w", "watt", "watts", "db",
-    "dbv", "dbm", "dbu", "dbfs", "dbspl", "deg", "degree", "degrees", "°", "°c", "°f", "k", "c", "pa", "kpa", "bar",
-    "mbar", "m", "mm", "cm", "km", "µm", "m/s", "m/s2", "m/s^2", "m/s²", "g", "kg", "n", "nm", "%", "ohm", "ohms",
-    "ω", "rad", "rad/s", "counts", "lsb",
+COUNTS = {"index", "idx", "sample", "sequence", "no", "no.", "#", "row", "frame", "record", "rn"}
+FREQUENCIES = {"frequency", "freq"}
+_CLOCKS = {"time", "times", "timestamp", "stamp", "elapsed", "zeit", "tiempo"}
+_BESIDE_CLOCKS = {
+    "rel", "relative", "abs", "absolute", "unix", "epoch", "gps", "utc", "local", "since", "start", "in", "the", "of",
+    "sample", "measurement",
 }  # fmt: skip
+_SHORT_CLOCKS = {"t", "ts", "s", "x-axis"}
+_AMBIGUOUS = {"s", "h", "hr", "min", "mins"}
+"""Units of time that may be names of something else, as of a minimum."""
+_SCALES = {
+    1e-9: "ns nsec nanosecond nanoseconds nanos",
+    1e-6: "us µs usec µsec microsecond microseconds micros",
+    1e-3: "ms msec millisecond milliseconds millis",
+    1.0: "s sec secs second seconds",
+    60.0: "min mins minute minutes",
+    3600.0: "h hr hrs hour hours",
+}
+_SECONDS = {unit: scale for scale, units in _SCALES.items() for unit in units.split()}
+_HERTZ = {"hz", "khz", "mhz", "ghz"}
+_PREFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "g": 1e9}
+_UNITS = {
+    *_SECONDS, *_HERTZ, *COUNTS,
+    "v", "mv", "uv", "µv", "volt", "volts", "a", "ma", "µa", "amp", "amps", "ampere", "w", "watt", "watts", "db",
+    "dbv", "dbm", "dbu", "dbfs", "dbspl", "deg", "degree", "degrees", "°", "°c", "°f", "k", "c", "pa", "kpa", "hpa",
+    "bar", "mbar", "psi", "m", "mm", "cm", "km", "µm", "m/s", "m/s2", "m/s^2", "m/s²", "g", "kg", "n", "nm", "%",
+    "ohm", "ohms", "ω", "rad", "rad/s", "rpm", "counts", "lsb", "l", "ml", "ppm", "lux", "j", "kw", "mw", "kn", "mt",
+    "µt", "nt", "deg c", "ts",
+}  # fmt: skip
+_RATIO = re.compile(r"[^\W\d_]{1,4}[23²³]?(/[^\W\d_]{1,4}[23²³]?)+")
+"""A unit over another, as in ``l/min``."""
+
+
+def _plain(unit: str) -> str:
+    """A unit in lower case, with the micro sign where a Greek mu stands."""
+    return unit.strip().lower().replace("\u03bc", "\u00b5")
+
+
+def seconds_in(unit: str) -> float | None:
+    """How many seconds a unit of time is, or None for another word."""
+    return _SECONDS.get(_plain(unit))
+
+
+def rate_in(unit: str) -> float | None:
+    """How many samples a second a unit of sample rates is, or None for another word.
+
+    >>> [rate_in(unit) for unit in ("kHz", "MSa/s", "mHz", "samples per minute", "per channel")]
+    [1000.0, 1000000.0, 0.001, 0.016666666666666666, None]
+    """
+    unit = unit.strip()
+    if unit == "mHz":
+        return 1e-3
+    if found := re.fullmatch(r"([kMG]?)(?:hz|sa?/s(?:ec)?|sps)|([kMG])", unit, re.IGNORECASE):
+        return _PREFIXES.get(found[1] or found[2] or "")
+    found = re.fullmatch(r"(?:samples?|sa|1)?\s*(?:/|per\b)\s*(\w+)", unit, re.IGNORECASE)
+    seconds = seconds_in(found[1]) if found else None
+    return None if seconds is None else 1 / seconds
+
+
+def is_frequency(unit: str) -> bool:
+    """Whether a unit is one of frequencies."""
+    return _plain(unit) in _HERTZ
 
 
 def unit_in(cell: str) -> str | None:
     """The unit that a cell is, in lower case, without brackets; None for another word."""
     bracketed = re.fullmatch(r"[(\[](.*)[)\]]", cell)
-    word = (bracketed[1] if bracketed else cell).strip().lower()
-    return word if bracketed or word in _UNITS else None
+    word = _plain(bracketed[1] if bracketed else cell)
+    return word if bracketed or word in _UNITS or _RATIO.fullmatch(word) else None
 
 
 def bare(name: str) -> str:
@@ -40,12 +81,35 @@ def bare(name: str) -> str:
     return re.sub(r"\s*[(\[].*|[ _]?(in )?(seconds?|secs?|hz|ms|us|s)$", "", name.lower()).strip() or name.lower()
 
 
+def is_clock(name: str) -> bool:
+    """Whether a name says that its column is one of times, and no more.
+
+    >>> [is_clock(name) for name in ("Elapsed Time (s)", "time_ms", "millis", "reaction time", "min")]
+    [True, True, True, False, False]
+    """
+    words = [word for word in re.split(r"[\W\d_]+", re.sub(r"[(\[].*", "", _plain(name))) if word]
+    telling = [word for word in words if word in _CLOCKS or (word in _SECONDS and word not in _AMBIGUOUS)]
+    return bool(telling) and all(word in _CLOCKS | _BESIDE_CLOCKS or word in _SECONDS for word in words)
+
+
+def is_short_clock(name: str) -> bool:
+    """Whether a name may stand for times: ``t``."""
+    return _plain(name) in _SHORT_CLOCKS
+
+
+def is_time_unit(unit: str, name: str) -> bool:
+    """Whether the unit that a column has beside its name is one of time; ``Temp (min)`` is not."""
+    return unit in _SECONDS and _plain(name) != unit and (unit not in ("min", "mins") or is_clock(name))
+
+
 def unit_of(column: int, names: Sequence[str] | None, units: Sequence[str] | None) -> str:
-    """The unit of a column: from the row of units, or from its name."""
+    """The unit of a column: from the row of units, or from its name (``t (s)``, ``t/s``, ``time_ms``, ``ms``)."""
     if units is not None:
         return unit_in(units[column]) or ""
-    name = names[column] if names else ""
-    found = re.search(
-        r"[(\[]([^()\[\]]*)[)\]]\s*$|^(?:time|t)[ _]([a-zµ]+)$|^(seconds?|secs?|hz)$", name, re.IGNORECASE
-    )
-    return next(filter(None, found.groups()), "").strip().lower() if found else ""
+    name = _plain(names[column]) if names else ""
+    if bracketed := re.search(r"[(\[]([^()\[\]]*)[)\]]\s*$", name):
+        return bracketed[1].strip()
+    if found := re.fullmatch(r"(.*?)(?:\s*/\s*|(?:^|[ _])in[ _]|[ _])([a-zµ]+)", name):
+        of_time = found[2] in _SECONDS and (not found[1] or is_clock(found[1]) or is_short_clock(found[1]))
+        return found[2] if of_time else ""
+    return name if name in _SECONDS or name in _HERTZ else ""

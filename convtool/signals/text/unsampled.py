@@ -3,7 +3,9 @@
 A first column is passed over where
 - its cells are no numbers (names of rows, dates), or it alone has no name (pandas, R), or
 - it is named as a count (index, sample...) and its numbers count up by one, or
-- it is named or measured as a time or a frequency (time, seconds, Hz...) and its numbers rise, or
+- it is named or measured as a frequency (Hz...) and its numbers rise, or
+- it is named or measured as a time (time, seconds...) and its numbers rise, but for a few as clocks are, or
+- its name may be one of times (t) and its numbers rise in even steps, or
 - its numbers rise by the sample interval that is stated above, or, where they have no name, count up from 0 or 1 below
   a sample rate that is stated.
 Otherwise it is a column like the others: numbers without such a sign are samples.
@@ -17,7 +19,19 @@ from itertools import pairwise
 from convtool.signals.text.body import Body
 from convtool.signals.text.dialect import Dialect
 from convtool.signals.text.times import even, follow
-from convtool.signals.text.units import COUNTS, HERTZ, SECONDS, TIMES, bare, unit_of
+from convtool.signals.text.units import (
+    COUNTS,
+    FREQUENCIES,
+    bare,
+    is_clock,
+    is_frequency,
+    is_short_clock,
+    is_time_unit,
+    seconds_in,
+    unit_of,
+)
+
+TIMES, FREQUENCY = "times", "frequencies"
 
 
 def find_unsampled(
@@ -46,24 +60,32 @@ def _sign(
     rate: float | None,
 ) -> str | None:
     """What a column is that holds no samples."""
-    if column == 0 and (body.labelled or (names and not names[0])):
+    if column < body.labelled or (column == 0 and names and not names[0]):
         return "names of rows"
     values = values_of(rows, column, body.dialect)
     steps = [b - a for a, b in pairwise(values)]
-    if not values or (steps and min(steps) <= 0):
-        return None
     unit = unit_of(column, names, units)
-    name = bare(names[column]) if names else ""
-    if (name in COUNTS or unit in COUNTS) and all(step == 1 for step in steps):
+    name = names[column] if names else ""
+    clock = is_clock(name) or is_time_unit(unit, name)
+    if not values or (steps and min(steps) <= 0):
+        return TIMES if clock and _mostly_rise(steps) else None
+    if (bare(name) in COUNTS or unit in COUNTS) and all(step == 1 for step in steps):
         return "a count"
-    if unit in SECONDS or unit in HERTZ or name in TIMES:
-        return "times" if unit not in HERTZ and not name.startswith("f") else "frequencies"
+    if clock or (is_short_clock(name) and len(steps) > 1 and even(steps)):
+        return TIMES
+    if is_frequency(unit) or bare(name) in FREQUENCIES:
+        return FREQUENCY
     if not steps or rate is None:
         return None
     if names is None and values[0] in (0, 1) and len(values) > 2 and all(step == 1 for step in steps):
         return "a count"
     alike = abs(steps[0] * rate - 1) < 1e-3 and max(steps) - min(steps) <= 1e-3 * max(steps)
-    return "times" if alike or follow(values, rate, _half_unit(rows, column, body.dialect) * rate) else None
+    return TIMES if alike or follow(values, rate, _half_unit(rows, column, body.dialect) * rate) else None
+
+
+def _mostly_rise(steps: Sequence[float]) -> bool:
+    """Whether times stand still or begin anew now and then, as clocks and counters do, and do not just scatter."""
+    return any(step > 0 for step in steps) and 10 * sum(step < 0 for step in steps) <= len(steps)
 
 
 def _half_unit(rows: Sequence[Sequence[str]], column: int, dialect: Dialect) -> float:
@@ -90,9 +112,9 @@ def rate_of_times(
 ) -> float | None:
     """The sample rate of a column of times in even steps of seconds, where its unit is stated."""
     for column, what in unsampled.items():
-        scale = SECONDS.get(unit_of(column, names, units))
+        scale = seconds_in(unit_of(column, names, units))
         values = values_of(rows, column, dialect)
-        if what == "times" and scale is not None and len(values) > 2:
+        if what == TIMES and scale is not None and len(values) > 2:
             steps = [b - a for a, b in pairwise(values)]
             seconds = (values[-1] - values[0]) * scale
             if even(steps) and seconds > 0:  # not so little that float64 has none of it

@@ -10,6 +10,8 @@ from convtool.signals.text.cells import find_cells
 from convtool.signals.text.dialect import Dialect, shown
 from convtool.signals.text.options import TextOptions
 
+MISSING_HINT = "where a number is missing, an empty cell or NA and --missing nan read as NaN"
+
 
 @pytest.mark.parametrize(
     ("cell", "number"),
@@ -61,6 +63,12 @@ def test_numbers_as_options_have_them(cell: str, dialect: Dialect, number: str |
         ("1,5", ".", "'1,5' is not a number; decimal commas need --decimal ,"),
         ("1.5", ",", "'1.5' is not a number; decimal points need --decimal ."),
         ("1,234.5", ".", "'1,234.5' is not a number; digits in groups need --thousands ','"),
+        ("1\u202f234", ".", "'1\\u202f234' is not a number; digits in groups need --thousands '\u202f'"),
+        ("512,300,1", ".", "'512,300,1' is not a number"),
+        ("0.5 # x", ".", "'0.5 # x' is not a number; --comment '#' cuts off what follows that"),
+        ("x # y", ".", "'x # y' is not a number"),
+        ("#N/A", ".", f"'#N/A' is not a number; {MISSING_HINT}"),
+        ("---", ".", f"'---' is not a number; {MISSING_HINT}"),
         ("# x", ".", "'# x' is not a number; --comment passes over such lines"),
         ("x", ".", "'x' is not a number"),
         ("9" * 400_000 + "x", ".", f"'{'9' * 39}…' is not a number"),

@@ -67,7 +67,46 @@ Length processed: 4 samples 0.00009 seconds.
         ("Time (s),v\n0,1\n1,2\n5,4", ("Time (s)", "v"), 1, None),
         ("time_ms,v\n0,1\n1,2\n2,4", ("time_ms", "v"), 1, 1000),
         ("time,v\n0,1\n0,2", ("time", "v"), 0, None),
+        ("time,v\n3,1\n1,2\n2,5", ("time", "v"), 0, None),
+        ("time,v\n1,1\n1,2\n2,5", ("time", "v"), 1, None),
+        (f"time,v\n{chr(10).join(f'{row % 50},1' for row in range(100))}", ("time", "v"), 1, None),
         ("t,v\n0,1\n1,2", ("t", "v"), 0, None),
+        ("t,v\n0,1\n1,2\n2,5", ("t", "v"), 1, None),
+        ("t,v\n0,1\n1,2\n3,5", ("t", "v"), 0, None),
+        ("ts,v\n0,1\n1,2\n2,5", ("ts", "v"), 1, None),
+        ("s,v\n0,1\n0.5,2\n1,5", ("s", "v"), 1, 2),
+        ("h,v\n0,1\n0.5,2\n1,5", ("h", "v"), 0, None),
+        ("min,max\n0,1\n1,2\n2,5", ("min", "max"), 0, None),
+        ("Temp (min),v\n0,1\n1,2\n2,5", ("Temp (min)", "v"), 0, None),
+        ("Time (h),v\n0,1\n1e-4,2\n2e-4,5", ("Time (h)", "v"), 1, None),
+        ("Time (min),v\n0,1\n1e-4,2\n2e-4,5", ("Time (min)", "v"), 1, None),
+        ("ms,v\n0,1\n1,2\n2,5", ("ms", "v"), 1, 1000),
+        ("t/ms,v\n0,1\n1,2\n2,5", ("t/ms", "v"), 1, 1000),
+        ("Time/\u03bcs,v\n0,1\n1,2\n2,5", ("Time/\u03bcs", "v"), 1, 1000000),
+        ("in s,v\n0,1\n1,2\n2,5", ("in s", "v"), 1, 1),
+        ("speed m/s,v\n0,1\n1,2\n2,5", ("speed m/s", "v"), 0, None),
+        ("reaction time,v\n0,1\n1,2\n2,5", ("reaction time", "v"), 0, None),
+        ("Elapsed Time,v\n0,1\n1,2\n2,5", ("Elapsed Time", "v"), 1, None),
+        ("Time,Flow\ns,l/min\n0,1\n1,2\n2,3", ("Time", "Flow"), 1, 1),
+        ("Date,Time,v\n2024-01-01,12:00:00,1\n2024-01-01,12:00:01,2", ("Date", "Time", "v"), 2, None),
+        ("2024-01-01 12:00:00 1\n2024-01-01 12:00:01 2", None, 2, None),
+        ("6/26/13 11:00:00 AM 1\n6/26/13 11:00:01 AM 2", None, 3, None),
+        ("26-Jun-2013 11:00:00;1\n27-Jun-2013 12:00:00;2", None, 1, None),
+        ("2024-01-01T00:00:00Z,1\n2024-01-01T00:00:01Z,2", None, 1, None),
+        (
+            '"Plot Title: 1"\n"#","Date Time, GMT","Temp, °C"\n1,06/26/13 11:00:00 AM,21.6\n2,06/26/13 11:15:00 AM,21',
+            ("#", "Date Time, GMT", "Temp, °C"),
+            2,
+            None,
+        ),
+        (
+            '"TOA5","CR1000","1"\n"TIMESTAMP","RECORD","flux"\n"TS","RN","W/m^2 s"\n"","","Avg"\n'
+            '"2012-01-01 00:00",0,1\n"2012-01-01 00:01",1,2',
+            ("TIMESTAMP", "RECORD", "flux"),
+            2,
+            None,
+        ),
+        ("Sampling rate: 8000 Hz\na\n1\n2", ("a",), 0, 8000),
         ("seconds,v\n0,1\n0.5,2\n1,1", ("seconds", "v"), 1, 2),
         ("Frequency (Hz),dB\n20,1\n25,2", ("Frequency (Hz)", "dB"), 1, None),
         ("index,v\n5,1\n6,2", ("index", "v"), 1, None),
@@ -210,6 +249,70 @@ def test_remarks_tell_what_was_taken_for_what() -> None:
         "sample rate: 0.3 Hz, not a whole number below 2**31: left out",
         "NODATA is -1: read as NaN",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "way_out"),
+    [
+        ("Wert\n1,5\n2,5", 2, "'1,5' has two cells, and 'Wert' is the only name; decimal commas need --decimal ,"),
+        ("Druck (bar)\n1,013\n1,015", 2, "'1,013' has two cells, and 'Druck (bar)' is the only name"),
+        ("0,1 0,5\n0,2 0,7", 1, "'0,1' is not a number; decimal commas need --decimal ,"),
+        ("a;b;;\n1,5;2;;\n2,5;3;;", 2, "'1,5' is not a number; decimal commas need --decimal ,"),
+    ],
+)
+def test_decimal_commas_are_no_columns(text: str, start: int, way_out: str) -> None:
+    with pytest.raises(InputError) as caught:
+        heading_of(text)
+    assert str(caught.value).startswith(f"line {start}")
+    assert way_out in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "width"),
+    [
+        ("Wert\n1,5\n2,5", {"decimal": ","}, 1),
+        ("Druck (bar)\n1,013\n1,015", {"decimal": ","}, 1),
+        ("A\n1,5\n2,5", {"delimiter": ","}, 2),
+        ('"A"\n"1",5\n"2",5', {}, 2),
+        ("A\n1,0.5\n2,0.5", {}, 2),
+    ],
+)
+def test_one_name_may_stand_above_two_columns(text: str, options: dict[str, object], width: int) -> None:
+    assert heading_of(text, **options).body.width == width
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "doubt"),
+    [
+        ("1,013\n1,015", {}, "'013' begins with 0, as behind a decimal comma; decimal commas need --decimal ,"),
+        ("1,013\n1,015", {"delimiter": ","}, None),
+        ("a,b\n1,013\n1,015", {}, None),
+        ("1,0\n1,15", {}, None),
+        ("1,013\n1,-15", {}, None),
+        ("1,013\n1.5,15", {}, None),
+        ("1;013\n1;015", {}, None),
+        ("1,2,013\n1,2,015", {}, None),
+    ],
+)
+def test_a_leading_zero_raises_a_doubt(text: str, options: dict[str, object], doubt: str | None) -> None:
+    assert heading_of(text, **options).doubts == (() if doubt is None else (doubt,))
+
+
+def test_times_overrule_a_rate_that_contradicts_them() -> None:
+    heading = heading_of("Sample rate: 1 GSa/s\nTime (s),v\n0,1\n1e-6,2\n2e-6,3")
+    assert heading.sample_rate == 1000000
+    assert heading.doubts == (
+        "it states 1e+09 Hz, but the steps of its times are those of 1000000 Hz, which is taken; "
+        "--sample-rate HZ overrules",
+    )
+    rounded = heading_of("Sample rate: 44100 Hz\nTime (ms),v\n0,1\n0.0227,2\n0.0454,3")
+    assert (rounded.sample_rate, rounded.doubts) == (44100, ())
+
+
+@pytest.mark.parametrize("rows", ["0,1\n1,2\n3,3", "time,v\n0,1\n1,2\n2,3"])
+def test_why_times_tell_no_rate_is_told(rows: str) -> None:
+    text = rows if rows.startswith("time") else f"Time (s),v\n{rows}"
+    assert heading_of(text).remarks[-1].startswith("no sample rate: its times go up in uneven steps, or without a unit")
 
 
 @pytest.mark.parametrize("order", ["Left and right channels on alternate lines.", "One row per channel."])

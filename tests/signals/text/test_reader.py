@@ -202,10 +202,10 @@ def test_what_is_no_number_is_named_with_line_and_column(cell: str, text: str) -
         ("1 2\n\n3 4\n", {}, "line 2, column 1: the cell is empty"),
         ("1,2\n\n3,4\n", {}, "line 2, column 1: the cell is empty"),
         ("#\n\na\n1\n \n2\n", {}, "line 5, column 1: the cell is empty"),
-        ("1,2\n3,4,5\n", {}, "line 2 has 3 columns; expected 2 as in the first"),
-        ("1,2\n3\n", {}, "line 2 has 1 columns; expected 2 as in the first"),
-        ("1 2\n3 4 5\n", {}, "line 2 has 3 columns; expected 2 as in the first"),
-        ("a,b\n3\n", {}, "line 2 has 1 columns; expected 2 as in the first"),
+        ("1,2\n3,4,5\n", {}, "line 2 has 3 columns; expected 2 as in line 1"),
+        ("1,2\n3\n", {}, "line 2 has 1 column; expected 2 as in line 1"),
+        ("1 2\n3 4 5\n", {}, "line 2 has 3 columns; expected 2 as in line 1"),
+        ("a,b\n3\n", {}, "line 2 has 1 column; expected 2, one for each name"),
         ("1\n2,3\n", {}, "line 2, column 1: '2,3' is not a number; decimal commas need --decimal ,"),
         ("1;2\n3;1,5\n", {}, "line 2, column 2: '1,5' is not a number; decimal commas need --decimal ,"),
         ("t;v\n0,5E0;1\n", {}, "line 2, column 1: '0,5E0' is not a number; decimal commas need --decimal ,"),
@@ -467,9 +467,7 @@ def test_names_read_back(names: list[str], delimiter: str) -> None:
 )
 def test_options(text: str, options: dict[str, Any], expected: list[list[float]] | None) -> None:
     if expected is None:
-        with pytest.raises(
-            InputError, match=r"^line 2 has 3 columns; expected 2 as in the first; it ends in a delimiter"
-        ):
+        with pytest.raises(InputError, match=r"^line 2 has 3 columns; expected 2 as in line 1; it ends in a delimiter"):
             read(text, **options)
     else:
         np.testing.assert_array_equal(read(text, **options), expected)
@@ -482,13 +480,13 @@ def test_options(text: str, options: dict[str, Any], expected: list[list[float]]
         ("12a,3b\n1,2\n", {}, "line 1, column 1: '12a' is not a number"),
         ("a,b\n12a,3b\n", {}, "line 2, column 1: '12a' is not a number"),
         ("x,1\n2,3\n", {}, "line 1, column 1: 'x' is not a number"),
-        ("1,2,\n3,4,\n5,6,7\n", {}, "line 3 has 3 columns; expected 2 as in the first, and empty cells after them"),
-        ("1,2\n3,4,5\n", {}, "line 2 has 3 columns; expected 2 as in the first; --skip passes"),
+        ("1,2,\n3,4,\n5,6,7\n", {}, "line 3 has 3 columns; expected 2 as in line 1, and empty cells after them"),
+        ("1,2\n3,4,5\n", {}, "line 2 has 3 columns; expected 2 as in line 1; --skip passes"),
         ("& x\n1,2\n& y\n3,z\n", {"comment": "&"}, "line 4, column 2: 'z' is not a number"),
         ("1,2\n\n3,4\n", {"missing": "nan"}, "line 2 is blank"),
-        ("1,2\n# x\n3,4\n", {}, "line 2 has 1 columns"),
+        ("1,2\n# x\n3,4\n", {}, "line 2 has 1 column"),
         ("1\n# x\n3\n", {}, "line 2, column 1: '# x' is not a number; --comment passes over such lines"),
-        ("1,2,\n3,4,\n5\n", {}, "line 3 has 1 columns; expected 2 as in the first, and empty cells after them"),
+        ("1,2,\n3,4,\n5\n", {}, "line 3 has 1 column; expected 2 as in line 1, and empty cells after them"),
         ("a\nb\n", {"skip": 5}, "there are 0 samples in it"),
         ("1,−2\n3,4\n", {}, "line 1, column 2: '−2' is not a number: its minus is U+2212"),
     ],
@@ -575,7 +573,7 @@ def test_a_slow_text_waits_for_two_rows() -> None:
 def test_what_was_taken_for_what_is_told() -> None:
     reader = opened("* REW\n-0.5 // Start time (seconds)\n1\n2\n")
     assert reader.notes == ["its clock starts at -0.5 s; its first sample is taken as time 0"]
-    assert reader.remarks == ["text of 1 column, from line 3 on; comments above the numbers: 1 lines"]
+    assert reader.remarks == ["text of 1 column, from line 3 on; comments above the numbers: 1 line"]
 
 
 def test_a_heading_past_the_lines_looked_at_first() -> None:
@@ -599,3 +597,46 @@ def test_times_past_float64_are_off(times: tuple[str, ...]) -> None:
     text = "".join(f"{time},1\n" for time in times)
     with pytest.raises(InputError, match=r"column 1: the time is"):
         read(f"time (s),v\n{text}", even_times=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "chars", "expected"),
+    [
+        ("0.5  # peak\n0.7\n# end\n 1 # x # y\n", "#", [[0.5, 0.7, 1]]),
+        ("a,b  ! units\n1,2 ! x\n3,4%y\n", "%!", [[1, 3], [2, 4]]),
+        ('"1","2" # a\n"3","4"\n', "#", [[1, 3], [2, 4]]),
+    ],
+)
+def test_comments_at_the_end_of_a_row_are_cut_off(text: str, chars: str, expected: list[list[float]]) -> None:
+    assert values(opened(text, comment=chars)).tolist() == expected
+
+
+def test_a_comment_does_not_begin_between_quotes() -> None:
+    reader = opened('"a#1","b" # names\n1,2\n', comment="#")
+    assert reader.signal.names == ("a#1", "b")
+
+
+def test_chosen_columns_alone_need_to_be_numbers() -> None:
+    text = 'Title, made by hand\n"#","Date","v","Note"\n1,today,21.6,\n2,later,21.7,Logged\n'
+    reader = opened(text, columns="3")
+    assert (values(reader).tolist(), reader.signal.names) == ([[21.6, 21.7]], ("v",))
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        ("12\n512,300\n513,301\n", "need --decimal ,; if line 1 is cut off, --skip 1 passes over it"),
+        ("1 2\n3 4\n\n5 6\n", "line 3, column 1: the cell is empty: the line is blank; --skip 3 begins below it"),
+    ],
+)
+def test_errors_say_what_would_read_the_text(text: str, way_out: str) -> None:
+    with pytest.raises(InputError) as caught:
+        values(opened(text))
+    assert way_out in str(caught.value)
+
+
+def test_a_frequency_response_is_no_kernel() -> None:
+    text = "Freq(Hz), SPL(dB)\n20, 65\n25, 66\n"
+    assert values(opened(text)).tolist() == [[65, 66]]
+    with pytest.raises(InputError, match="a response, no taps; export the impulse response"):
+        opened(text, wrapped=True)
