@@ -1,4 +1,4 @@
-"""What the cells of one line are, what is a number, and what a cell is called that is none."""
+"""What the cells of one line are, and what is a number."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 _NAN = re.compile(r"[+-]?nan|-?inf", re.IGNORECASE)
 _POINT = str.maketrans("dD", "eE")
 _SHOWN = 40
-_NO_VALUE = r"#n/a|#(div/0|value|ref|num|null|name)[!?]|-?1\.#\w+|nat|none|nil|missing|<na>|n\.a\.|--+|\?|ovld?|ol"
-"""What spreadsheets, instruments and programs write for a number that they do not have."""
-_GROUPS = r"[+-]?\d{1,3}([., '\u00a0\u202f’])\d{3}(\1\d{3})*((?!\1)[.,]\d*)?"
 _DELIMITERS = ("\t", ";", ",")
 
 
@@ -76,30 +73,6 @@ class Dialect:
         mark = re.escape(self.thousands or "")
         whole = cell.partition(self.decimal)[0]
         return re.fullmatch(rf"[+-]?\d{{1,3}}({mark}\d{{3}})+", whole, re.ASCII) is not None
-
-    def complaint(self, cell: str) -> str:
-        """Why `cell` is no number, and what would read it."""
-        if not cell:
-            return "the cell is empty; --missing nan reads it as NaN"
-        return f"'{shown(cell)}' is not a number{self._hint(cell)}"
-
-    def _hint(self, cell: str) -> str:
-        if re.fullmatch(_NO_VALUE, cell, re.IGNORECASE):
-            return "; where a number is missing, an empty cell or NA and --missing nan read as NaN"
-        if cell.lower() in MISSING:
-            return "; --missing nan reads it as NaN"
-        if "\u2212" in cell:
-            return ": its minus is U+2212; write the minus of ASCII, '-'"
-        if re.fullmatch(r"[+-]?\d+,\d+([eE][+-]?\d+)?", cell) and self.decimal == ".":
-            return "; decimal commas need --decimal ,"
-        if re.fullmatch(r"[+-]?\d+\.\d+([eE][+-]?\d+)?", cell) and self.decimal == ",":
-            return "; decimal points need --decimal ."
-        if found := re.fullmatch(r"(\S+)\s+([#%;!/]).*", cell):
-            mark = found[2]
-            return f"; --comment '{mark}' cuts off what follows that" if self.number(found[1]) is not None else ""
-        if self.thousands is None and re.fullmatch(_GROUPS, cell):
-            return f"; digits in groups need --thousands '{re.sub('[0-9+-]', '', cell)[0]}'"
-        return "; --comment passes over such lines" if cell[0] in "#%;!*/" else ""
 
 
 def shown(cell: str) -> str:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from convtool.errors import InputError
 from convtool.files.source import CHUNK, Source
 from convtool.signals.signal import Block, Reader, Signal
-from convtool.signals.text.body import is_name
 from convtool.signals.text.cells import Cells, find_cells
 from convtool.signals.text.columns import choose_columns
+from convtool.signals.text.complaints import blank, no_number, too_large, uneven
 from convtool.signals.text.decimals import parse
 from convtool.signals.text.dialect import shown
 from convtool.signals.text.heading import Heading, read_heading
@@ -33,7 +33,6 @@ _LOOKED_AT = 2000
 
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _EXACT = 1 << 53
-_EMPTY = "the cell is empty: the line is blank"
 
 
 @dataclass
@@ -248,41 +247,19 @@ class TextReader(Reader):
         """The cells of a line, which must be as many as in the first."""
         cells, body = self._dialect.split(line), self._heading.body
         if not line.strip():
-            if body.commented:
-                ends = "a segment of the measurement ends there; one segment a file is read"
-                raise InputError(f"line {at} is blank: {ends}")
-            ways_out = f"--skip {at} begins below it; what is above it ends with head -n {at - 1}"
-            blank = f"line {at} is blank" if self._dialect.missing else f"line {at}, column 1: {_EMPTY}"
-            raise InputError(f"{blank}; {ways_out}")
-        if body.fits(cells):
-            return cells
-        count, expected = len(cells), body.width
-        if count == expected + 1 and not cells[-1]:
-            way_out = "; it ends in a delimiter, and the first does not"
-        elif body.trailing:
-            way_out = ", and empty cells after them"
-        else:
-            way_out = "; --skip passes over lines at the beginning"
-        as_in = ", one for each name" if body.like is None else f" as in line {body.like + 1}"
-        raise InputError(f"line {at} has {count} column{'s' * (count != 1)}; expected {expected}{as_in}{way_out}")
+            raise blank(at, body)
+        if not body.fits(cells):
+            raise uneven(cells, at, body)
+        return cells
 
     def _set(self, table: _Table, index: int, cell: str, line: int, column: int) -> None:
         """Put the number that `cell` holds into a flat table."""
         number = self._dialect.number(cell)
         if number is None:
-            complaint = self._dialect.complaint(cell)
-            if not cell and column == self._width > 1:
-                complaint += ", or take away the delimiter before it"
-            first = self._heading.body.start + 1
-            if self._width == 1 and line > first and re.search(r"\d[,;\t]-?\d", cell):
-                complaint += f"; if line {first} is cut off, --skip {first} passes over it"
-            if self._width > 1 and line == first and is_name(cell):
-                complaint += "; --columns picks the columns to work on"
-            raise InputError(f"line {line}, column {column}: {complaint}")
+            raise no_number(cell, line, column, self._heading.body)
         value = float(number)
         if np.isinf(value) and "i" not in number.lower():
-            past = "is past what float64 holds, 1.8e308; write inf, or nan where it is missing"
-            raise InputError(f"line {line}, column {column}: {shown(cell)} {past}")
+            raise too_large(cell, line, column)
         table.values[index] = value
         if _INTEGER.fullmatch(number):
             table.whole[index] = True

@@ -10,8 +10,6 @@ from convtool.signals.text.cells import find_cells
 from convtool.signals.text.dialect import Dialect, shown
 from convtool.signals.text.options import TextOptions
 
-MISSING_HINT = "where a number is missing, an empty cell or NA and --missing nan read as NaN"
-
 
 @pytest.mark.parametrize(
     ("cell", "number"),
@@ -52,30 +50,6 @@ def test_numbers(cell: str, number: str | None) -> None:
 )
 def test_numbers_as_options_have_them(cell: str, dialect: Dialect, number: str | None) -> None:
     assert dialect.number(cell) == number
-
-
-@pytest.mark.parametrize(
-    ("cell", "decimal", "complaint"),
-    [
-        ("", ".", "the cell is empty; --missing nan reads it as NaN"),
-        ("NA", ".", "'NA' is not a number; --missing nan reads it as NaN"),
-        ("−3.5", ".", "'−3.5' is not a number: its minus is U+2212; write the minus of ASCII, '-'"),
-        ("1,5", ".", "'1,5' is not a number; decimal commas need --decimal ,"),
-        ("1.5", ",", "'1.5' is not a number; decimal points need --decimal ."),
-        ("1,234.5", ".", "'1,234.5' is not a number; digits in groups need --thousands ','"),
-        ("1\u202f234", ".", "'1\\u202f234' is not a number; digits in groups need --thousands '\u202f'"),
-        ("512,300,1", ".", "'512,300,1' is not a number"),
-        ("0.5 # x", ".", "'0.5 # x' is not a number; --comment '#' cuts off what follows that"),
-        ("x # y", ".", "'x # y' is not a number"),
-        ("#N/A", ".", f"'#N/A' is not a number; {MISSING_HINT}"),
-        ("---", ".", f"'---' is not a number; {MISSING_HINT}"),
-        ("# x", ".", "'# x' is not a number; --comment passes over such lines"),
-        ("x", ".", "'x' is not a number"),
-        ("9" * 400_000 + "x", ".", f"'{'9' * 39}…' is not a number"),
-    ],
-)
-def test_a_complaint_says_what_would_read_the_cell(cell: str, decimal: str, complaint: str) -> None:
-    assert Dialect(";", decimal).complaint(cell) == complaint
 
 
 def test_at_most_forty_characters_are_shown() -> None:
