@@ -5,6 +5,7 @@ Layout of the frame header: RFC 9639, section 9.1.
 
 from __future__ import annotations
 
+import os
 import re
 
 from convtool.errors import InputError
@@ -15,6 +16,8 @@ _RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 480
 _HEADER = 16
 """Bytes that a frame header has at the most."""
 
+_LARGE_FRAME = 1 << 18
+"""Bytes among which the next header is looked for."""
 _BLOCK_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
 
@@ -29,6 +32,7 @@ class WatchedFlac(WatchedFile):
         self._tail = b""
         self._follows = -1
         self._next: int | None = None
+        self._samples = 0
         self._first: tuple[int, int] | None = None
         self._changed: tuple[int, int] | None = None
 
@@ -55,10 +59,17 @@ class WatchedFlac(WatchedFile):
         if number != (self._next or 0):
             return
         self._next = number + (samples if header[1] & 1 else 1)
+        self._samples += samples
         if self._first is None:
             self._first = rate, channels
         elif (rate, channels) != self._first:
             self._changed = self._changed or (rate, channels)
+
+    def goes_on(self, samples: int) -> bool:
+        """Whether frames stand behind those of so many `samples`, where the decoder stops."""
+        if self._samples <= samples:
+            self._search(self._tail + os.pread(self.descriptor, _LARGE_FRAME, self._follows))
+        return self._samples > samples
 
     def check_reads(self) -> None:
         """Raise what failed, and where frames are of another kind.

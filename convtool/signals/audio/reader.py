@@ -118,6 +118,9 @@ class AudioReader(Reader):
         """Go on with the stream that stands behind the one that ended, where there is one."""
         start = self._next_link()
         if start is None:
+            if isinstance(self._watched, WatchedFlac) and self._frames and self._watched.goes_on(self._frames):
+                what = f"the header declares {self._frames} samples, and more follow them"
+                self._tell(f"{what}, which are left out; ffmpeg -i FILE whole.flac keeps them")
             return False
         self._file.close()
         self._start, self._number = start, self._number + 1
