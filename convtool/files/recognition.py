@@ -85,7 +85,6 @@ _HDF5_PLACES = (0, 512, 1024, 2048)
 _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"\x93NUMPY", NPY),
     (b"RIFX", _audio("WAV")),
-    (b"fLaC", _audio("FLAC")),
     (b".snd", _audio("AU")),
     (b"dns.", _audio("AU")),
     (b"caff", _audio("CAF")),
@@ -246,7 +245,7 @@ def _behind_id3(length: int, peek: Peek | None) -> Kind:
     if not behind:
         return MP3
     kind = recognise(behind, lambda offset, count: peek(length + offset, count) if peek else b"")
-    return kind if kind.role == "audio" else MP3
+    return kind if kind.role == "audio" or behind.startswith(b"fLaC") else MP3
 
 
 def _of_container(head: bytes) -> Kind | None:
@@ -261,6 +260,8 @@ def _of_container(head: bytes) -> Kind | None:
     if first == b"OggS":
         page = head[28:]
         return next((kind for magic, kind in _OGG if page.startswith(magic)), _media("Ogg of another codec", "ogg"))
+    if first == b"fLaC":
+        return _flac(head)
     if head[4:8] == b"ftyp":
         return _media("MP4 or QuickTime media (AAC or ALAC audio)", "mov")
     if head[4:8] in _FLAT_BUFFERS:
@@ -268,6 +269,14 @@ def _of_container(head: bytes) -> Kind | None:
     if any(head[at : at + 8] == _HDF5_SIGNATURE for at in _HDF5_PLACES):
         return HDF5
     return None
+
+
+def _flac(head: bytes) -> Kind:
+    """FLAC, by the bits of its samples in STREAMINFO (RFC 9639, section 8.2): libsndfile decodes whole bytes alone."""
+    bits = ((head[20] & 1) << 4 | head[21] >> 4) + 1 if len(head) > 21 else 16
+    if bits in (8, 16, 24):
+        return _audio("FLAC")
+    return _media(f"FLAC of {bits} bits", "flac", "ffmpeg -i {name} -c:a pcm_s32le {stem}.wav makes a WAV of it")
 
 
 def _weakly(head: bytes) -> Kind:

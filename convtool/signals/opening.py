@@ -113,7 +113,7 @@ def _reader(source: Source, item: Input, options: ReadOptions) -> Reader:
 def _is_named(kind: Kind, named: str | None) -> bool:
     """Whether content of that kind stands in files of the format `named`."""
     container = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF"}
-    if kind.demuxer == "ogg" and named == "OGG":
+    if kind.demuxer in ("ogg", "flac") and named == kind.demuxer.upper():
         return True
     return named is not None and container.get(kind.name, kind.name) == container.get(named, named)
 

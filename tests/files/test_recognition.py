@@ -54,6 +54,7 @@ SLOW = (b"\xff\xf3\x10\x00" + bytes(22)) * 3  # version 2, layer III, 8 kbit/s a
     [
         (b"\x93NUMPY\1\0", "NPY"),
         (b"ID3\3\0\0\0\0\0\0", "MP3"),
+        (b"fLaC\0", "FLAC"),
         (b"\xff\xfb\x90\x64\0\0", "MP3"),
         (b"\xff\xf3\x40\xc0\0\0", "MP3"),
         (bytes(300) + b"\xff\xfb\x90\x64\0\0", "MP3"),
@@ -116,6 +117,7 @@ def test_told_from_the_first_bytes(head: bytes, name: str) -> None:
         (b"<?xml version='1.0'?>", "an HTML or XML page"),
         (b"\0\0\0\x20ftypM4A \0", "MP4 or QuickTime media (AAC or ALAC audio): ffmpeg -i memo.m4a memo.wav makes"),
         (b"\xff\xf1\x50\x80\2\1", "AAC audio (ADTS): ffmpeg"),
+        (b"fLaC" + bytes(16) + b"\x01\x30", "FLAC of 20 bits: ffmpeg -i memo.m4a -c:a pcm_s32le memo.wav makes"),
         (OGG + b"\x7fFLAC\1", "FLAC in Ogg: ffmpeg -i memo.m4a memo.flac takes the FLAC out of it"),
         (OGG + b"Speex   1", "Speex in Ogg: ffmpeg"),
         (OGG + b"fishead\0", "Ogg of another codec: ffmpeg"),

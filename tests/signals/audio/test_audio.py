@@ -369,8 +369,13 @@ def flac(path: Path, *, total: int) -> bytes:
     [
         (20_000, lambda data: data, 20_000, None),
         (20_000, lambda data: data + b"TAG" + bytes(125), 20_000, None),
-        (15_000, lambda data: data, 15_000, "the header declares 15000 samples, and more follow them, which are left out"),
-        (4_096, lambda data: data, 4_096, "the header declares 4096 samples, and more follow them, which are left out"),
+        (
+            15_000,
+            lambda data: data,
+            15_000,
+            "the header declares 15000 samples, and more follow them",
+        ),
+        (4_096, lambda data: data, 4_096, "the header declares 4096 samples, and more follow them"),
         (30_000, lambda data: data, 20_000, "truncated: the header declares 30000 samples, 20000 are there"),
         (0, lambda data: data, 20_000, None),
         (0, lambda data: data[: len(data) // 2], 8_000, "ends after sample 8000: what follows can't be decoded: "),

@@ -84,6 +84,36 @@ def test_lossless_media_give_the_numbers_that_went_in(
     np.testing.assert_array_equal(samples_of(path), NOISE << shift)
 
 
+def flac_of_20_bits(values: Any) -> bytes:
+    """One frame of `values` as they are, in one channel (RFC 9639, sections 8.2 and 9)."""
+
+    def checksum(data: bytes, bits: int, polynomial: int) -> bytes:
+        crc = 0
+        for byte in data:
+            crc ^= byte << (bits - 8)
+            for _ in range(8):
+                crc = (crc << 1 ^ polynomial * (crc >> (bits - 1))) & ((1 << bits) - 1)
+        return crc.to_bytes(bits // 8, "big")
+
+    count = len(values)
+    fields = RATE << 44 | 0 << 41 | 19 << 36 | count
+    info = 2 * count.to_bytes(2, "big") + bytes(6) + fields.to_bytes(8, "big") + bytes(16)
+    header = b"\xff\xf8\x70\x0a\0" + (count - 1).to_bytes(2, "big")
+    header += checksum(header, 8, 0x07)
+    packed = int("".join(f"{value & 0xFFFFF:020b}" for value in values.tolist()), 2)
+    frame = header + b"\x02" + packed.to_bytes(20 * count // 8, "big")
+    return b"fLaC\x80\0\0\x22" + info + frame + checksum(frame, 16, 0x8005)
+
+
+@pytest.mark.parametrize("before", [b"", b"ID3\4\0\0\0\0\0\5hello"])
+def test_flac_of_bits_that_libsndfile_lacks(tmp_path: Path, before: bytes) -> None:
+    values = RANDOM.integers(-(1 << 19), 1 << 19, 200)
+    (tmp_path / "x.flac").write_bytes(before + flac_of_20_bits(values))
+    with opened(str(tmp_path / "x.flac")) as reader:
+        assert (reader.signal.subtype, reader.signal.sample_rate, reader.notes) == ("PCM_24", RATE, [])
+    np.testing.assert_array_equal(samples_of(str(tmp_path / "x.flac")), [values << 12])
+
+
 def test_bytes_are_brought_to_the_top_of_16_bits(tmp_path: Path) -> None:
     values = RANDOM.integers(0, 256, (1, 5000))
     path = encode(tmp_path / "x.avi", "pcm_u8", "u8", values)
