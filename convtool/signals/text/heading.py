@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from convtool.errors import InputError
 from convtool.signals.text.body import Body, find_body, is_comment
+from convtool.signals.text.decimal_commas import doubt_columns, refuse_decimal_commas
 from convtool.signals.text.dialect import Dialect, shown
-from convtool.signals.text.labview import is_labview, read_labview
+from convtool.signals.text.labview import Measurement, is_labview, read_labview
 from convtool.signals.text.names import ROWS_COMPARED, find_names, first_rows
 from convtool.signals.text.options import TextOptions
 from convtool.signals.text.times import Times
@@ -59,18 +59,11 @@ class Heading:
 
 def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
     """What `lines`, the beginning of a text, say; None where there is no row in them."""
-    overruled = options.skip > 0 or options.header == "no"
-    if not overruled and is_labview(lines) and (measurement := read_labview(lines, options)) is not None:
-        stated = Heading(
-            measurement.body,
-            measurement.names,
-            measurement.unsampled,
-            _whole(measurement.rate),
-            times=measurement.times,
-        )
-        return replace(stated, remarks=tuple(_remarks(stated, lines, options, None, measurement.rate)))
-    if lines and lines[0].lstrip('"').startswith(_CAMPBELL) and not overruled:
-        lines = ["", *lines[1:2], "", "", *lines[4:]]
+    if options.skip == 0 and options.header != "no" and lines:
+        if is_labview(lines) and (measurement := read_labview(lines, options)) is not None:
+            return _of_labview(measurement, lines, options)
+        if lines[0].lstrip('"').startswith(_CAMPBELL):
+            lines = ["", *lines[1:2], "", "", *lines[4:]]
     separator = _separator(lines, options)
     if separator is not None and options.delimiter is None:
         options = replace(options, delimiter=separator)
@@ -78,15 +71,12 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
     if body is None:
         return None
     if not body.sure and options.decimal == ".":
-        _refuse_decimal_commas(lines, options)
+        refuse_decimal_commas(lines, options)
     names, units, body = find_names(lines, body, options)
-    above = lines[options.skip : body.start]
     numbers = first_rows(lines, body)
-    said = _said([*above, *_beside(lines, body)], options.decimal)
+    said = _said([*lines[options.skip : body.start], *_beside(lines, body)], options.decimal)
     unsampled = dict(enumerate(find_unsampled(body, names, units, numbers, said.rate)))
-    timed = rate_of_times(names, units, numbers, unsampled, body.dialect)
-    contradicted = said.rate is not None and timed is not None and abs(said.rate / timed - 1) > _CONTRADICTED
-    rate = timed if said.rate is None or contradicted else said.rate
+    rate, doubts = _rate(said.rate, rate_of_times(names, units, numbers, unsampled, body.dialect))
     heading = Heading(
         body,
         None if names is None else tuple(names),
@@ -96,40 +86,23 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
         said.start_time,
         _times(numbers, unsampled, body.dialect, rate),
         separator,
+        doubts=(*doubts, *([] if names else doubt_columns(body, numbers, options))),
     )
-    doubts = []
-    if names is None and options.delimiter is None and (zero := _leading_zero(body, numbers)) is not None:
-        doubts.append(f"'{shown(zero)}' begins with 0, as behind a decimal comma; decimal commas need --decimal ,")
-    if contradicted:
-        doubts.append(
-            f"it states {said.rate:.9g} Hz, but the steps of its times are those of {timed:.9g} Hz, which is taken; "
-            "--sample-rate HZ overrules"
-        )
-    return replace(heading, remarks=tuple(_remarks(heading, lines, options, units, rate)), doubts=tuple(doubts))
+    return replace(heading, remarks=tuple(_remarks(heading, lines, options, units, rate)))
 
 
-def _refuse_decimal_commas(lines: Sequence[str], options: TextOptions) -> None:
-    """Refuse a text without a row of numbers where decimal commas make one."""
-    commas = replace(options, decimal=",", delimiter=None if options.delimiter == "," else options.delimiter)
-    body = find_body(lines, commas)
-    if body is None or not body.sure:
-        return
-    cells = body.dialect.split(lines[body.start])
-    found = [at for at, cell in enumerate(cells) if re.fullmatch(r"[+-]?\d+,\d+(e[+-]?\d+)?", cell, re.ASCII | re.I)]
-    if len(found) > (body.dialect.delimiter is None and len(cells) > 1):  # 9,1 2 rather lacks a comma
-        where = f"line {body.start + 1}, column {found[0] + 1}"
-        raise InputError(f"{where}: '{shown(cells[found[0]])}' is not a number; decimal commas need --decimal ,")
+def _of_labview(measurement: Measurement, lines: Sequence[str], options: TextOptions) -> Heading:
+    body, names, unsampled, rate, times = measurement
+    heading = Heading(body, names, unsampled, _whole(rate), times=times)
+    return replace(heading, remarks=tuple(_remarks(heading, lines, options, None, rate)))
 
 
-def _leading_zero(body: Body, rows: Sequence[Sequence[str]]) -> str | None:
-    """A whole number with a leading zero in an even column, where columns may be halves of decimal numbers."""
-    if body.dialect.delimiter != "," or body.width % 2:
-        return None
-    if not all(re.fullmatch(r"-?\d+", cell, re.ASCII) for row in rows for cell in row[: body.width]):
-        return None
-    halves = [cell for row in rows for cell in row[1 : body.width : 2]]
-    signed = any(cell[0] == "-" for cell in halves)
-    return None if signed else next((cell for cell in halves if len(cell) > 1 and cell[0] == "0"), None)
+def _rate(stated: float | None, timed: float | None) -> tuple[float | None, list[str]]:
+    """The sample rate, and what is to be said of it; times have the last word."""
+    if stated is None or timed is None or abs(stated / timed - 1) <= _CONTRADICTED:
+        return (timed if stated is None else stated), []
+    said = f"it states {stated:.9g} Hz, but the steps of its times are those of {timed:.9g} Hz"
+    return timed, [f"{said}, which is taken; --sample-rate HZ overrules"]
 
 
 def _said(stated: Sequence[str], decimal: str) -> Stated:

@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from convtool.errors import InputError
 from convtool.signals.text.body import Body, dialect_of, is_comment, is_name, is_row, names_after_index
-from convtool.signals.text.dialect import Dialect, shown
+from convtool.signals.text.decimal_commas import refuse_halves
+from convtool.signals.text.dialect import Dialect
 from convtool.signals.text.options import TextOptions
 from convtool.signals.text.units import COUNTS, FREQUENCIES, bare, is_clock, is_short_clock, unit_in
 
@@ -44,18 +44,8 @@ def find_names(
             body = replace(body, width=body.width + body.trailing, trailing=0)
         return _commented_names(lines, body, options), None, body
     if len(names) == 1 and body.width == 2 and options.delimiter is None and body.dialect.delimiter == ",":
-        _refuse_halves(names[0], lines, body)
+        refuse_halves(names[0], lines, body)
     return (*_fitted(names, units, lines, body),)
-
-
-def _refuse_halves(name: str, lines: Sequence[str], body: Body) -> None:
-    """Refuse rows of two whole numbers below one name: they are one number, perhaps, with a decimal comma."""
-    row = lines[body.start].strip()
-    if re.fullmatch(r"-?\d+,\d+", row, re.ASCII):
-        raise InputError(
-            f"line {body.start + 1}: '{shown(row)}' has two cells, and '{shown(name)}' is the only name; "
-            "decimal commas need --decimal , and two columns --delimiter ,"
-        )
 
 
 def _after(body: Body, lines: Sequence[str], options: TextOptions) -> Body:
