@@ -86,7 +86,7 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
         said.start_time,
         _times(numbers, unsampled, body.dialect, rate),
         separator,
-        doubts=(*doubts, *([] if names else doubt_columns(body, numbers, options))),
+        doubts=(*doubts, *([] if names else [*doubt_columns(body, numbers, options), *_doubt_rows(numbers)])),
     )
     return replace(heading, remarks=tuple(_remarks(heading, lines, options, units, rate)))
 
@@ -103,6 +103,18 @@ def _rate(stated: float | None, timed: float | None) -> tuple[float | None, list
         return (timed if stated is None else stated), []
     said = f"it states {stated:.9g} Hz, but the steps of its times are those of {timed:.9g} Hz"
     return timed, [f"{said}, which is taken; --sample-rate HZ overrules"]
+
+
+def _doubt_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    """What to say of first rows that look like a moment in Unix time and a sample rate (Empatica's form)."""
+    heads = [set(row) for row in rows[:2]]
+    if len(rows) < 3 or any(len(head) != 1 for head in heads):
+        return []
+    moment, rate = (re.fullmatch(r"(\d+)(\.0*)?", head.pop()) for head in heads)
+    if not moment or not rate or not 1e9 < int(moment[1]) < 3e9 or not 1 <= int(rate[1]) <= 1 << 16:
+        return []
+    way_out = f"--skip 2 --sample-rate {rate[1]} takes them for that"
+    return [f"its first two rows look like a moment and a sample rate, not like samples; {way_out}"]
 
 
 def _said(stated: Sequence[str], decimal: str) -> Stated:

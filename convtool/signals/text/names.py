@@ -15,9 +15,10 @@ from convtool.signals.text.body import Body, dialect_of, is_comment, is_name, is
 from convtool.signals.text.decimal_commas import refuse_halves
 from convtool.signals.text.dialect import Dialect
 from convtool.signals.text.options import TextOptions
-from convtool.signals.text.units import COUNTS, FREQUENCIES, bare, is_clock, is_short_clock, unit_in
+from convtool.signals.text.units import is_clock, is_count, is_frequency, is_short_clock, unit_in
 
 ROWS_COMPARED = 100
+_TITLES = "ChannelTitle="
 _PROSE = re.compile(r"[^\W\d_]{3}.*\s\W?[^\W\d_]{3}")
 """Two words or more, as in ``1 channel (mono).``"""
 
@@ -31,6 +32,10 @@ def find_names(
         return None, None, replace(body, start=rows[0]) if rows else body
     while True:
         above = [index for index in range(options.skip, body.start) if is_row(lines[index], options)]
+        if _counts_samples([_cells(lines[index], body) for index in above[-2:]], body):
+            above.pop()
+        if titled := next((index for index in above if lines[index].startswith(_TITLES)), None):
+            return _titles(lines[titled], body), None, body
         names, units, bad = _nearest_names(lines, above, body)
         if bad is None:
             break
@@ -46,6 +51,19 @@ def find_names(
     if len(names) == 1 and body.width == 2 and options.delimiter is None and body.dialect.delimiter == ",":
         refuse_halves(names[0], lines, body)
     return (*_fitted(names, units, lines, body),)
+
+
+def _counts_samples(above: Sequence[Sequence[str]], body: Body) -> bool:
+    """Whether the row below the names says how many samples each channel has (AcqKnowledge), the times having none."""
+    width = body.width
+    if len(above) < 2 or width < 2 or min(map(len, above)) < width or not _all_names(above[0][:width]):
+        return False
+    return not above[1][0] and above[1][1].isdigit() and len(set(above[1][1:width])) == 1
+
+
+def _titles(line: str, body: Body) -> list[str]:
+    """The names of the channels in a line that begins with what it is (LabChart), behind the times."""
+    return ["Time", *body.dialect.split(line)[1 : body.width], *[""] * body.width][: body.width]
 
 
 def _after(body: Body, lines: Sequence[str], options: TextOptions) -> Body:
@@ -143,7 +161,7 @@ def _commented_names(lines: Sequence[str], body: Body, options: TextOptions) -> 
     plain = all(re.fullmatch(r"[^\s()\[\]]+ ?([(\[][^()\[\]]*[)\]])?", cell) for cell in cells)
     if len(cells) != body.width or body.width < 2 or not plain or not _all_names(cells):
         return None
-    abscissa = is_clock(cells[0]) or is_short_clock(cells[0]) or bare(cells[0]) in FREQUENCIES | COUNTS
+    abscissa = is_clock(cells[0]) or is_short_clock(cells[0]) or is_frequency("", cells[0]) or is_count(cells[0])
     return cells if delimiter is not None or abscissa else None
 
 

@@ -13,11 +13,13 @@ _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
 _GAP = r"[\s:=,;\"]*(?:analog:)?\s*"
 _STATEMENT = re.compile(
     r"\b(?:(?P<rate>sampl(?:e|ing)[ _-]?(?:rate|freq(?:uency)?)|fs)|"
-    r"sampl(?:e|ing)[ _-]?(?:interval|period|time)|x ?increment|tinc)"
+    r"sampl(?:e|ing)[ _-]?(?:interval|period|time)|x ?increment|tinc|(?<![^\s\"#%;!*])interval(?==))"
     r"(?:\s*[(\[](?P<bracket>[^)\]]*)[)\]]|[_ /](?:in[_ ])?(?P<unit>[kmµμun]?(?:hz|s|sec)))?"
     rf"{_GAP}(?=[+-]?\.?\d)(?P<said>.*)",
     re.IGNORECASE,
 )
+_A_SAMPLE = re.compile(rf"\s*{_NUMBER}\s*([a-zµμ]+)/sample\b", re.IGNORECASE)
+"""The interval in AcqKnowledge's words."""
 _REW = re.compile(rf"\s*{_NUMBER}\s*//\s*(sample interval|sample rate|start time)", re.IGNORECASE)
 _KEY = re.compile(r"\s*\"?[^\W\d_][\w ()/.-]*\s*[:=]")
 _NODATA = re.compile(rf"\bno_?data(?:[ _]value)?(?:\s*\([^)]*\))?{_GAP}{_NUMBER}\s*$", re.IGNORECASE)
@@ -70,6 +72,8 @@ def _sample_rate(stated: Sequence[str]) -> float | None:
             if "sample" in found[2].lower():
                 value = float(found[1])
                 return _over(1.0, value) if "interval" in found[2].lower() else value or None
+        elif (found := _A_SAMPLE.match(line)) and (scale := seconds_in(found[2])) is not None:
+            return _over(1.0, float(found[1]) * scale)
         elif (found := _STATEMENT.search(line)) and (rate := _stated_rate(found)) is not None:
             return rate
     return None

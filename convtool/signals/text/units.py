@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-COUNTS = {"index", "idx", "sample", "sequence", "no", "no.", "#", "row", "frame", "record", "rn"}
-FREQUENCIES = {"frequency", "freq"}
+_COUNTS = {
+    "index", "idx", "sample", "samples", "sequence", "seq", "no", "nr", "number", "row", "frame", "record", "rn", "id",
+    "point", "packet", "counter",
+}  # fmt: skip
+_FREQUENCIES = {"frequency", "freq"}
 _CLOCKS = {"time", "times", "timestamp", "stamp", "elapsed", "zeit", "tiempo"}
 _BESIDE_CLOCKS = {
     "rel", "relative", "abs", "absolute", "unix", "epoch", "gps", "utc", "local", "since", "start", "in", "the", "of",
@@ -17,8 +20,8 @@ _AMBIGUOUS = {"s", "h", "hr", "min", "mins"}
 """Units of time that may be names of something else, as of a minimum."""
 _SCALES = {
     1e-9: "ns nsec nanosecond nanoseconds nanos",
-    1e-6: "us µs usec µsec microsecond microseconds micros",
-    1e-3: "ms msec millisecond milliseconds millis",
+    1e-6: "us µs usec µsec microsec microsecond microseconds micros",
+    1e-3: "ms msec millisec millisecond milliseconds millis",
     1.0: "s sec secs second seconds",
     60.0: "min mins minute minutes",
     3600.0: "h hr hrs hour hours",
@@ -27,7 +30,7 @@ _SECONDS = {unit: scale for scale, units in _SCALES.items() for unit in units.sp
 _HERTZ = {"hz", "khz", "mhz", "ghz"}
 _PREFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "g": 1e9}
 _UNITS = {
-    *_SECONDS, *_HERTZ, *COUNTS,
+    *_SECONDS, *_HERTZ, *_COUNTS,
     "v", "mv", "uv", "µv", "volt", "volts", "a", "ma", "µa", "amp", "amps", "ampere", "w", "watt", "watts", "db",
     "dbv", "dbm", "dbu", "dbfs", "dbspl", "deg", "degree", "degrees", "°", "°c", "°f", "k", "c", "pa", "kpa", "hpa",
     "bar", "mbar", "psi", "m", "mm", "cm", "km", "µm", "m/s", "m/s2", "m/s^2", "m/s²", "g", "kg", "n", "nm", "%",
@@ -64,9 +67,15 @@ def rate_in(unit: str) -> float | None:
     return None if seconds is None else 1 / seconds
 
 
-def is_frequency(unit: str) -> bool:
-    """Whether a unit is one of frequencies."""
-    return _plain(unit) in _HERTZ
+def is_frequency(unit: str, name: str) -> bool:
+    """Whether a column is one of frequencies, by its unit or its name."""
+    return _plain(unit) in _HERTZ or bare(name) in _FREQUENCIES
+
+
+def is_count(name: str) -> bool:
+    """Whether a name or a unit says that its column counts the rows: ``Sample Index``, ``No.``, ``#``."""
+    words = [word for word in re.split(r"[\W\d_]+", name.lower()) if word]
+    return name == "#" or (bool(words) and all(word in _COUNTS for word in words))
 
 
 def unit_in(cell: str) -> str | None:
@@ -78,7 +87,7 @@ def unit_in(cell: str) -> str | None:
 
 def bare(name: str) -> str:
     """A name in lower case without the unit after it."""
-    return re.sub(r"\s*[(\[].*|[ _]?(in )?(seconds?|secs?|hz|ms|us|s)$", "", name.lower()).strip() or name.lower()
+    return re.sub(r"\s*[(\[].*|[ _]?(in )?(seconds?|secs?|hz|ms|us|s)$", "", name.lower()).strip(" .") or name.lower()
 
 
 def is_clock(name: str) -> bool:

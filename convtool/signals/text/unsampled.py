@@ -2,7 +2,7 @@
 
 A first column is passed over where
 - its cells are no numbers (names of rows, dates), or it alone has no name (pandas, R), or
-- it is named as a count (index, sample...) and its numbers count up by one, or
+- it is named as a count (index, sample...) and its numbers count up by one, and begin anew now and then, or
 - it is named or measured as a frequency (Hz...) and its numbers rise, or
 - it is named or measured as a time (time, seconds...) and its numbers rise, but for a few as clocks are, or
 - its name may be one of times (t) and its numbers rise in even steps, or
@@ -20,10 +20,8 @@ from convtool.signals.text.body import Body
 from convtool.signals.text.dialect import Dialect
 from convtool.signals.text.times import even, follow
 from convtool.signals.text.units import (
-    COUNTS,
-    FREQUENCIES,
-    bare,
     is_clock,
+    is_count,
     is_frequency,
     is_short_clock,
     is_time_unit,
@@ -31,7 +29,7 @@ from convtool.signals.text.units import (
     unit_of,
 )
 
-TIMES, FREQUENCY = "times", "frequencies"
+TIMES, FREQUENCY, COUNT = "times", "frequencies", "a count"
 
 
 def find_unsampled(
@@ -67,20 +65,32 @@ def _sign(
     unit = unit_of(column, names, units)
     name = names[column] if names else ""
     clock = is_clock(name) or is_time_unit(unit, name)
+    unnamed = names is None and rate is not None and len(values) > 2 and values[0] in (0, 1)
+    if values and (unnamed or is_count(name) or is_count(unit)) and _counts(steps):
+        return COUNT
     if not values or (steps and min(steps) <= 0):
         return TIMES if clock and _mostly_rise(steps) else None
-    if (bare(name) in COUNTS or unit in COUNTS) and all(step == 1 for step in steps):
-        return "a count"
     if clock or (is_short_clock(name) and len(steps) > 1 and even(steps)):
         return TIMES
-    if is_frequency(unit) or bare(name) in FREQUENCIES:
+    if is_frequency(unit, name):
         return FREQUENCY
     if not steps or rate is None:
         return None
-    if names is None and values[0] in (0, 1) and len(values) > 2 and all(step == 1 for step in steps):
-        return "a count"
+    rates = [rate, rate * (seconds_in(name) or 1.0)]
+    return (
+        TIMES if any(_follow(values, steps, each, _half_unit(rows, column, body.dialect)) for each in rates) else None
+    )
+
+
+def _follow(values: Sequence[float], steps: Sequence[float], rate: float, rounding: float) -> bool:
+    """Whether numbers go up by the steps of a rate, but for their rounding."""
     alike = abs(steps[0] * rate - 1) < 1e-3 and max(steps) - min(steps) <= 1e-3 * max(steps)
-    return TIMES if alike or follow(values, rate, _half_unit(rows, column, body.dialect) * rate) else None
+    return alike or follow(values, rate, rounding * rate)
+
+
+def _counts(steps: Sequence[float]) -> bool:
+    """Whether numbers count up by one, and begin anew now and then."""
+    return all(step == 1 or step < 0 for step in steps) and 10 * sum(step < 0 for step in steps) <= len(steps)
 
 
 def _mostly_rise(steps: Sequence[float]) -> bool:

@@ -107,6 +107,25 @@ Length processed: 4 samples 0.00009 seconds.
             None,
         ),
         ("Sampling rate: 8000 Hz\na\n1\n2", ("a",), 0, 8000),
+        ("Sample Index,v\n0.0,1\n1.0,2\n2.0,2", ("Sample Index", "v"), 1, None),
+        (f"packet no,v\n{chr(10).join(f'{row % 16},1' for row in range(8, 100))}", ("packet no", "v"), 1, None),
+        ("packet no,v\n3,1\n0,1\n1,2", ("packet no", "v"), 0, None),
+        (f"# sampling rate: 1000\n{chr(10).join(f'{row % 16},1' for row in range(100))}", None, 1, 1000),
+        (
+            "Interval=\t0.001 s\nTimeFormat=\tStartOfBlock\nChannelTitle=\tPulse\tECG\nRange=\t10 V\t1 V\n"
+            "0\t0.1\t0.2\n0.001\t0.2\t0.3\n0.002\t0.1\t0.3",
+            ("Time", "Pulse", "ECG"),
+            1,
+            1000,
+        ),
+        (
+            "take.acq\n0.5 msec/sample\n2 channels\nECG\nmV\nResp\nV\nmin\tCH1\tCH2\t\n\t3\t3\t\n0\t0.1\t0.2\t\n"
+            "8.33333e-06\t0.2\t0.3\t\n1.66667e-05\t0.2\t0.3\t",
+            ("min", "CH1", "CH2"),
+            1,
+            2000,
+        ),
+        ("Freq.,dB\n20,1\n25,2", ("Freq.", "dB"), 1, None),
         ("seconds,v\n0,1\n0.5,2\n1,1", ("seconds", "v"), 1, 2),
         ("Frequency (Hz),dB\n20,1\n25,2", ("Frequency (Hz)", "dB"), 1, None),
         ("index,v\n5,1\n6,2", ("index", "v"), 1, None),
@@ -296,6 +315,26 @@ def test_one_name_may_stand_above_two_columns(text: str, options: dict[str, obje
 )
 def test_a_leading_zero_raises_a_doubt(text: str, options: dict[str, object], doubt: str | None) -> None:
     assert heading_of(text, **options).doubts == (() if doubt is None else (doubt,))
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("1609459200.00\n64.000000\n0.1\n0.2", 64),
+        ("1609459200,1609459200\n32.0,32.0\n1,2", 32),
+        ("1609459200\n64", None),
+        ("1609459200\n0\n1", None),
+        ("1609459200\n0.5\n1", None),
+        ("1609459200\n1609459201\n1609459202", None),
+        ("1000\n64\n1", None),
+        ("1609459200,5\n32,5\n1,2", None),
+        ("x\n1609459200\n64\n1", None),
+    ],
+)
+def test_a_moment_and_a_rate_are_no_samples_perhaps(text: str, rate: int | None) -> None:
+    way_out = f"--skip 2 --sample-rate {rate} takes them for that"
+    doubt = f"its first two rows look like a moment and a sample rate, not like samples; {way_out}"
+    assert heading_of(text).doubts == (() if rate is None else (doubt,))
 
 
 def test_times_overrule_a_rate_that_contradicts_them() -> None:

@@ -50,6 +50,10 @@ from convtool.signals.text.statements import read_statements
         ("Sample Interval: 5 samples", None),
         ("tInc = 1.0e-06s,", 1e6),
         ("Sample Interval: 0", None),
+        ("Interval=\t0.001 s", 1000),
+        ("Logging interval: 5 s", None),
+        ("0.5 msec/sample", 2000),
+        ("0.5 volts/sample", None),
         ("Sample Interval: 1,000 ms", None),
     ],
 )
