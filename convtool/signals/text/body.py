@@ -128,6 +128,7 @@ def is_name(cell: str) -> bool:
     return cell == "#" or (
         bool(cell)
         and (cell[0].isalpha() or cell[0] in "_([{°%µ$€∆Δ")
+        and not (cell[0] in "$€" and cell[1:2].isdigit())
         and not cell.endswith(":")
         and cell.lower() not in NO_NAMES
     )

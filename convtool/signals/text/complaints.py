@@ -11,6 +11,9 @@ from convtool.signals.text.dialect import MISSING, Dialect, delimiter_of, shown
 
 _NO_VALUE = r"#n/a|#(div/0|value|ref|num|null|name)[!?]|-?1\.#\w+|nat|none|nil|missing|<na>|n\.a\.|--+|\?|ovld?|ol"
 """What spreadsheets, instruments and programs write for a number that they do not have."""
+_LONG = 100
+"""Characters of a cell past which none of the expressions below may look at it."""
+_PART = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _GROUPS = r"[+-]?\d{1,3}([., '\u00a0\u202f’])\d{3}(\1\d{3})*((?!\1)[.,]\d*)?"
 """Digits in groups of three."""
 
@@ -24,7 +27,7 @@ def no_number(cell: str, line: int, column: int, body: Body) -> InputError:
     parts = cell.split(delimiter_of(cell, body.dialect.decimal))
     if width == 1 and line > first and len(parts) > 1 and None not in map(body.dialect.number, parts):
         complaint += f"; if line {first} is cut off, --skip {first} passes over it"
-    if width > 1 and line == first and is_name(cell):
+    if width > 1 and line == first and is_name(cell) and not re.search(r"[=\[({]", cell):
         complaint += "; --columns picks the columns to work on"
     return InputError(f"line {line}, column {column}: {complaint}")
 
@@ -70,6 +73,8 @@ def complaint_of(cell: str, dialect: Dialect) -> str:
 
 
 def _hint(cell: str, dialect: Dialect) -> str:
+    if len(cell) > _LONG:
+        return ""
     if re.fullmatch(_NO_VALUE, cell, re.IGNORECASE):
         return "; where a number is missing, an empty cell or NA and --missing nan read as NaN"
     if cell.lower() in MISSING:
@@ -85,4 +90,8 @@ def _hint(cell: str, dialect: Dialect) -> str:
         return f"; --comment '{mark}' cuts off what follows that" if dialect.number(found[1]) is not None else ""
     if dialect.thousands is None and re.fullmatch(_GROUPS, cell):
         return f"; digits in groups need --thousands '{re.sub('[0-9+-]', '', cell)[0]}'"
+    if re.fullmatch(rf"\({_PART},{_PART}\)|({_PART}(?=[+-]))?{_PART}[ij]", cell):
+        return "; complex numbers are not read: give their parts columns of their own"
+    if re.fullmatch(rf"({_PART})\s*[^\W\d_]{{1,4}}|({_PART})\s*[%°Ω]|[$€£]\s*({_PART})", cell):
+        return "; take away the unit beside the number"
     return "; --comment passes over such lines" if cell[0] in "#%;!*/" else ""

@@ -11,7 +11,7 @@ from convtool.files.names import show
 MISSING = ("", "na", "n/a", "null", "-")
 """What `--missing nan` reads as NaN, in lower case."""
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 _NAN = re.compile(r"[+-]?nan|-?inf", re.IGNORECASE)
 _POINT = str.maketrans("dD", "eE")
 _SHOWN = 40

@@ -33,6 +33,8 @@ class Stated(NamedTuple):
     nodata: float | None = None
     start_time: float | None = None
     """Seconds at the first sample."""
+    points: int | None = None
+    """Samples of a signal whose rows are behind each other, if they are so many."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Heading:
     sample_rate: int | None = None
     nodata: float | None = None
     start_time: float | None = None
+    points: int | None = None
     times: Times | None = None
     """The column of times, where there is one."""
     separator: str | None = None
@@ -84,6 +87,7 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
         _whole(rate),
         said.nodata,
         said.start_time,
+        said.points,
         _times(numbers, unsampled, body.dialect, rate),
         separator,
         doubts=(*doubts, *([] if names else [*doubt_columns(body, numbers, options), *_doubt_rows(numbers)])),
@@ -110,7 +114,7 @@ def _doubt_rows(rows: Sequence[Sequence[str]]) -> list[str]:
     heads = [set(row) for row in rows[:2]]
     if len(rows) < 3 or any(len(head) != 1 for head in heads):
         return []
-    moment, rate = (re.fullmatch(r"(\d+)(\.0*)?", head.pop()) for head in heads)
+    moment, rate = (re.fullmatch(r"(\d{1,12})(\.0*)?", head.pop()) for head in heads)
     if not moment or not rate or not 1e9 < int(moment[1]) < 3e9 or not 1 <= int(rate[1]) <= 1 << 16:
         return []
     way_out = f"--skip 2 --sample-rate {rate[1]} takes them for that"

@@ -19,8 +19,8 @@ from convtool.signals.text.units import is_clock, is_count, is_frequency, is_sho
 
 ROWS_COMPARED = 100
 _TITLES = "ChannelTitle="
-_PROSE = re.compile(r"[^\W\d_]{3}.*\s\W?[^\W\d_]{3}")
-"""Two words or more, as in ``1 channel (mono).``"""
+_WORD = re.compile(r"[^\W\d_]{3}")
+_NEXT_WORD = re.compile(r"\s\W?[^\W\d_]{3}")
 
 
 def find_names(
@@ -83,7 +83,8 @@ def _nearest_names(
     headed = len(before) >= body.width and _may_head_units(before) and not _is_statement(lines[above[-2]])
     if headed and _are_units(cells, body.width):
         return before, cells, None
-    if _are_names(cells, body) and not (1 in (body.width, len(cells)) and _is_statement(lines[above[-1]])):
+    title = len(cells) == 1 and (body.width > 2 or _is_statement(lines[above[-1]]))
+    if _are_names(cells, body) and not title and not (body.width == 1 and _is_statement(lines[above[-1]])):
         if len(above) == 2 and len(before) == len(cells) and _all_names(before) and not _is_statement(lines[above[-2]]):
             return None, None, above[-1]
         bad = [row for row in above[:-1] if _looks_bad(_cells(lines[row], body), body)]
@@ -140,9 +141,15 @@ def _looks_bad(cells: Sequence[str], body: Body) -> bool:
 
 
 def _is_preamble(line: str, cells: Sequence[str], body: Body) -> bool:
-    """Whether a line without names may stand above the body: words, of another number of cells, or a statement."""
-    words = is_name(cells[0]) or _PROSE.search(line) is not None
+    """Whether a line without names may stand above the body: words in other cells, or a statement."""
+    words = is_name(cells[0]) or _is_prose(line) or line.startswith("@")
     return _is_statement(line) or (words and (len(cells) != body.width or body.width == 1))
+
+
+def _is_prose(line: str) -> bool:
+    """Whether a line has two words or more, as in ``1 channel (mono).``"""
+    first = _WORD.search(line)
+    return first is not None and _NEXT_WORD.search(line, first.end()) is not None
 
 
 def _is_statement(line: str) -> bool:

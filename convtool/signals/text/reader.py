@@ -31,6 +31,10 @@ _SLICE = 1 << 18
 _LOOKED_AT = 2000
 """Lines among which the heading is looked for first."""
 
+_LONG_CELL = 32
+_MOST_JOINED = 1 << 22
+"""Samples of a signal that are put together from rows behind each other."""
+
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _EXACT = 1 << 53
 
@@ -95,12 +99,9 @@ class TextReader(Reader):
             raise InputError("there are 0 samples in it: its only line reads as names of columns")
         bare = heading.names is None and not heading.unsampled and self._options.columns is None and self._kept is None
         single = bare and self._lines.ended and body.count(b"\n") == 1 and not heading.body.trailing
-        wrapped = wrapped and bare and (unwrapped := self._unwrapped(body)) is not None
-        if wrapped and unwrapped is not None:
-            self._pending = unwrapped
-        else:
-            self._pending = self._block(body, alone=self._lines.ended)
-        if single and not wrapped:
+        joined = self._joined(body, as_kernel=wrapped) if bare else None
+        self._pending = self._block(body, alone=self._lines.ended) if joined is None else joined
+        if single:
             self._pending = self._pending.reshape(1, -1)
         self.signal = Signal(
             format="CSV",
@@ -108,7 +109,7 @@ class TextReader(Reader):
             dtype=self._pending.dtype.name,
             sample_rate=heading.sample_rate,
             frames=self._pending.shape[1] if self._lines.ended else None,
-            flat=single or wrapped,
+            flat=single or (wrapped and joined is not None),
             names=None if heading.names is None else tuple(heading.names[index] for index in self._chosen),
             kept=self._kept,
             delimiter=heading.separator,
@@ -120,7 +121,7 @@ class TextReader(Reader):
         while not self._lines.ended:
             if not whole and (len(text) >= enough or self._lines.paused):
                 heading = self._heading_of(text)
-                if heading is not None and _has_two_rows(text, heading):
+                if heading is not None and _has_two_rows(text, heading) and len(text) >= _bytes_of_points(heading):
                     return heading, text
                 enough = max(enough, 2 * len(text))
             text += self._lines.next()
@@ -263,10 +264,12 @@ class TextReader(Reader):
         table.values[index] = value
         if _INTEGER.fullmatch(number):
             table.whole[index] = True
-            if len(number.lstrip("+-0")) > 19 or not -(1 << 63) <= int(number) < 1 << 63:
+            digits = number.lstrip("+-0") or "0"
+            integer = None if len(digits) > 19 else int(digits) * (-1 if number[0] == "-" else 1)
+            if integer is None or not -(1 << 63) <= integer < 1 << 63:
                 table.too_large.append((line, column, cell))
             else:
-                table.integers[index] = int(number)
+                table.integers[index] = integer
         else:
             table.whole[index] = False
 
@@ -298,15 +301,19 @@ class TextReader(Reader):
                 columns.append([raw[start:end].decode("utf-8") for start, end in spans])
         return columns
 
-    def _unwrapped(self, body: bytes) -> Block | None:
+    def _joined(self, body: bytes, *, as_kernel: bool) -> Block | None:
         """The numbers of lines that are one signal written on several; None where they are a table."""
+        points = self._heading.points if self._heading.body.width > 1 and self._lines.ended else None
+        if not as_kernel and points is None:
+            return None
         lines = body.decode("utf-8").split("\n")[:-1]
         rows = [self._dialect.split(line) for line in lines]
         ending = [len(cells) > 1 and not cells[-1] for cells in rows]
         rows = [cells[:-1] if end else cells for cells, end in zip(rows, ending, strict=True)]
         widths = [len(cells) for cells in rows]
         even = len(set(widths[:-1])) == 1 and widths[-1] <= widths[0]
-        if not even or not (widths[-1] < widths[0] or all(ending[:-1])):
+        plain = sum(widths) == points or (as_kernel and (widths[-1] < widths[0] or all(ending[:-1])))
+        if not even or not plain:
             return None
         flat = [(cell, self._line + at, column + 1) for at, row in enumerate(rows) for column, cell in enumerate(row)]
         table = _Table(np.empty(len(flat)), np.zeros(len(flat), np.int64), np.zeros(len(flat), np.bool_), [])
@@ -328,6 +335,11 @@ def _has_two_rows(text: bytes, heading: Heading) -> bool:
 def _comments(chars: str) -> re.Pattern[str]:
     """What matches a line up to the first of `chars` that is not between quotes."""
     return re.compile(rf'(?:"[^"]*"|[^{re.escape(chars)}"]|"(?![^"]*"))*')
+
+
+def _bytes_of_points(heading: Heading) -> int:
+    """How much of a text to look at, to see whether its rows are as many numbers as it says that its signal has."""
+    return 0 if heading.points is None or heading.body.width == 1 else _LONG_CELL * min(heading.points, _MOST_JOINED)
 
 
 def _slices(data: bytes) -> Iterator[bytes]:

@@ -9,20 +9,23 @@ from convtool.errors import InputError
 from convtool.signals.text.heading import Stated
 from convtool.signals.text.units import rate_in, seconds_in
 
-_NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
-_GAP = r"[\s:=,;\"]*(?:analog:)?\s*"
+_NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)"
+_GAP = r"[\s:=,;\"]*(?:analog:\s*)?"
 _STATEMENT = re.compile(
     r"\b(?:(?P<rate>sampl(?:e|ing)[ _-]?(?:rate|freq(?:uency)?)|fs)|"
-    r"sampl(?:e|ing)[ _-]?(?:interval|period|time)|x ?increment|tinc|(?<![^\s\"#%;!*])interval(?==))"
-    r"(?:\s*[(\[](?P<bracket>[^)\]]*)[)\]]|[_ /](?:in[_ ])?(?P<unit>[kmµμun]?(?:hz|s|sec)))?"
+    r"sampl(?:e|ing)[ _-]?(?:interval|period|time)|x ?increment|tinc|dt(?=\s*=)|(?<![^\s\"#%;!*])interval(?==))"
+    r"(?:[ \t]{0,9}[(\[](?P<bracket>[^)\]]{0,30})[)\]]|[_ /](?:in[_ ])?(?P<unit>[kmµμun]?(?:hz|s|sec)))?"
     rf"{_GAP}(?=[+-]?\.?\d)(?P<said>.*)",
     re.IGNORECASE,
 )
+_SPS = re.compile(rf"(?:^|,)\s*{_NUMBER}\s*sps\b", re.IGNORECASE)
+_POINTS = re.compile(r"\bNPTS\s*[=:]?\s*(\d+)|,\s*(\d+) samples,.*\bSLIST\b|\bDuration Time\s*\(s\)\s*(\d+)\s*$")
+"""How many samples there are, whatever the columns: PEER, ASCII of seismology, K-NET (in seconds)."""
 _A_SAMPLE = re.compile(rf"\s*{_NUMBER}\s*([a-zµμ]+)/sample\b", re.IGNORECASE)
 """The interval in AcqKnowledge's words."""
 _REW = re.compile(rf"\s*{_NUMBER}\s*//\s*(sample interval|sample rate|start time)", re.IGNORECASE)
-_KEY = re.compile(r"\s*\"?[^\W\d_][\w ()/.-]*\s*[:=]")
-_NODATA = re.compile(rf"\bno_?data(?:[ _]value)?(?:\s*\([^)]*\))?{_GAP}{_NUMBER}\s*$", re.IGNORECASE)
+_KEY = re.compile(r"\s*\"?[^\W\d_][\w \t()/.-]*[:=]")
+_NODATA = re.compile(rf"\bno_?data(?:[ _]value)?(?:[ \t]{{0,9}}\([^)]{{0,30}}\))?{_GAP}{_NUMBER}\s*$", re.IGNORECASE)
 _QUANTITY = re.compile(rf"{_NUMBER}(?P<gap>\s*[,;\t\"]*\s*)(?P<after>[^,;\t\"()]*)", re.IGNORECASE)
 _GROUPED = re.compile(r"(\d{1,3}(?:[,'’ \u00a0\u202f]\d{3})+)(?P<gap>[ ]*)(?P<after>[a-z/][^,;\t\"()]*)", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"(\d+,(?:\d{1,2}|\d{4,}))(?P<gap>[ ]*)(?P<after>[a-zµμ/][^,;\t\"()]*)", re.IGNORECASE)
@@ -55,7 +58,16 @@ def read_statements(lines: Sequence[str], decimal: str = ".") -> Stated:
         lines = [re.sub(r"(?<=\d),(?=\d)", ".", line) for line in lines]
     nodata = next((found for line in lines if (found := _NODATA.search(line))), None)
     start = next((float(m[1]) for line in lines if (m := _REW.match(line)) and "start" in m[2].lower()), None)
-    return Stated(_sample_rate(lines), None if nodata is None else float(nodata[1]), start)
+    rate = _sample_rate(lines)
+    return Stated(rate, None if nodata is None else float(nodata[1]), start, _points(lines, rate))
+
+
+def _points(lines: Sequence[str], rate: float | None) -> int | None:
+    """The samples of the one signal that the rows hold behind each other."""
+    found = next((found for line in lines if (found := _POINTS.search(line))), None)
+    if found is None:
+        return None
+    return round(int(found[3]) * (rate or 0)) if found[3] else int(found[1] or found[2])
 
 
 def is_statement(line: str) -> bool:
@@ -74,6 +86,8 @@ def _sample_rate(stated: Sequence[str]) -> float | None:
                 return _over(1.0, value) if "interval" in found[2].lower() else value or None
         elif (found := _A_SAMPLE.match(line)) and (scale := seconds_in(found[2])) is not None:
             return _over(1.0, float(found[1]) * scale)
+        elif found := _SPS.search(line):
+            return float(found[1]) or None
         elif (found := _STATEMENT.search(line)) and (rate := _stated_rate(found)) is not None:
             return rate
     return None

@@ -37,6 +37,7 @@ _UNITS = {
     "ohm", "ohms", "ω", "rad", "rad/s", "rpm", "counts", "lsb", "l", "ml", "ppm", "lux", "j", "kw", "mw", "kn", "mt",
     "µt", "nt", "deg c", "ts",
 }  # fmt: skip
+_LONGEST_NAME = 100
 _RATIO = re.compile(r"[^\W\d_]{1,4}[23²³]?(/[^\W\d_]{1,4}[23²³]?)+")
 """A unit over another, as in ``l/min``."""
 
@@ -116,6 +117,8 @@ def unit_of(column: int, names: Sequence[str] | None, units: Sequence[str] | Non
     if units is not None:
         return unit_in(units[column]) or ""
     name = _plain(names[column]) if names else ""
+    if len(name) > _LONGEST_NAME:
+        return ""
     if bracketed := re.search(r"[(\[]([^()\[\]]*)[)\]]\s*$", name):
         return bracketed[1].strip()
     if found := re.fullmatch(r"(.*?)(?:\s*/\s*|(?:^|[ _])in[ _]|[ _])([a-zµ]+)", name):

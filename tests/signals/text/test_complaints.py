@@ -9,6 +9,8 @@ from convtool.signals.text.dialect import Dialect
 
 MISSING_HINT = "where a number is missing, an empty cell or NA and --missing nan read as NaN"
 
+COMPLEX_HINT = "complex numbers are not read: give their parts columns of their own"
+
 
 @pytest.mark.parametrize(
     ("cell", "decimal", "complaint"),
@@ -21,6 +23,16 @@ MISSING_HINT = "where a number is missing, an empty cell or NA and --missing nan
         ("1,234.5", ".", "'1,234.5' is not a number; digits in groups need --thousands ','"),
         ("1\u202f234", ".", "'1\\u202f234' is not a number; digits in groups need --thousands '\u202f'"),
         ("512,300,1", ".", "'512,300,1' is not a number"),
+        (
+            "1.0+2.0j",
+            ".",
+            "'1.0+2.0j' is not a number; complex numbers are not read: give their parts columns of their own",
+        ),
+        ("(1,2)", ".", f"'(1,2)' is not a number; {COMPLEX_HINT}"),
+        ("-2j", ".", f"'-2j' is not a number; {COMPLEX_HINT}"),
+        ("1.5 mV", ".", "'1.5 mV' is not a number; take away the unit beside the number"),
+        ("50%", ".", "'50%' is not a number; take away the unit beside the number"),
+        ("$1.50", ".", "'$1.50' is not a number; take away the unit beside the number"),
         ("0.5 # x", ".", "'0.5 # x' is not a number; --comment '#' cuts off what follows that"),
         ("x # y", ".", "'x # y' is not a number"),
         ("#N/A", ".", f"'#N/A' is not a number; {MISSING_HINT}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import threading
@@ -640,3 +641,45 @@ def test_a_frequency_response_is_no_kernel() -> None:
     assert values(opened(text)).tolist() == [[65, 66]]
     with pytest.raises(InputError, match="a response, no taps; export the impulse response"):
         opened(text, wrapped=True)
+
+
+@pytest.mark.parametrize(("cell", "number"), [("0" * 5000 + "5", 5), ("-" + "0" * 5000 + "5", -5), ("0" * 5000, 0)])
+def test_leading_zeros_are_no_digits_of_an_integer(cell: str, number: int) -> None:
+    assert values(opened(f"1;2\n{cell};3\n")).tolist() == [[1, number], [2, 3]]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "9" * 100_000 + "x", "9." * 50_000, " " * 100_000 + "x", "sample rate " + " " * 100_000 + "x",
+        "sample rate (" * 8_000, "nodata " + " " * 100_000 + "x", "a/" * 50_000 + "!", "aaa " * 25_000 + "!",
+        "a" * 100_000 + ":", "(" * 100_000, "1'000" * 20_000, '"' * 100_000, "-" * 100_000,
+    ],
+)  # fmt: skip
+def test_lines_without_end_are_looked_at_in_one_pass(line: str) -> None:
+    """Expressions that try a line from every of its characters to its end would take minutes here."""
+    for text in (f"{line}\n1\n2\n", f"1\n{line}\n", f"# {line}\n1,2\n", f"a,b\n1,{line}\n"):
+        with contextlib.suppress(InputError):
+            assert len(values(opened(text))) in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "rate"),
+    [
+        ("A RECORD\nNPTS=   7, DT=   .0050 SEC,\n 1 2 3\n 4 5 6\n 7\n", [[1, 2, 3, 4, 5, 6, 7]], 200),
+        ("NPTS= 6, DT= .01 SEC\n1 2 3\n4 5 6\n", [[1, 2, 3, 4, 5, 6]], 100),
+        ("NPTS= 2, DT= .01 SEC\n1 2 3\n4 5 6\n", [[1, 4], [2, 5], [3, 6]], 100),
+        ("NPTS= 3\n1\n2\n3\n", [[1, 2, 3]], None),
+        ("TIMESERIES A_B, 6 samples, 40 sps, SLIST, INTEGER, Counts\n1\t2\t3\n4\t5\t6\n", [[1, 2, 3, 4, 5, 6]], 40),
+        ("Sampling Freq(Hz) 5Hz\nDuration Time(s)  1\nMemo.\n 1 2 3 4\n 5\n", [[1, 2, 3, 4, 5]], 5),
+        ("# NPTS 4\na b\n1 2\n3 4\n", [[1, 3], [2, 4]], None),
+    ],
+)
+def test_rows_behind_each_other_are_one_signal_where_it_says_so(
+    text: str, expected: list[list[float]], rate: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size in (20, 1 << 20):
+        chunks_of(monkeypatch, size)
+        reader = opened(text)
+        assert (reader.signal.sample_rate, reader.signal.flat) == (rate, False)
+        assert values(reader).tolist() == expected
