@@ -75,6 +75,7 @@ MATLAB = Kind("a MATLAB file", "arrays")
 TAR = Kind("a tar archive", "arrays")
 GGUF = Kind("a GGUF file", "arrays")
 _UTF16 = _other("UTF-16 text", "save it as UTF-8")
+_PADDED = _other("text with bytes of zero in it", "tr -d '\\0' < {name} takes them out")
 _TABLE = "pandas writes its columns as CSV or NPY"
 _UNPACK = "unpack it first"
 
@@ -295,7 +296,10 @@ def _weakly(head: bytes) -> Kind:
         return MATLAB
     if head[0] == 8 and head[1:2] < b"\x20":  # the field ir_version of ModelProto
         return ONNX
-    return MP3 if holds_mpeg_frames(head) else UNKNOWN
+    if holds_mpeg_frames(head):
+        return MP3
+    padded = not is_binary(head.replace(b"\0", b"")) and head.count(b"\0") < len(head) // 4 and b"\n" in head
+    return _PADDED if padded else UNKNOWN
 
 
 def _is_mpeg(head: bytes) -> bool:

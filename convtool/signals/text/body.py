@@ -10,7 +10,7 @@ A row is numeric or not under its own delimiter, so that comments and preambles 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from convtool.errors import InputError
@@ -28,9 +28,10 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 """Lines that say something about the numbers, although numbers stand in them: Excel, REW, ESRI."""
+_RULER = re.compile(r"\s*([-+=_~>*])\1{3,}\s*")
 _DATE = (
     r"\d{4}([-/.])\d\d?\1\d\d?(?!\d).*|\d\d?([-/.])\d\d?\2(\d{4}|\d\d)\b.*|\d\d?[- ][A-Za-z]{3}[- ]\d{2,4}\b.*|"
-    r"\d\d?:\d\d(:.*)?|[AaPp][Mm]"
+    r"\d\d?:\d\d(?!\d).*|[AaPp][Mm]"
 )
 _MOST_LABELS = 4
 """Columns that a date, a time of day, AM or PM, and a count take together."""
@@ -67,11 +68,38 @@ class Body:
         return len(cells) >= self.width and len(more) in (0, self.trailing) and not any(more)
 
 
+class _Rows:
+    """The rows of a text from number `at` on, each divided once for each dialect."""
+
+    def __init__(self, lines: Sequence[str], options: TextOptions) -> None:
+        self.places = [index for index in range(options.skip, len(lines)) if is_row(lines[index], options)]
+        self.at = 0
+        self._lines = lines
+        self._cells: dict[tuple[int, Dialect], list[str]] = {}
+
+    @property
+    def left(self) -> int:
+        """How many rows there are from `at` on."""
+        return len(self.places) - self.at
+
+    def cells(self, row: int, dialect: Dialect) -> list[str]:
+        """The cells of a row, counted from `at`."""
+        place = self.places[self.at + row]
+        if (cells := self._cells.get((place, dialect))) is None:
+            cells = self._cells[place, dialect] = dialect.split(self._lines[place])
+        return cells
+
+    def below(self, dialect: Dialect, most: int = _LOOKED_AT) -> Iterator[list[str]]:
+        """The cells of the rows from `at` on, at the most so many."""
+        return (self.cells(row, dialect) for row in range(min(most, self.left)))
+
+
 def find_body(lines: Sequence[str], options: TextOptions) -> Body | None:
     """The body of a text that begins with `lines`; None where every line is blank or a comment."""
-    rows = [index for index in range(options.skip, len(lines)) if is_row(lines[index], options)]
-    for at in range(len(rows)):
-        if (body := _body_at(lines, rows[at:], rows[at - 1] if at else None, options)) is not None:
+    looked_at = _Rows(lines, options)
+    rows = looked_at.places
+    for looked_at.at, index in enumerate(rows):
+        if (body := _body_at(looked_at, index, dialect_of(lines[index], options), options)) is not None:
             return body
     if not rows:
         return None
@@ -79,23 +107,24 @@ def find_body(lines: Sequence[str], options: TextOptions) -> Body | None:
     return Body(rows[0], dialect, len(dialect.split(lines[rows[0]])), like=rows[0], sure=False)
 
 
-def _body_at(lines: Sequence[str], rows: Sequence[int], above: int | None, options: TextOptions) -> Body | None:
-    """The body that begins with the first of `rows`, `above` being the row before; None where it does not."""
-    index = rows[0]
-    dialect = dialect_of(lines[index], options)
-    cells = dialect.split(lines[index])
+def _body_at(rows: _Rows, index: int, dialect: Dialect, options: TextOptions) -> Body | None:
+    """The body that begins with the first of `rows`, in line `index`; None where it does not."""
+    cells = rows.cells(0, dialect)
     width = max((place for place, cell in enumerate(cells, 1) if cell), default=len(cells))
     trailing = len(cells) - width
     kind = _kind(cells[:width], dialect)
-    if kind == "numeric" or (options.columns is not None and _chosen_are_numbers(options.columns, cells, dialect)):
-        if trailing and _all_trail(lines, rows, dialect, width, len(cells)):
+    above = rows.cells(-1, dialect) if rows.at else []
+    if kind == "numeric" or (
+        options.columns is not None and _chosen_are_numbers(options.columns, cells, above, dialect)
+    ):
+        if trailing and _all_trail(rows, dialect, width, len(cells)):
             return Body(index, dialect, width, trailing, like=index)
         return Body(index, dialect, len(cells), like=index)
-    if kind == "labelled" and _labels_go_on(lines, rows, above, dialect, width):
+    if kind == "labelled" and _labels_go_on(rows, above, dialect, width):
         return Body(index, dialect, width, trailing, labelled=1, like=index)
-    if labels := _dated(lines, rows, dialect, width):
+    if labels := _dated(rows, dialect, width):
         return Body(index, dialect, width, trailing, labelled=labels, like=index)
-    if beside := _preamble_beside(lines, rows, dialect):
+    if beside := _preamble_beside(rows, dialect):
         return Body(index, dialect, width, trailing, beside=beside, like=index)
     return None
 
@@ -109,7 +138,8 @@ def dialect_of(line: str, options: TextOptions) -> Dialect:
 
 def is_row(line: str, options: TextOptions) -> bool:
     """Whether `line` has cells: it is not blank, no comment, and states nothing about the others."""
-    return bool(line.strip()) and not is_comment(line, options) and not _STATED.match(line)
+    stated = _STATED.match(line) or _RULER.fullmatch(line)
+    return bool(line.strip()) and not is_comment(line, options) and not stated
 
 
 def is_comment(line: str, options: TextOptions) -> bool:
@@ -146,58 +176,57 @@ def _kind(cells: Sequence[str], dialect: Dialect) -> str:
     return "labelled" if len(cells) > 1 and cells[0] and all(numbers[1:]) and any(cells[1:]) else "text"
 
 
-def _all_trail(lines: Sequence[str], rows: Sequence[int], dialect: Dialect, width: int, count: int) -> bool:
-    """Whether the first two rows end in the same delimiters: then all must."""
-    cells = [dialect.split(lines[row]) for row in rows[:2]]
-    return len(cells) > 1 and all(len(row) == count and not any(row[width:]) for row in cells)
+def _all_trail(rows: _Rows, dialect: Dialect, width: int, count: int) -> bool:
+    """Whether the first two rows end in the same delimiters: then all must. One row alone may end in a tab."""
+    cells = list(rows.below(dialect, 2))
+    alone = len(cells) == 1 and dialect.delimiter == "\t" and count == width + 1
+    return (len(cells) > 1 or alone) and all(len(row) == count and not any(row[width:]) for row in cells)
 
 
-def _preamble_beside(lines: Sequence[str], rows: Sequence[int], dialect: Dialect) -> int:
+def _preamble_beside(rows: _Rows, dialect: Dialect) -> int:
     """How many columns on the left hold a label, a value and nothing, while the others are numbers (old Tektronix)."""
-    first = dialect.split(lines[rows[0]])
+    first = rows.cells(0, dialect)
     if dialect.delimiter is None or len(first) < 5 or not is_name(first[0]) or first[2]:
         return 0
-    below = [dialect.split(lines[row]) for row in rows[:_LOOKED_AT]]
-    kinds = {
-        (len(cells), cells[2], _kind(cells[3 : len(cells) - (not cells[-1])], dialect)) for cells in below if cells[2:]
-    }
-    return 3 if len(below) > 1 and kinds == {(len(first), "", "numeric")} else 0
+    for cells in rows.below(dialect):
+        numbers = cells[3 : len(cells) - (not cells[-1])]
+        if len(cells) != len(first) or cells[2] or _kind(numbers, dialect) != "numeric":
+            return 0
+    return 3 if rows.left > 1 else 0
 
 
-def _chosen_are_numbers(columns: str, cells: Sequence[str], dialect: Dialect) -> bool:
-    """Whether `columns` are numbers of columns, and these of the `cells` are numbers."""
+def _chosen_are_numbers(columns: str, cells: Sequence[str], above: Sequence[str], dialect: Dialect) -> bool:
+    """Whether the `columns` that are asked for, by numbers or by the names `above`, are numbers in a row of `cells`."""
+    names = above if len(above) == len(cells) else None
     try:
-        return all(dialect.number(cells[column]) is not None for column in choose_columns(columns, None, len(cells)))
+        return all(dialect.number(cells[column]) is not None for column in choose_columns(columns, names, len(cells)))
     except InputError:
         return False
 
 
-def _dated(lines: Sequence[str], rows: Sequence[int], dialect: Dialect, width: int) -> int:
+def _dated(rows: _Rows, dialect: Dialect, width: int) -> int:
     """How many columns on the left are dates, times of day and what counts the rows, all others being numbers."""
-    below = [dialect.split(lines[row])[:width] for row in rows[:_LOOKED_AT]]
-    dates = [index for index, cell in enumerate(below[0][:_MOST_LABELS]) if re.fullmatch(_DATE, cell)]
+    first = rows.cells(0, dialect)
+    dates = [index for index, cell in enumerate(first[:_MOST_LABELS]) if _is_date(cell)]
     labels = dates[-1] + 1 if dates else 0
-    for cells in below:
+    for cells in rows.below(dialect) if labels else ():
         beside = (cell for cell in cells[:labels] if dialect.number(cell) is None)
-        if _kind(cells[labels:], dialect) != "numeric" or not all(re.fullmatch(_DATE, cell) for cell in beside):
+        if _kind(cells[labels:width], dialect) != "numeric" or not all(map(_is_date, beside)):
             return 0
     return labels
 
 
-def _labels_go_on(lines: Sequence[str], rows: Sequence[int], before: int | None, dialect: Dialect, width: int) -> bool:
-    below = [dialect.split(lines[row])[:width] for row in rows[:_LOOKED_AT]]
-    kinds = {_kind(cells, dialect) if len(cells) == width else "text" for cells in below}
-    if "text" in kinds:
-        return False
-    above = [] if before is None else dialect.split(lines[before])
-    if len(above) == width and not above[0] and names_after_index(above[1:]):
-        return True
-    if len(above) == width - 1 and all(map(is_name, above)):
-        return True
-    labels = [cells[0] for cells in below]
-    named = len(above) >= width and all(map(is_name, above[:width]))
-    return (
-        kinds == {"labelled"}
-        and (named or len(labels) > 1)
-        and all(is_name(label) or re.fullmatch(_DATE, label) for label in labels)
+def _is_date(cell: str) -> bool:
+    return re.fullmatch(_DATE, cell) is not None
+
+
+def _labels_go_on(rows: _Rows, above: Sequence[str], dialect: Dialect, width: int) -> bool:
+    unnamed = (len(above) == width and not above[0] and names_after_index(above[1:])) or (
+        len(above) == width - 1 and all(map(is_name, above))
     )
+    named = len(above) >= width and all(map(is_name, above[:width]))
+    for cells in rows.below(dialect):
+        kind = _kind(cells[:width], dialect) if len(cells) >= width else "text"
+        if kind == "text" or (not unnamed and (kind != "labelled" or not (is_name(cells[0]) or _is_date(cells[0])))):
+            return False
+    return unnamed or named or rows.left > 1

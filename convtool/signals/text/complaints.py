@@ -28,7 +28,7 @@ def no_number(cell: str, line: int, column: int, body: Body) -> InputError:
     if width == 1 and line > first and len(parts) > 1 and None not in map(body.dialect.number, parts):
         complaint += f"; if line {first} is cut off, --skip {first} passes over it"
     if width > 1 and line == first and is_name(cell) and not re.search(r"[=\[({]", cell):
-        complaint += "; --columns picks the columns to work on"
+        complaint += "; --columns picks the columns to work on, --header yes takes the line for names"
     return InputError(f"line {line}, column {column}: {complaint}")
 
 
@@ -56,7 +56,8 @@ def uneven(cells: Sequence[str], line: int, body: Body) -> InputError:
     elif body.trailing:
         way_out = ", and empty cells after them"
     else:
-        way_out = "; --skip passes over lines at the beginning"
+        way_out = f"; --skip {line - 1} begins with it" if line > 1 else ""
+        way_out += f", head -n {line - 1} ends above it" if line > body.start + 1 else ""
     as_in = ", one for each name" if body.like is None else f" as in line {body.like + 1}"
     return InputError(f"line {line} has {count} column{'s' * (count != 1)}; expected {expected}{as_in}{way_out}")
 

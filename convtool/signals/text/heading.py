@@ -78,7 +78,7 @@ def read_heading(lines: Sequence[str], options: TextOptions) -> Heading | None:
     names, units, body = find_names(lines, body, options)
     numbers = first_rows(lines, body)
     said = _said([*lines[options.skip : body.start], *_beside(lines, body)], options.decimal)
-    unsampled = dict(enumerate(find_unsampled(body, names, units, numbers, said.rate)))
+    unsampled = find_unsampled(body, names, units, numbers, said.rate)
     rate, doubts = _rate(said.rate, rate_of_times(names, units, numbers, unsampled, body.dialect))
     heading = Heading(
         body,

@@ -19,6 +19,8 @@ from convtool.signals.text.units import is_clock, is_count, is_frequency, is_sho
 
 ROWS_COMPARED = 100
 _TITLES = "ChannelTitle="
+_BAND = re.compile(r"\d+(\.\d+)? ?[kM]?Hz", re.ASCII)
+"""A band as the name of a column, as in ``31.5Hz``."""
 _WORD = re.compile(r"[^\W\d_]{3}")
 _NEXT_WORD = re.compile(r"\s\W?[^\W\d_]{3}")
 
@@ -35,7 +37,7 @@ def find_names(
         if _counts_samples([_cells(lines[index], body) for index in above[-2:]], body):
             above.pop()
         if titled := next((index for index in above if lines[index].startswith(_TITLES)), None):
-            return _titles(lines[titled], body), None, body
+            return _titles(lines[titled], body), None, replace(body, commented=True)
         names, units, bad = _nearest_names(lines, above, body)
         if bad is None:
             break
@@ -112,7 +114,7 @@ def _without_statements(cells: list[str], width: int) -> list[str]:
 
 
 def _all_names(cells: Sequence[str]) -> bool:
-    return all(map(is_name, cells))
+    return all(is_name(cell) or _BAND.fullmatch(cell) for cell in cells)
 
 
 def _may_head_units(cells: Sequence[str]) -> bool:
@@ -143,7 +145,7 @@ def _looks_bad(cells: Sequence[str], body: Body) -> bool:
 def _is_preamble(line: str, cells: Sequence[str], body: Body) -> bool:
     """Whether a line without names may stand above the body: words in other cells, or a statement."""
     words = is_name(cells[0]) or _is_prose(line) or line.startswith("@")
-    return _is_statement(line) or (words and (len(cells) != body.width or body.width == 1))
+    return _is_statement(line) or (words and (sum(map(bool, cells)) != body.width or body.width == 1))
 
 
 def _is_prose(line: str) -> bool:

@@ -98,7 +98,7 @@ class TextReader(Reader):
         if self._lines.ended and not body:
             raise InputError("there are 0 samples in it: its only line reads as names of columns")
         bare = heading.names is None and not heading.unsampled and self._options.columns is None and self._kept is None
-        single = bare and self._lines.ended and body.count(b"\n") == 1 and not heading.body.trailing
+        single = bare and self._lines.ended and body.count(b"\n") == 1
         joined = self._joined(body, as_kernel=wrapped) if bare else None
         self._pending = self._block(body, alone=self._lines.ended) if joined is None else joined
         if single:

@@ -10,7 +10,8 @@ _COUNTS = {
     "point", "packet", "counter",
 }  # fmt: skip
 _FREQUENCIES = {"frequency", "freq"}
-_CLOCKS = {"time", "times", "timestamp", "stamp", "elapsed", "zeit", "tiempo"}
+_WAVES = {"wave", "wavelength", "wavelengths", "wl", "wavenumber", "wavenumbers", "lambda"}
+_CLOCKS = {"time", "times", "timer", "timestamp", "stamp", "elapsed", "zeit", "tiempo"}
 _BESIDE_CLOCKS = {
     "rel", "relative", "abs", "absolute", "unix", "epoch", "gps", "utc", "local", "since", "start", "in", "the", "of",
     "sample", "measurement",
@@ -71,6 +72,11 @@ def rate_in(unit: str) -> float | None:
 def is_frequency(unit: str, name: str) -> bool:
     """Whether a column is one of frequencies, by its unit or its name."""
     return _plain(unit) in _HERTZ or bare(name) in _FREQUENCIES
+
+
+def is_wavelength(name: str) -> bool:
+    """Whether a name says that its column is one of wavelengths or their inverse, as spectrometers write it."""
+    return bare(name) in _WAVES
 
 
 def is_count(name: str) -> bool:

@@ -3,7 +3,7 @@
 A first column is passed over where
 - its cells are no numbers (names of rows, dates), or it alone has no name (pandas, R), or
 - it is named as a count (index, sample...) and its numbers count up by one, and begin anew now and then, or
-- it is named or measured as a frequency (Hz...) and its numbers rise, or
+- it is named or measured as a frequency (Hz...), or named as a wavelength, and its numbers rise, or
 - it is named or measured as a time (time, seconds...) and its numbers rise, but for a few as clocks are, or
 - its name may be one of times (t) and its numbers rise in even steps, or
 - its numbers rise by the sample interval that is stated above, or, where they have no name, count up from 0 or 1 below
@@ -25,6 +25,7 @@ from convtool.signals.text.units import (
     is_frequency,
     is_short_clock,
     is_time_unit,
+    is_wavelength,
     seconds_in,
     unit_of,
 )
@@ -38,14 +39,19 @@ def find_unsampled(
     units: Sequence[str] | None,
     rows: Sequence[Sequence[str]],
     rate: float | None,
-) -> list[str]:
-    """What the columns on the left are that hold no samples."""
-    signs = ["a preamble"] * body.beside
+) -> dict[int, str]:
+    """What the columns are that hold no samples: some on the left, and those that repeat one of them."""
+    signs = dict(enumerate(["a preamble"] * body.beside))
     while len(signs) < body.width - 1:
         sign = _sign(len(signs), body, names, units, rows, rate)
         if sign is None:
             break
-        signs.append(sign)
+        signs[len(signs)] = sign
+    first = {(names[column], *(row[column] for row in rows)): sign for column, sign in signs.items()} if names else {}
+    for column in range(len(signs), body.width if names and rows else 0):
+        sign = first.get((names[column], *(row[column] for row in rows))) if names else None
+        if sign is not None:
+            signs[column] = sign
     return signs
 
 
@@ -69,11 +75,13 @@ def _sign(
     if values and (unnamed or is_count(name) or is_count(unit)) and _counts(steps):
         return COUNT
     if not values or (steps and min(steps) <= 0):
-        return TIMES if clock and _mostly_rise(steps) else None
+        return TIMES if values and clock and _mostly_rise(steps) else None
     if clock or (is_short_clock(name) and len(steps) > 1 and even(steps)):
         return TIMES
     if is_frequency(unit, name):
         return FREQUENCY
+    if is_wavelength(name):
+        return "wavelengths"
     if not steps or rate is None:
         return None
     rates = [rate, rate * (seconds_in(name) or 1.0)]
@@ -89,13 +97,13 @@ def _follow(values: Sequence[float], steps: Sequence[float], rate: float, roundi
 
 
 def _counts(steps: Sequence[float]) -> bool:
-    """Whether numbers count up by one, and begin anew now and then."""
-    return all(step == 1 or step < 0 for step in steps) and 10 * sum(step < 0 for step in steps) <= len(steps)
+    """Whether numbers count up by one, and stand still or begin anew now and then."""
+    return all(step in (0, 1) or step < 0 for step in steps) and (not steps or 1 in steps) and _mostly_rise(steps)
 
 
 def _mostly_rise(steps: Sequence[float]) -> bool:
     """Whether times stand still or begin anew now and then, as clocks and counters do, and do not just scatter."""
-    return any(step > 0 for step in steps) and 10 * sum(step < 0 for step in steps) <= len(steps)
+    return 10 * sum(step < 0 for step in steps) <= len(steps)
 
 
 def _half_unit(rows: Sequence[Sequence[str]], column: int, dialect: Dialect) -> float:

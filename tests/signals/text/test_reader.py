@@ -482,7 +482,11 @@ def test_options(text: str, options: dict[str, Any], expected: list[list[float]]
         ("a,b\n12a,3b\n", {}, "line 2, column 1: '12a' is not a number"),
         ("x,1\n2,3\n", {}, "line 1, column 1: 'x' is not a number"),
         ("1,2,\n3,4,\n5,6,7\n", {}, "line 3 has 3 columns; expected 2 as in line 1, and empty cells after them"),
-        ("1,2\n3,4,5\n", {}, "line 2 has 3 columns; expected 2 as in line 1; --skip passes"),
+        (
+            "1,2\n3,4,5\n",
+            {},
+            "line 2 has 3 columns; expected 2 as in line 1; --skip 1 begins with it, head -n 1 ends above it",
+        ),
         ("& x\n1,2\n& y\n3,z\n", {"comment": "&"}, "line 4, column 2: 'z' is not a number"),
         ("1,2\n\n3,4\n", {"missing": "nan"}, "line 2 is blank"),
         ("1,2\n# x\n3,4\n", {}, "line 2 has 1 column"),
@@ -634,6 +638,26 @@ def test_errors_say_what_would_read_the_text(text: str, way_out: str) -> None:
     with pytest.raises(InputError) as caught:
         values(opened(text))
     assert way_out in str(caught.value)
+
+
+def test_comments_of_labchart_stand_behind_the_cells() -> None:
+    text = "Interval=\t0.01 s\nChannelTitle=\tFlow\tEMG\n0\t1\t2\n0.01\t3\t4\t#* INSPI \n0.02\t5\t6\n"
+    reader = opened(text)
+    assert (reader.signal.names, reader.signal.sample_rate) == (("Flow", "EMG"), 100)
+    assert values(reader).tolist() == [[1, 3, 5], [2, 4, 6]]
+
+
+def test_one_row_may_end_in_a_tab() -> None:
+    assert values(opened("1\t2\t3\t\n")).tolist() == [[1, 2, 3]]
+    with pytest.raises(InputError, match="column 4: the cell is empty"):
+        values(opened("1,2,3,\n"))
+
+
+def test_columns_by_name_need_not_have_numbers_beside_them() -> None:
+    rows = "".join(f"{row},word,12:00:{row % 60:02d}\n" for row in range(3000))
+    reader = opened(f"made by hand, today\nv,note,when\n{rows}", columns="v")
+    assert reader.signal.names == ("v",)
+    assert values(reader).tolist() == [list(range(3000))]
 
 
 def test_a_frequency_response_is_no_kernel() -> None:
