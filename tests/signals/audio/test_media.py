@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -241,3 +242,37 @@ def test_media_in_a_folder_are_inputs(tmp_path: Path, convtool: Callable[..., An
 def test_they_are_decoded_in_a_child(tmp_path: Path) -> None:
     with opened(encode(tmp_path / "x.wv", "wavpack", "s16p", NOISE)) as reader:
         assert isinstance(reader, IsolatedReader)
+
+
+def wav_of(code: int, guid: str = "") -> bytes:
+    more = struct.pack("<HHIH", 22, 16, 4, code) + bytes.fromhex(guid) if guid else b""
+    head = struct.pack("<HHIIHH", 0xFFFE if guid else code, 1, RATE, 2 * RATE, 2, 16) + more
+    body = b"WAVEfmt " + struct.pack("<I", len(head)) + head + b"data" + struct.pack("<I", 8) + bytes(8)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (wav_of(0x1234), "WAV of encoding 0x1234"),
+        (wav_of(0x1234, "000000001000800000aa00389b71"), "WAV of encoding 0x1234"),
+        (wav_of(1, "11" * 14), "WAV of encoding 0100" + "11" * 14),
+    ],
+)
+def test_encodings_of_wav_that_are_not_known_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, words: str
+) -> None:
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(InputError, match=f"can't be decoded as {words}: decoder not found"):
+        opened(str(tmp_path / "a.wav"))
+    monkeypatch.setattr(media, "is_installed", lambda: False)
+    with pytest.raises(InputError) as raised:
+        opened(str(tmp_path / "a.wav"))
+    way_out = "ffmpeg -i a.wav a.wav makes a WAV of it, or pip install 'convtool[media]'"
+    assert str(raised.value) == f"the content is {words}: {way_out}"
+
+
+def test_a_wav_whose_encoding_ffmpeg_knows(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.wav", "wmav2", "fltp", TONE)
+    found = samples_of(path)
+    assert abs(found.shape[1] - SAMPLES) < 5000
