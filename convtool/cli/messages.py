@@ -80,6 +80,8 @@ def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         if param.name == "verbose" and param.name not in given and launcher.reason:
             say(f"Without the warm process: {launcher.reason}")
         given.add(param.name)
+        if {"quiet", "verbose"} <= given:
+            raise click.UsageError("-q says nothing but errors, and -v tells what was chosen; give one of them", ctx)
 
 
 def options() -> list[click.Parameter]:

@@ -5,6 +5,7 @@ The help of a command has the groups in the order of dataclass fields, that of t
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
@@ -73,7 +74,11 @@ class SourceOptions:
     def find_inputs(self) -> tuple[list[Input], list[str]]:
         """The inputs that are meant, and the files of folders that were passed over."""
         from convtool.signals.inputs import expand, read_list
+        from convtool.signals.length import UNITS
 
+        for word in self.inputs:
+            if word.lower() in UNITS and not os.path.lexists(word):
+                raise UsageError(f"'{word}' is no input; a time is written without a blank: 50{word}")
         if self.null and self.input_list is None:
             raise UsageError("-0 says how --input-list is separated; give that too")
         listed = [] if self.input_list is None else read_list(self.input_list, null=self.null)
@@ -93,7 +98,9 @@ class SourceOptions:
             return f"there is no path in --input-list {show(str(self.input_list))}"
         where = f"there is no signal file in {', '.join(map(show, self.inputs))}"
         if self.include or self.exclude:
-            return f"{where} that --include and --exclude leave"
+            patterns = [f"--include {show(each)}" for each in self.include]
+            patterns += [f"--exclude {show(each)}" for each in self.exclude]
+            return f"{where} that {' '.join(patterns)} leaves; patterns are of names, or of paths below the folder"
         left = f": {counted(len(passed), 'file')} passed over, such as {show(passed[0])}" if passed else ": it is empty"
         return where + left + "; --include takes them whatever they are" * bool(passed)
 
@@ -166,8 +173,8 @@ class OutputOptions:
         metavar="FORMAT",
     )
     subtype: str | None = text(
-        "Encoding inside an audio format: PCM_16, PCM_24, FLOAT...; bits of a picture: 8, 16. [default: the input's, "
-        "where it fits]",
+        "Encoding inside an audio format: PCM_16, PCM_24, FLOAT...; bits of a picture: 8, 16, FLOAT. [default: the "
+        "input's, where it fits]",
         metavar="NAME",
     )
     precision: int | None = integer(

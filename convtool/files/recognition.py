@@ -52,7 +52,7 @@ def _audio(name: str) -> Kind:
     return Kind(name, "audio")
 
 
-def _media(words: str, demuxer: str, way_out: str = "ffmpeg -i {name} {stem}.wav makes a WAV of it") -> Kind:
+def media_kind(words: str, demuxer: str, way_out: str = "ffmpeg -i {name} {stem}.wav makes a WAV of it") -> Kind:
     """A recording that libsndfile can't decode and FFmpeg can."""
     return Kind(words, "media", f"{way_out}, or pip install 'convtool[media]'", demuxer)
 
@@ -105,19 +105,19 @@ _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"MATLAB 5.0 MAT-file", MATLAB),
     (b"GGUF", GGUF),
     (b"version https://git-lfs", _other("a Git LFS pointer, not the file that it stands for", "run git lfs pull")),
-    (b"wvpk", _media("WavPack audio", "wv")),
-    (b"MAC ", _media("Monkey's Audio", "ape")),
-    (b"TTA1", _media("True Audio", "tta")),
-    (b"MPCK", _media("Musepack audio", "mpc8")),
-    (b"MP+", _media("Musepack audio", "mpc")),
-    (b"DSD ", _media("DSD audio (DSF)", "dsf")),
-    (b"FRM8", _media("DSD audio (DSDIFF)", "iff")),
-    (b"#!AMR", _media("AMR audio", "amr")),
+    (b"wvpk", media_kind("WavPack audio", "wv")),
+    (b"MAC ", media_kind("Monkey's Audio", "ape")),
+    (b"TTA1", media_kind("True Audio", "tta")),
+    (b"MPCK", media_kind("Musepack audio", "mpc8")),
+    (b"MP+", media_kind("Musepack audio", "mpc")),
+    (b"DSD ", media_kind("DSD audio (DSF)", "dsf")),
+    (b"FRM8", media_kind("DSD audio (DSDIFF)", "iff")),
+    (b"#!AMR", media_kind("AMR audio", "amr")),
     (b"ADIF", _other("AAC audio (ADIF)", "faad FILE makes a WAV of it")),
-    (b".ra\xfd", _media("RealAudio", "rm")),
-    (b"\x1a\x45\xdf\xa3", _media("Matroska or WebM", "matroska")),
-    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _media("WMA or other ASF media", "asf")),
-    (b"FLV\x01", _media("Flash video", "flv")),
+    (b".ra\xfd", media_kind("RealAudio", "rm")),
+    (b"\x1a\x45\xdf\xa3", media_kind("Matroska or WebM", "matroska")),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", media_kind("WMA or other ASF media", "asf")),
+    (b"FLV\x01", media_kind("Flash video", "flv")),
     (b"MThd", _other("MIDI: notes, not samples", "a synthesizer such as fluidsynth plays it into a WAV")),
     (b"PAR1", _other("a Parquet table", _TABLE)),
     (b"ARROW1", _other("an Arrow table", _TABLE)),
@@ -130,8 +130,7 @@ _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"%PDF", _other("a PDF document")),
     (b"\x89PNG\r\n\x1a\n", Kind("PNG", "picture")),
     (b"\xff\xd8\xff", Kind("JPEG", "picture")),
-    (b"II*\0", Kind("TIFF", "picture")),
-    (b"MM\0*", Kind("TIFF", "picture")),
+    *((magic, Kind("TIFF", "picture")) for magic in (b"II*\0", b"MM\0*", b"II+\0")),
     (b"GIF8", _other("a GIF picture", "save it as PNG")),
     (b"BM", _other("a BMP picture", "save it as PNG")),
     (b"\x1f\x8b", _other("a gzip archive", _UNPACK)),
@@ -156,7 +155,7 @@ _CERTAIN = (b"version https://git-lfs", b"NIST_1A", b"%PDF")
 
 _RIFF = {
     b"WAVE": _audio("WAV"),
-    b"AVI ": _media("AVI video", "avi"),
+    b"AVI ": media_kind("AVI video", "avi"),
     b"WEBP": _other("a WebP picture", "save it as PNG"),
     b"sfbk": _other("a SoundFont", "play it into a WAV"),
     b"RMID": _other("MIDI: notes, not samples", "a synthesizer such as fluidsynth plays it into a WAV"),
@@ -165,9 +164,9 @@ _IFF = {b"AIFF": _audio("AIFF"), b"AIFC": _audio("AIFF"), b"8SVX": _audio("SVX")
 _OGG = (
     (b"\x01vorbis", _audio("OGG")),
     (b"OpusHead", _audio("OGG")),
-    (b"\x7fFLAC", _media("FLAC in Ogg", "ogg", "ffmpeg -i {name} {stem}.flac takes the FLAC out of it")),
-    (b"Speex   ", _media("Speex in Ogg", "ogg")),
-    (b"\x80theora", _media("Ogg video", "ogg")),
+    (b"\x7fFLAC", media_kind("FLAC in Ogg", "ogg", "ffmpeg -i {name} {stem}.flac takes the FLAC out of it")),
+    (b"Speex   ", media_kind("Speex in Ogg", "ogg")),
+    (b"\x80theora", media_kind("Ogg video", "ogg")),
 )
 _FLAT_BUFFERS = {
     b"TFL3": _other("a TensorFlow Lite model", "the model that it was converted from holds the weights"),
@@ -260,11 +259,11 @@ def _of_container(head: bytes) -> Kind | None:
         return _IFF.get(inner, _other(f"an IFF file of type {inner.decode('latin-1')!r}, which holds no samples"))
     if first == b"OggS":
         page = head[28:]
-        return next((kind for magic, kind in _OGG if page.startswith(magic)), _media("Ogg of another codec", "ogg"))
+        return next((kind for magic, kind in _OGG if page.startswith(magic)), media_kind("Ogg of another codec", "ogg"))
     if first == b"fLaC":
         return _flac(head)
     if head[4:8] == b"ftyp":
-        return _media("MP4 or QuickTime media (AAC or ALAC audio)", "mov")
+        return media_kind("MP4 or QuickTime media (AAC or ALAC audio)", "mov")
     if head[4:8] in _FLAT_BUFFERS:
         return _FLAT_BUFFERS[head[4:8]]
     if any(head[at : at + 8] == _HDF5_SIGNATURE for at in _HDF5_PLACES):
@@ -277,7 +276,7 @@ def _flac(head: bytes) -> Kind:
     bits = ((head[20] & 1) << 4 | head[21] >> 4) + 1 if len(head) > 21 else 16
     if bits in (8, 16, 24):
         return _audio("FLAC")
-    return _media(f"FLAC of {bits} bits", "flac", "ffmpeg -i {name} -c:a pcm_s32le {stem}.wav makes a WAV of it")
+    return media_kind(f"FLAC of {bits} bits", "flac", "ffmpeg -i {name} -c:a pcm_s32le {stem}.wav makes a WAV of it")
 
 
 def _weakly(head: bytes) -> Kind:
@@ -289,7 +288,7 @@ def _weakly(head: bytes) -> Kind:
     if head[257:262] == b"ustar":
         return TAR
     if len(head) > 3 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0 and head[2] & 0x3C < 0x34:
-        return _media("AAC audio (ADTS)", "aac")
+        return media_kind("AAC audio (ADTS)", "aac")
     if _is_mpeg(head) or _is_mpeg(head.lstrip(b"\0")):
         return MP3
     if _is_matlab_4(head):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
 
 from convtool.errors import InputError
 
@@ -19,13 +20,17 @@ class WatchedFile:
         descriptor: a file that can seek; it stays open.
         start: its first byte that is seen.
         end: the byte behind the last that is seen; None is where the file ends.
+        instead: bytes that are seen in place of the file's own, by where in the file they stand.
     """
 
-    def __init__(self, descriptor: int, start: int = 0, end: int | None = None) -> None:
+    def __init__(
+        self, descriptor: int, start: int = 0, end: int | None = None, instead: Mapping[int, bytes] | None = None
+    ) -> None:
         self.descriptor = descriptor
         self._start = start
         self._end = end
         self._at = start
+        self._instead = instead or {}
         self.error: OSError | None = None
         """The first failure."""
 
@@ -34,12 +39,16 @@ class WatchedFile:
         left = memoryview(buffer).cast("B")
         if self._end is not None:
             left = left[: max(0, self._end - self._at)]
-        there = 0
+        begins, there = self._at, 0
         try:
             while left and (count := os.preadv(self.descriptor, [left], self._at)):
                 left, there, self._at = left[count:], there + count, self._at + count
         except OSError as error:
             self._keep(error)
+        for at, data in self._instead.items():
+            for place, byte in enumerate(data, at - begins):
+                if 0 <= place < there:
+                    memoryview(buffer).cast("B")[place] = byte
         return there
 
     def read(self, count: int) -> bytes:

@@ -17,6 +17,7 @@ import numpy as np
 
 from convtool.errors import CheckFailed, InputError
 from convtool.files.atomic import is_special, write_file
+from convtool.files.formats import PICTURES
 from convtool.files.names import counted
 from convtool.files.remote import is_url
 from convtool.files.source import Source
@@ -161,7 +162,7 @@ class SignalJob(ABC):
             notes = [*reader.notes, *work.doubts, *_left_out(work.result, output)]
             outcome = self._outcome(task, notes, output, samples, work)
             outcome.gain = gain
-            outcome.remarks = [*outcome.remarks, *reader.remarks, *_without_place(output)]
+            outcome.remarks = [*outcome.remarks, *_audio(reader.signal), *reader.remarks, *_without_place(output)]
             return outcome
 
     def _stream(
@@ -249,6 +250,14 @@ def _left_out(result: Signal, output: Output) -> Iterator[str]:
         yield f"left out: {', '.join(lost)}: the positions in samples that they give no longer hold"
     if output.writer.left_out:
         yield f"left out: {', '.join(output.writer.left_out)}, which {output.format} would hold damaged"
+
+
+def _audio(signal: Signal) -> Iterator[str]:
+    """What an audio input is."""
+    if signal.subtype is not None and signal.format not in PICTURES.values():
+        frames = "samples" if signal.frames is None else counted(signal.frames, "sample")
+        rate = f"at {signal.sample_rate} Hz" if signal.sample_rate else "without a sample rate"
+        yield f"read {counted(signal.channels, 'channel')} of {frames} {rate}, {signal.format}/{signal.subtype}"
 
 
 def _without_place(output: Output) -> Iterator[str]:

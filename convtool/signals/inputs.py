@@ -18,6 +18,10 @@ from convtool.files.recognition import HEAD, TEXT, recognise
 from convtool.files.remote import base_name, below, is_folder, is_http, is_url, matching, read_bytes, without_file_url
 
 _NUMBERS = re.compile(r"\s*[+-]?[\d.][^/\\]*|\s*[+-]?(nan|inf)\b[^/\\]*", re.ASCII | re.IGNORECASE)
+_NUMBER_LINE = re.compile(rb"^[ \t\"']*[+-]?(\.?\d|nan\b|inf)", re.MULTILINE | re.IGNORECASE)
+_OF_ARCHIVER = "__MACOSX"
+"""The folder in which macOS's archiver puts what other systems have no place for, under the names of the files."""
+
 _NUMBER_CHARACTERS = re.compile(r"[\s\d.,;+\-eEnNaAiIfF_x]*", re.ASCII)
 
 
@@ -221,7 +225,7 @@ def _walk(folder: str, passed: list[str], selection: Selection) -> Iterator[Inpu
         unread[error.filename] = f"the folder can't be read: {error.strerror}"
 
     for base, folders, files in os.walk(folder, onerror=note):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not name.startswith(".") and name != _OF_ARCHIVER]
         below = "" if base == folder else os.path.relpath(base, folder)
         found += [(os.path.join(base, name), os.path.join(below, name)) for name in files if not name.startswith(".")]
     roles = [(path, name, _role(path, selection)) for path, name in found if _is_meant(name, selection)]
@@ -255,7 +259,8 @@ def _role(path: str, selection: Selection) -> str:
     if not (lost or os.path.isfile(path)):
         return "other"
     if role := _role_of_name(path):
-        return role
+        prose = extension(path) == "txt" and not lost and not selection.include and _is_prose(path)
+        return "other" if prose else role
     return "array" if lost or selection.include else _role_of_content(path, selection)
 
 
@@ -265,6 +270,16 @@ def _role_of_name(path: str) -> str:
     if name not in NAMES:
         return ""
     return "audio" if name in AUDIO else {"CSV": "text", "NPY": "array"}.get(family(name) or "", "picture")
+
+
+def _is_prose(path: str) -> bool:
+    """Whether no line of a text begins as numbers do, so far as its beginning shows."""
+    try:
+        with open(os.fsencode(path), "rb") as file:
+            head = file.read(HEAD)
+    except OSError:  # an input that fails
+        return False
+    return len(head) < HEAD and bool(head.strip()) and not _NUMBER_LINE.search(head)
 
 
 def _role_of_content(path: str, selection: Selection) -> str:

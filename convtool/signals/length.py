@@ -8,8 +8,19 @@ from fractions import Fraction
 
 from convtool.errors import InputError
 
-_LENGTH = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(ms|s|min|h)?", re.ASCII)
-_SECONDS = {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60), "h": Fraction(3600)}
+_LENGTH = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(ns|us|[µμ]s|ms|s|min|h)?")
+_MICRO = Fraction(1, 1_000_000)
+_SECONDS = {
+    "ns": Fraction(1, 1_000_000_000),
+    "us": _MICRO,
+    "µs": _MICRO,
+    "μs": _MICRO,  # the Greek letter
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "min": Fraction(60),
+    "h": Fraction(3600),
+}
+UNITS = tuple(_SECONDS)
 
 
 @dataclass(frozen=True)

@@ -284,7 +284,7 @@ class Output:
 def _streams(format: str, subtype: str | None) -> bool:
     """Whether a file of that kind is written from front to back."""
     if format == "WAV":
-        from convtool.signals.wav.chunks import SUBTYPES
+        from convtool.signals.wav.format import SUBTYPES
 
         return subtype in SUBTYPES
     return format == "CSV"

@@ -23,6 +23,9 @@ Block = NDArray[Any]
 BLOCK_SAMPLES = 1 << 19
 """Samples of all channels together that one block holds at the most."""
 
+OPEN_LENGTH = "its header leaves the number of samples open; read to the end"
+"""What to say of a file that was written into a pipe."""
+
 
 @dataclass(frozen=True)
 class Signal:

@@ -539,8 +539,36 @@ def test_a_folder_in_which_nothing_is_meant_is_named(convtool: Convtool) -> None
     assert (run.code, told in run.err) == (2, True)
     wav("takes/a.wav", noise(10))
     run = convtool("convolve", "takes", "takes", "-k", "1", "-o", "wet/", "--include", "*.flac", "--exclude", "x")
-    told = "there is no signal file in takes, takes that --include and --exclude leave"
+    told = "there is no signal file in takes, takes that --include *.flac --exclude x leaves; patterns are of names"
     assert (run.code, told in run.err) == (2, True)
+
+
+def test_what_other_programs_leave_in_a_folder_stops_nothing(convtool: Convtool) -> None:
+    for folder in ("takes", "tables"):
+        Path(folder, "__MACOSX").mkdir(parents=True)
+        for name in ("._a.wav", "__MACOSX/a.wav", "a.cue", "a.m3u", "a.nfo", "run.log", "README.md", "notes.txt"):
+            Path(folder, name).write_text("made in May\n")
+        for name in (".DS_Store", "Thumbs.db"):
+            Path(folder, name).write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+        Path(folder, "desktop.ini").write_text("[.ShellClassInfo]\n")
+    wav("takes/a.wav", noise(10))
+    Path("tables/a.csv").write_text("1\n2\n")
+    Path("tables/b.txt").write_text("gain\n-1\n")
+    for folder, expected in (("takes", ["a.wav"]), ("tables", ["a.csv", "b.txt"])):
+        run = convtool("convolve", folder, "-k", "1", "-o", f"{folder}.out/", "-v")
+        assert (run.code, sorted(path.name for path in Path(f"{folder}.out").iterdir())) == (0, expected)
+        assert f"passed over: {folder}/notes.txt\n" in run.err
+    Path("tables/notes.csv").write_text("made in May\n")
+    assert convtool("convolve", "tables", "-k", "1", "-o", "again/").code == 1
+    assert convtool("convolve", "takes", "-k", "1", "-o", "text/", "--include", "notes.txt").code == 1
+
+
+def test_verbose_says_what_audio_was_read(convtool: Convtool) -> None:
+    wav("a.wav", noise(10, 2))
+    assert "a.wav: read 2 channels of 10 samples at 8000 Hz, WAV/" in convtool("convolve", "a.wav", "-k", "1", "-v").err
+    run = convtool("convolve", "-", "-k", "1", "-v", "--input-format", "raw:s16le", stdin=bytes(8))
+    assert "standard input: read 1 channel of samples without a sample rate, WAV/PCM_16\n" in run.err
+    assert ": read" not in convtool("convolve", "1,2", "-k", "1", "-v").err
 
 
 def test_the_folders_of_a_pattern_are_kept_and_text_beside_audio_is_not_read(convtool: Convtool) -> None:

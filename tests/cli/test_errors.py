@@ -265,3 +265,10 @@ def test_work_goes_on_without_workers_that_the_system_refuses(
         "Warning: the system did not start all 2 worker processes: Resource temporarily unavailable; "
         "--jobs asks for fewer\n2 written, 0 skipped, 0 failed\n"
     )
+
+
+@pytest.mark.parametrize("words", [["-q", "convolve", "-v"], ["-v", "convolve", "-q"], ["convolve", "-q", "-v"]])
+def test_quiet_and_verbose_at_once_are_wrong_usage(convtool: Callable[..., Run], words: list[str]) -> None:
+    run = convtool(*words, "4", "-k", "1")
+    assert (run.code, run.out) == (2, "")
+    assert "-q says nothing but errors, and -v tells what was chosen; give one of them" in run.err

@@ -77,3 +77,18 @@ def test_times_without_a_rate(convtool: Convtool) -> None:
     assert "needs a sample rate" in convtool("local-var", "x.csv", "-w", "0.2s").err
     text_of(["a", "b", "c"], "name,v")
     assert "needs a sample rate" in convtool("local-var", "x.csv", "-w", "0.2s").err
+
+
+@pytest.mark.parametrize("length", ["0.002s", "2ms", "2000us", "2000µs", "2000μs", "2000000ns"])
+def test_units(convtool: Callable[..., Run], length: str) -> None:
+    run = convtool("local-var", "1,3,5,5", "-w", length, "--sample-rate", "1000")
+    assert (run.code, run.out) == (0, "1,1,0\n")
+
+
+@pytest.mark.parametrize("unit", ["ms", "s", "us", "min", "H"])
+def test_a_blank_before_a_unit_is_named(convtool: Callable[..., Run], unit: str) -> None:
+    run = convtool("local-var", "1,3,5,5", "-w", "2", unit, "--sample-rate", "1000")
+    assert run.code == 2
+    assert f"'{unit}' is no input; a time is written without a blank: 50{unit}\n" in run.err
+    Path(unit).write_text("1\n3\n")
+    assert convtool("local-var", unit, "-w", "2").out == "1\n"

@@ -226,7 +226,7 @@ def test_loudspeakers_are_left_out_with_the_rest(convtool: Convtool) -> None:
         data = Path(path).read_bytes()
         layout = read_layout(lambda at, count, data=data: data[at : at + count], 0, len(data))  # type: ignore[misc]
         assert layout is not None
-        masks.append((layout.format, layout.channel_mask))
+        masks.append((layout.format, layout.samples.channel_mask))
     assert masks == [("WAVEX", 0x3F), ("WAV", 0)]
 
 

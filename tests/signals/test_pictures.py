@@ -126,21 +126,143 @@ def test_pictures_that_are_stored_otherwise() -> None:
     save("heights.tif", heights)
     found, signal, _ = read("heights.tif")
     assert np.array_equal(found, heights)
-    assert (signal.dtype, signal.subtype) == ("float32", None)
+    assert (signal.dtype, signal.subtype) == ("float32", "FLOAT")
 
 
-def test_a_photo_stands_upright() -> None:
+def tiff(
+    pixels: Pixels, order: str, kind: int, bands: int = 1, light: int = 1, extra: int | None = None, big: bool = False
+) -> bytes:
+    """A TIFF of the numbers of `pixels` ``(rows, columns[, bands])``, by hand; a BigTIFF where `big`."""
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    place, number, head = ("Q", 8, 16) if big else ("I", 4, 8)  # Pillow reads no BigTIFF of the other byte order
+    tags = {
+        256: ("I", [pixels.shape[1]]),
+        257: ("I", [pixels.shape[0]]),
+        258: ("H", [8 * pixels.itemsize] * bands),
+        259: ("H", [1]),
+        262: ("H", [light]),
+        273: ("I", [0]),
+        277: ("H", [bands]),
+        278: ("I", [pixels.shape[0]]),
+        279: ("I", [len(data)]),
+        338: ("H", [extra]),
+        339: ("H", [kind] * bands),
+    }
+    if extra is None:
+        del tags[338]
+    entry = 4 + 2 * number
+    end = head + (8 if big else 2) + entry * len(tags) + number
+    long = [tag for tag, (form, values) in tags.items() if struct.calcsize(form) * len(values) > number]
+    starts = {tag: end + 16 * index for index, tag in enumerate(long)}
+    tags[273] = ("I", [end + 16 * len(long)])
+    entries, behind = b"", b""
+    for tag, (form, values) in tags.items():
+        packed = struct.pack(f"{order}{len(values)}{form}", *values)
+        if tag in starts:
+            behind += packed.ljust(16, b"\0")
+            packed = struct.pack(order + place, starts[tag])
+        entries += struct.pack(f"{order}HH{place}", tag, {"H": 3, "I": 4}[form], len(values))
+        entries += packed.ljust(number, b"\0")
+    magic = b"II" if order == "<" else b"MM"
+    first = struct.pack(order + ("HHHQQ" if big else "HIH"), *((43, 8, 0, 16) if big else (42, 8)), len(tags))
+    return magic + first + entries + bytes(number) + behind + data
+
+
+def ramp(dtype: str) -> Pixels:
+    """Numbers from the least to the most that `dtype` holds."""
+    if dtype.startswith("f"):
+        return np.linspace(-1.5, 1.5, 6 * 20, dtype=dtype).reshape(6, 20)
+    info = np.iinfo(dtype)
+    return (
+        np.linspace(float(info.min), float(info.max), 6 * 20)
+        .astype("f8")
+        .clip(max=info.max)
+        .astype(dtype)[np.arange(6 * 20).reshape(6, 20)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "order", "kind"),
+    [
+        ("u1", "<", 1),
+        ("i1", "<", 2),
+        ("i1", ">", 2),
+        ("u2", "<", 1),
+        ("u2", ">", 1),
+        ("i2", "<", 2),
+        ("i2", ">", 2),
+        ("u4", "<", 1),
+        ("i4", "<", 2),
+        ("i4", ">", 2),
+        ("f4", "<", 3),
+        ("f4", ">", 3),
+    ],
+)
+def test_a_tiff_is_read_as_the_numbers_that_it_holds(convtool: Convtool, dtype: str, order: str, kind: int) -> None:
+    Path("a.tif").write_bytes(tiff(ramp(dtype), order, kind, big=order == "<"))
+    found, signal, notes = read("a.tif")
+    assert np.array_equal(found, ramp(dtype))
+    assert (signal.dtype, notes) == ("float32" if kind == 3 else "int64", [])
+    assert convtool("local-var", "a.tif", "-w", "1x1", "--stat", "max", "-o", "b.tif").err == ""
+    assert np.array_equal(load("b.tif"), ramp(dtype).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind", "bands", "words"),
+    [
+        ("f8", 3, 1, "1 float of 64 bits, which Pillow does not read as they are; save it with 16, or as floats of 32"),
+        ("f2", 3, 1, "1 float of 16 bits"),
+        ("i8", 2, 1, "1 signed number of 64 bits"),
+        ("c8", 6, 1, "1 number of 64 bits"),
+        ("u2", 1, 3, "3 whole numbers of 16 bits, which Pillow does not read as they are; save it with 8, or as grey"),
+        ("f4", 3, 3, "3 floats of 32 bits"),
+        ("i1", 2, 3, "3 signed numbers of 8 bits"),
+    ],
+)
+def test_a_tiff_of_other_numbers_is_refused_by_name(dtype: str, kind: int, bands: int, words: str) -> None:
+    pixels = np.zeros((6, 20, bands) if bands > 1 else (6, 20), dtype)
+    Path("a.tif").write_bytes(tiff(pixels, "<", kind, bands, light=1 if bands == 1 else 2))
+    with pytest.raises(InputError, match=f"its pixels are {words}"):
+        read("a.tif")
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_in_a_tiff_that_has_white_at_0_light_is_turned_round(dtype: str) -> None:
+    Path("a.tif").write_bytes(tiff(ramp(dtype), "<", 1, light=0))
+    assert np.array_equal(read("a.tif")[0], np.iinfo(dtype).max - ramp(dtype))
+
+
+def test_numbers_beside_the_colours_of_a_tiff_are_left_out_and_told() -> None:
+    pixels = noise(6, 20, 4)
+    Path("a.tif").write_bytes(tiff(pixels, "<", 1, 4, light=2, extra=0))
+    found, _, notes = read("a.tif")
+    assert np.array_equal(found, np.moveaxis(pixels[..., :3], -1, 0))
+    assert notes == ["its pixels are 4 numbers, of which the first 3 are read"]
+
+
+def test_a_tiff_that_pillow_does_not_know_is_no_riddle() -> None:
+    Path("a.tif").write_bytes(tiff(ramp("u4"), ">", 1))
+    with pytest.raises(InputError, match="can't be decoded as TIFF: it is damaged, or of a kind that Pillow lacks"):
+        read("a.tif")
+
+
+@pytest.mark.parametrize("path", ["a.png", "a.tif", "b.tif"])
+def test_a_photo_stands_upright(path: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned to the right
-    pixels = save("a.png", noise(9, 21), exif=exif)
-    assert np.array_equal(read("a.png")[0], np.rot90(pixels, -1))
+    pixels = save(path, ramp("i4") if path == "b.tif" else noise(9, 21), exif=exif)
+    with open_reader(Input.of_word(path), ReadOptions()) as reader:
+        assert np.array_equal(reader.read(100).T, np.rot90(pixels, -1))
+        assert reader.remarks == ["turned upright, as its EXIF says (orientation 6)"]
 
 
-def test_of_several_pictures_in_a_file_the_first_is_read() -> None:
-    pages = [Image.fromarray(noise(9, 21)), Image.fromarray(noise(5, 5))]
-    pages[0].save("a.tif", save_all=True, append_images=pages[1:])
-    found, _, notes = read("a.tif")
-    assert (found.shape, notes) == ((9, 21), ["it holds 2 pictures; the first is read"])
+@pytest.mark.parametrize("path", ["a.tif", "a.png"])
+def test_of_several_pictures_in_a_file_the_first_is_read(path: str) -> None:
+    pages = [Image.fromarray(noise(9, 21)), Image.fromarray(noise(9, 21) // 2)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    found, _, notes = read(path)
+    assert np.array_equal(found, noise(9, 21))
+    assert notes == ["it holds 2 pictures; the first is read"]
 
 
 def test_what_pillow_warns_of_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +353,33 @@ def test_depths(convtool: Convtool, output: str, subtype: str | None, most: int)
     assert np.array_equal(load(output), pixels.clip(0, most))
 
 
+def test_a_tiff_of_floats_holds_what_other_pictures_do_not(convtool: Convtool) -> None:
+    values = np.array([[-1.5, 0.25, np.nan], [1e30, np.inf, 70000.5]], np.float32)
+    np.save("a.npy", values)
+    run = convtool("local-var", "a.npy", "-w", "1x1", "--stat", "max", "-o", "a.tif", "--subtype", "float")
+    assert (run.code, run.err) == (0, "")
+    assert np.array_equal(load("a.tif"), values, equal_nan=True)
+    np.save("b.npy", np.array([[1e300, -1e39], [0, np.inf]]))
+    run = convtool("local-var", "b.npy", "-w", "1x1", "--stat", "max", "-o", "b.tif", "--subtype", "FLOAT")
+    assert run.code == 1
+    assert run.err == "Error: b.npy: 2 results past what a float of 32 bits holds; write .npy\n"
+    save("c.png", noise(9, 7, 3))
+    run = convtool("local-var", "c.png", "-w", "1x1", "-o", "c.tif", "--subtype", "FLOAT")
+    assert (run.code, "a TIFF picture of 3 colours is written with 8 bits" in run.err) == (1, True)
+
+
+def test_results_of_which_a_picture_keeps_next_to_nothing_are_told(convtool: Convtool) -> None:
+    save("a.tif", np.linspace(0, 1, 189, dtype=np.float32).reshape(9, 21))
+    run = convtool("local-var", "a.tif", "-w", "1x1", "--stat", "max", "-o", "a.png")
+    told = (
+        "Warning: a.tif: the results go from 0 to 1, and were rounded to whole numbers; .tif with --subtype FLOAT, or "
+        ".npy, holds them as they are\n"
+    )
+    assert (run.code, run.err) == (0, told)
+    np.save("b.npy", np.array([[0, 1], [2, 1]]))
+    assert convtool("local-var", "b.npy", "-w", "1x1", "--stat", "max", "-o", "b.png").err == ""
+
+
 def test_arrays_become_pictures_and_pictures_arrays(convtool: Convtool) -> None:
     pixels = noise(9, 21)
     np.save("a.npy", pixels)
@@ -277,8 +426,12 @@ def test_beside_audio_a_picture_is_passed_over() -> None:
         ),
         ("a.png -w 3x3 -o b.png --subtype 16", 1, "a PNG picture of 3 colours is written with 8 bits; write .npy"),
         ("a.png -w 3x3 -o b.jpg --subtype 16", 2, "JPEG can't hold subtype 16; it can hold 8 (bits)"),
-        ("a.png -w 3x3 -o b.tif --subtype PCM_16", 2, "TIFF can't hold subtype PCM_16; it can hold 8 and 16 (bits)"),
-        ("nan.csv -w 1x1 -o b.png", 1, "3 results NaN or infinite, which no picture holds; see --nan"),
+        (
+            "a.png -w 3x3 -o b.tif --subtype PCM_16",
+            2,
+            "TIFF can't hold subtype PCM_16; it can hold 8, 16, FLOAT (bits)",
+        ),
+        ("nan.csv -w 1x1 -o b.png", 1, "3 results NaN or infinite, which a picture of bits can't hold; see --nan"),
         ("wide.npy -w 1x1 -o b.jpg", 1, "JPEG can't be written of 70000 x 2 pixels: "),
         ("hwc.npy -w 5x5", 1, "shape (9, 7, 3) looks like colours: --layout HWC says that it is"),
         ("grey.npy -w 3x3 --layout HWC", 1, "the array has shape (9, 7); --layout HWC is for (rows, columns, colours)"),

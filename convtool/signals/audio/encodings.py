@@ -17,9 +17,19 @@ EXACT = (*BITS, "FLOAT", "DOUBLE")
 WIDE = ("PCM_24", "PCM_32", "ALAC_20", "ALAC_24", "ALAC_32")
 
 
+_PLAIN = {
+    "SF_INFO struct incomplete": "its header gives no sample rate, no channels, or fewer than 0 samples",
+    "No 'data' chunk marker": "there is no chunk 'data' in it, which holds the samples; it may be cut off",
+    "Short 'fmt ' chunk": "its chunk 'fmt ' is too short to say what its samples are",
+    "unspecified internal error": "its header contradicts itself",
+}
+"""What libsndfile says in words of its own, and what is meant."""
+
+
 def reason(error: Exception) -> str:
     """What libsndfile meant."""
     words = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(". ")
+    words = next((plain for own, plain in _PLAIN.items() if own.lower() in words.lower()), words)
     if not words or "does not exist or is not a regular file" in words:
         return "no decodable frames were found"
     return words[0].lower() + words[1:]

@@ -1,11 +1,12 @@
 """Recordings that libsndfile can't decode, and video files' sound: decoded by FFmpeg, through PyAV (extra ``media``).
 
-FFmpeg is told which container it reads, and guesses nothing. The samples are those of its own tool: what an encoder put
-before and after the recording is taken away where the file says how much that is.
+FFmpeg is told which container it reads, and guesses nothing. What an encoder put before and behind the recording
+is taken away where the file says how much that is.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ import numpy as np
 
 from convtool.errors import InputError
 from convtool.files.source import Source
+from convtool.signals.audio.last_frame import cut_frames, samples_a_tick, stated_samples
 from convtool.signals.metadata import TAGS, Metadata
 from convtool.signals.signal import Block, Reader, Signal
 
@@ -28,6 +30,13 @@ _TYPES = {"u8": "int16", "s16": "int16", "s32": "int32", "flt": "float32", "dbl"
 _SUBTYPES = {"u8": "PCM_U8", "s16": "PCM_16", "dbl": "DOUBLE"}
 _LOSSLESS = ("wavpack", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be")
 """Codecs that keep real numbers as they are."""
+
+_COUNTED = ("opus", "libopus")
+"""Codecs whose streams say themselves where they begin and end, in whatever they are put."""
+
+_WITH_PADDING = (
+    "such a file does not say how many samples its encoder added before and behind the recording; they are read too"
+)
 
 _SPEAKERS = [
     "FL",
@@ -73,35 +82,41 @@ class MediaReader(Reader):
         self._name = name
         self._failure = av.FFmpegError
         try:
+            size = os.fstat(source.fileno()).st_size
             file = open(source.fileno(), "rb", closefd=False)
             container: Any = av.open(file, format=demuxer, metadata_errors="replace")
             self._container = container
             stream = self._choose_stream()
-            self._frames: Iterator[AudioFrame] = self._container.decode(stream)
-            self._first: AudioFrame | None = next(self._frames, None)
+            scale = samples_a_tick(container, stream)
+            most = stated_samples(container, stream, scale, source.peek, size)
+            self._frames: Iterator[tuple[AudioFrame, int]] = cut_frames(container, stream, scale, most)
+            self._first: tuple[AudioFrame, int] | None = next(self._frames, None)
         except (av.FFmpegError, LookupError) as error:
             raise InputError(f"can't be decoded as {name}: {_reason(error)}") from error
         if self._first is None:
             raise InputError("there are 0 samples in it")
         self._pending: list[Block] = []
         self._read = 0
-        kind = self._first.format.name.removesuffix("p")
+        first, _ = self._first
+        kind = first.format.name.removesuffix("p")
         if kind not in _TYPES:
             raise InputError(f"its samples are of FFmpeg's format {kind}, which convtool does not read")
         bits = _bits(stream, kind, source.head)
-        self._kind = self._first.format.name, self._first.layout.nb_channels, self._first.sample_rate
+        self._kind = first.format.name, first.layout.nb_channels, first.sample_rate
         dtype = _TYPES[kind]
-        lossless = kind not in ("flt", "dbl") or stream.codec_context.name in _LOSSLESS
+        codec = stream.codec_context.name
+        lossless = kind not in ("flt", "dbl") or codec in _LOSSLESS
+        self.remarks = [] if scale or lossless or codec in _COUNTED else [_WITH_PADDING]
         own = _SUBTYPES.get(kind, "FLOAT" if kind == "flt" else f"PCM_{24 if bits <= 24 else 32}")
         self.signal = Signal(
             format=name,
-            subtype=own if lossless else stream.codec_context.name.upper(),
+            subtype=own if lossless else codec.upper(),
             channels=self._kind[1],
             sample_rate=self._kind[2],
             dtype="float64" if kind == "dbl" or bits == 32 else "float32",
             full_scale={"int16": 1 << 15, "int32": 1 << 31}.get(dtype),
             frames=self._declared(stream),
-            channel_mask=_channel_mask(self._first),
+            channel_mask=_channel_mask(first),
             metadata=Metadata(tuple(self._tags(stream))),
         )
 
@@ -131,7 +146,7 @@ class MediaReader(Reader):
         """The next samples, decoded."""
         have = sum(block.shape[1] for block in self._pending)
         while have < samples and (frame := self._next_frame()) is not None:
-            block = self._block(frame)
+            block = self._block(*frame)
             self._pending.append(block)
             have += block.shape[1]
         pending = np.concatenate(self._pending, axis=1) if self._pending else self._empty()
@@ -143,10 +158,10 @@ class MediaReader(Reader):
     def _empty(self) -> Block:
         return np.empty((self.signal.channels, 0), _TYPES[self._kind[0].removesuffix("p")])
 
-    def _next_frame(self) -> AudioFrame | None:
+    def _next_frame(self) -> tuple[AudioFrame, int] | None:
         if self._first is not None:
-            frame, self._first = self._first, None
-            return frame
+            first, self._first = self._first, None
+            return first
         at = self._read + sum(block.shape[1] for block in self._pending)
         try:
             decoded = next(self._frames, None)
@@ -158,16 +173,19 @@ class MediaReader(Reader):
                 note = f"truncated: the header declares {declared} samples, {at} are there"
                 self.notes += [note] if note not in self.notes else []
             return None
-        kind = decoded.format.name, decoded.layout.nb_channels, decoded.sample_rate
+        frame, _ = decoded
+        kind = frame.format.name, frame.layout.nb_channels, frame.sample_rate
         if kind != self._kind:
             what = " after ".join(f"{each[1]} channels at {each[2]} Hz ({each[0]})" for each in (kind, self._kind))
             raise InputError(f"the stream changes after sample {at}: {what}; expected one kind throughout")
         return decoded
 
-    def _block(self, frame: AudioFrame) -> Block:
+    def _block(self, frame: AudioFrame, count: int) -> Block:
+        """The first `count` samples of a frame."""
         values: Block = frame.to_ndarray()
         if not frame.format.is_planar:
             values = values.reshape(-1, self.signal.channels).T
+        values = values[:, :count]
         return (values.astype(np.int16) - 128) << 8 if values.dtype == np.uint8 else values
 
     def close(self) -> None:

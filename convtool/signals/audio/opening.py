@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convtool.errors import InputError
-from convtool.files.recognition import Kind, id3_length
+from convtool.files.recognition import Kind, id3_length, media_kind
 from convtool.files.source import Source
 from convtool.isolation import SHARED_BYTES, Children, decodes_here
 from convtool.signals.audio.flac_blocks import channel_mask, read_pictures
 from convtool.signals.audio.links import first_byte
 from convtool.signals.metadata import Metadata
 from convtool.signals.signal import Block, Reader, Signal
-from convtool.signals.wav.chunks import read_told
+from convtool.signals.wav.chunks import find_description, read_told
+from convtool.signals.wav.format import unknown_encoding
 from convtool.signals.wav.reader import open_wav
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def open_audio(source: Source, kind: str) -> Reader:
     plain = open_wav(source) if kind in ("WAV", "RF64") else None
     if plain is not None:
         return plain
+    if kind == "WAV" and (words := _unknown_encoding(source)):
+        return open_media(source, media_kind(words, "wav"), source.path)
     if decodes_here():
         from convtool.signals.audio.reader import AudioReader
 
@@ -40,6 +43,13 @@ def open_audio(source: Source, kind: str) -> Reader:
         reader = IsolatedReader(source, kind)
     _add_told(reader, source, kind)
     return reader
+
+
+def _unknown_encoding(source: Source) -> str:
+    """What there is to call the encoding of a WAV that libsndfile does not know; nothing where it does."""
+    size = os.fstat(source.fileno()).st_size
+    described = find_description(source.peek, id3_length(source.head), size)
+    return unknown_encoding(described) if described and not source.head.startswith(b"RIFX") else ""
 
 
 def _add_told(reader: Reader, source: Source, kind: str) -> None:
@@ -80,7 +90,7 @@ class IsolatedReader(Reader):
         self._child = _CHILDREN.borrow()
         try:
             path = os.path.abspath(source.path) if source.path else ""
-            fields, self.notes = self._child.ask("open", path, kind, demuxer, descriptor=descriptor)
+            fields, self.notes, self.remarks = self._child.ask("open", path, kind, demuxer, descriptor=descriptor)
         except BaseException:
             _CHILDREN.give_back(self._child)
             raise
@@ -111,7 +121,7 @@ class IsolatedReader(Reader):
 _opened: list[Any] = []
 
 
-def _open(_: mmap.mmap, descriptor: int, path: str, kind: str, demuxer: str) -> tuple[dict[str, Any], list[str]]:
+def _open(_: mmap.mmap, descriptor: int, path: str, kind: str, demuxer: str) -> tuple[Any, ...]:
     from convtool.signals.audio.media import MediaReader
     from convtool.signals.audio.reader import AudioReader
 
@@ -119,7 +129,7 @@ def _open(_: mmap.mmap, descriptor: int, path: str, kind: str, demuxer: str) -> 
         _opened.pop().close()
     source = Source(os.fdopen(descriptor, "rb", buffering=0), seekable=True, path=path)
     _opened.append(MediaReader(source, kind, demuxer) if demuxer else AudioReader(source, kind))
-    return asdict(_opened[0].signal), _opened[0].notes
+    return asdict(_opened[0].signal), _opened[0].notes, _opened[0].remarks
 
 
 def _read(shared: mmap.mmap, samples: int) -> tuple[int, str, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import soundfile
@@ -15,8 +16,9 @@ from convtool.signals.audio.encodings import BITS, FLOATS, WIDE, reason
 from convtool.signals.audio.flac import WatchedFlac
 from convtool.signals.audio.lengths import stated_frames
 from convtool.signals.audio.links import first_byte, last_byte, next_link
+from convtool.signals.audio.open_sizes import stated_sizes
 from convtool.signals.metadata import TAGS, Metadata
-from convtool.signals.signal import Block, Reader, Signal
+from convtool.signals.signal import OPEN_LENGTH, Block, Reader, Signal
 from convtool.signals.wav.chunks import is_unstated
 
 _ABSURD = 1 << 62
@@ -44,9 +46,12 @@ class AudioReader(Reader):
     def __init__(self, source: Source, kind: str) -> None:
         self.notes = []
         self._source = source
-        self._start = first_byte(kind, source.peek, os.fstat(source.fileno()).st_size)
+        size = os.fstat(source.fileno()).st_size
+        self._start = first_byte(kind, source.peek, size)
         self._number = 1
-        self._watched = _watched(source, kind, 0)
+        sizes = stated_sizes(kind, source.peek, size)
+        self.remarks = [OPEN_LENGTH] if sizes else []
+        self._watched = _watched(source, kind, 0, sizes)
         self._file = _open(source, self._watched, kind)
         subtype, channels, rate = self._file.subtype, self._file.channels, self._file.samplerate
         real = subtype in FLOATS or subtype == "DOUBLE"
@@ -57,7 +62,6 @@ class AudioReader(Reader):
             if subtype in WIDE or self._file.format == "FLAC"
             else "int16"
         )
-        size = os.fstat(source.fileno()).st_size
         stated = stated_frames(self._file.format, subtype, source.peek, size)
         self._stated = stated if stated is not None and 0 < stated < self._file.frames else None
         self._frames = self._stated or (self._file.frames if self._file.frames < _ABSURD else None)
@@ -149,10 +153,10 @@ class AudioReader(Reader):
         self._source.close()
 
 
-def _watched(source: Source, kind: str, start: int) -> WatchedFile:
+def _watched(source: Source, kind: str, start: int, sizes: Mapping[int, bytes] | None = None) -> WatchedFile:
     descriptor = source.fileno()
     end = last_byte(kind, source.peek, start, os.fstat(descriptor).st_size)
-    return (WatchedFlac if kind == "FLAC" else WatchedFile)(descriptor, start, end)
+    return WatchedFlac(descriptor, start, end) if kind == "FLAC" else WatchedFile(descriptor, start, end, sizes)
 
 
 def _open(source: Source, watched: WatchedFile, kind: str) -> _Sequential:

@@ -17,7 +17,7 @@ from convtool.signals.audio.limits import refuse_unfit
 from convtool.signals.metadata import TAGS
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Block, Signal, Writer
-from convtool.signals.wav.chunks import SUBTYPES as WAV_SUBTYPES
+from convtool.signals.wav.format import SUBTYPES as WAV_SUBTYPES
 from convtool.signals.wav.writer import WavFile, append_chunks, fitting_mask, state_mask
 
 

@@ -1,48 +1,26 @@
 """The chunks of a WAV file: what they say of the samples, and where these are.
 
-Layout: Microsoft "Multimedia Programming Interface and Data Specifications 1.0" (RIFF) and "Multiple Channel Audio
-Data and WAVE Files" (the extensible format); EBU Tech 3306 (RF64 and ds64); ITU-R BS.2088 (BW64).
+Layout: Microsoft "Multimedia Programming Interface and Data Specifications 1.0" (RIFF); EBU Tech 3306 (RF64 and ds64);
+ITU-R BS.2088 (BW64).
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from convtool.errors import InputError
 from convtool.files.names import counted
 from convtool.files.recognition import Peek
 from convtool.signals.metadata import KEPT_CHUNKS
+from convtool.signals.wav.format import FORMAT_BYTES, SampleFormat, as_raw, channel_mask, parse_format
 
-PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 UNKNOWN_SIZE = 0xFFFFFFFF
-SUBTYPES = {
-    "PCM_U8": (PCM, 8),
-    "PCM_16": (PCM, 16),
-    "PCM_24": (PCM, 24),
-    "PCM_32": (PCM, 32),
-    "FLOAT": (FLOAT, 32),
-    "DOUBLE": (FLOAT, 64),
-}
-"""The encodings that are read and written here, each with its format code and its bits."""
-
-_HALF = (FLOAT, 16)
-"""Floats of 16 bits, which are only read."""
-
-GUID = bytes.fromhex("000000001000800000aa00389b71")
-"""What follows the format code in the extensible format."""
-
-_AMBISONIC = bytes.fromhex("00002107d3118644c8c1ca000000")
-_BY_CODE = {code: name for name, code in SUBTYPES.items()} | {_HALF: "FLOAT"}
-_CHANNELS = 1024
-"""As many as libsndfile takes."""
 
 _KEPT_BYTES = 1 << 20
 """As long as a chunk may be that is kept beside the samples."""
 
 _KEPT = frozenset(name.encode() for name in KEPT_CHUNKS)
-_FORMAT = struct.Struct("<HHIIHH")
-_FORMAT_SIZE = 40
 
 
 @dataclass(frozen=True)
@@ -51,12 +29,7 @@ class Layout:
 
     format: str
     """``WAV``, ``WAVEX`` (the extensible format) or ``RF64``."""
-    subtype: str
-    bits: int
-    channels: int
-    sample_rate: int
-    channel_mask: int
-    """The loudspeakers that the channels are for, a bit each; 0 where the file does not say."""
+    samples: SampleFormat
     data: tuple[tuple[int, int | None], ...]
     """Where samples begin and how many bytes they take; None up to the file's end."""
     missing: tuple[int, int] | None = field(default=None)
@@ -65,26 +38,11 @@ class Layout:
     """Chunks that say something of the recording."""
     notes: tuple[str, ...] = ()
 
-    @property
-    def frame(self) -> int:
-        """Bytes of one sample of all channels."""
-        return self.channels * self.bits // 8
-
-
-@dataclass(frozen=True)
-class _Format:
-    subtype: str
-    bits: int
-    channels: int
-    sample_rate: int
-    extensible: bool
-    channel_mask: int
-
 
 def read_layout(peek: Peek, start: int, size: int | None) -> Layout | None:
     """What the WAV says that begins at byte `start`; None where libsndfile had better look at it.
 
-    That is for encodings that are not numbers of NumPy, and for headers that contradict themselves.
+    That is for encodings that are not numbers of NumPy, and where no samples are found.
 
     Args:
         peek: gives bytes of the file.
@@ -92,43 +50,32 @@ def read_layout(peek: Peek, start: int, size: int | None) -> Layout | None:
         size: of the file; None of a pipe, whose chunks behind the samples are not looked at.
 
     Raises:
-        InputError: there are no samples in it, or they are of a kind that nothing here reads.
+        InputError: there is nothing that says what the samples are, or they are of a kind that nothing here reads.
     """
-    riff = peek(start, 12)
-    found: _Format | None = None
+    described: bytes | None = None
     data: list[tuple[int, int | None]] = []
     kept: list[tuple[str, bytes]] = []
     notes: list[str] = []
     for name, at, length in _chunks(peek, start + 12, size):
-        if name == b"fmt " and found is None:
-            found = _parse(peek(at, min(length, _FORMAT_SIZE)))
-            if found is None:
-                return None
+        if name == b"fmt " and described is None:
+            described = peek(at, min(length, FORMAT_BYTES))
         elif name in _KEPT:
             _keep(name.decode(), peek, at, length, kept, notes)
         elif name == b"data":
-            if found is None:
-                return None
-            open_ended = is_unstated(length) and not _is_empty(riff, start, length, size)
+            open_ended = is_unstated(length) and not _is_empty(peek, at, length, size)
             data.append((at, None if open_ended else length))
             if size is None or open_ended:
                 break
-    if found is None or not data:
+    if not data:
         return None
-    form = "RF64" if riff[:4] != b"RIFF" else "WAVEX" if found.extensible else "WAV"
+    if described is None:
+        raise InputError(f"there is no chunk 'fmt ' in it, which says what its samples are: {as_raw(data[0][0])}")
+    found = parse_format(described, data[0][0])
+    if found is None:
+        return None
+    form = "RF64" if peek(start, 4) != b"RIFF" else "WAVEX" if found.extensible else "WAV"
     there, missing = _there(data, size)
-    return Layout(
-        form,
-        found.subtype,
-        found.bits,
-        found.channels,
-        found.sample_rate,
-        found.channel_mask,
-        there,
-        missing,
-        tuple(kept),
-        tuple(notes),
-    )
+    return Layout(form, found, there, missing, tuple(kept), (*found.notes, *notes))
 
 
 def read_told(peek: Peek, start: int, size: int) -> tuple[tuple[tuple[str, bytes], ...], int, tuple[str, ...]]:
@@ -141,7 +88,7 @@ def read_told(peek: Peek, start: int, size: int) -> tuple[tuple[tuple[str, bytes
     mask = 0
     for name, at, length in _chunks(peek, start + 12, size):
         if name == b"fmt ":
-            mask = _mask(peek(at, min(length, _FORMAT_SIZE)))
+            mask = channel_mask(peek(at, min(length, FORMAT_BYTES)))
         elif name in _KEPT:
             _keep(name.decode(), peek, at, length, kept, notes)
         elif name == b"data" and is_unstated(length):
@@ -157,9 +104,25 @@ def _keep(name: str, peek: Peek, at: int, length: int, kept: list[tuple[str, byt
         notes.append(f"chunk {name.strip()} is not kept: it has {counted(length, 'byte')}")
 
 
-def _is_empty(riff: bytes, start: int, length: int, size: int | None) -> bool:
-    """Whether a data chunk of size 0 means it: the size of the whole RIFF is that of the file."""
-    return length == 0 and size is not None and int.from_bytes(riff[4:8], "little") == size - start - 8
+def find_description(peek: Peek, start: int, size: int) -> bytes:
+    """The chunk ``fmt`` of the WAV that begins at byte `start` of a file of that `size`; nothing without one."""
+    chunks = _chunks(peek, start + 12, size)
+    return next((peek(at, min(length, FORMAT_BYTES)) for name, at, length in chunks if name == b"fmt "), b"")
+
+
+def find_open_data(peek: Peek, start: int, size: int) -> int | None:
+    """Where samples begin whose size is said to be 0, in the WAV from byte `start` on; None where it is another."""
+    data = next(((at, length) for name, at, length in _chunks(peek, start + 12, size) if name == b"data"), None)
+    return data[0] if data and data[1] == 0 and not _is_empty(peek, *data, size) else None
+
+
+def _is_empty(peek: Peek, at: int, length: int, size: int | None) -> bool:
+    """Whether samples of size 0 at byte `at` mean it: nothing but chunks stands behind them."""
+    if length or size is None:
+        return False
+    for _, start, count in _chunks(peek, at, size):
+        at = start + count
+    return at in (size - 1, size)
 
 
 def _there(
@@ -194,27 +157,6 @@ def _chunks(peek: Peek, at: int, size: int | None) -> Iterator[tuple[bytes, int,
 
 def _is_name(name: bytes) -> bool:
     return len(name) == 4 and min(name) >= 32 and max(name) < 127
-
-
-def _parse(content: bytes) -> _Format | None:
-    """The chunk ``fmt``; None where it is not one of the plain encodings, or contradicts itself."""
-    if len(content) < _FORMAT.size:
-        return None
-    code, channels, rate, _, frame, bits = _FORMAT.unpack_from(content)
-    extensible = code == EXTENSIBLE
-    if extensible and len(content) >= _FORMAT_SIZE:
-        code = int.from_bytes(content[24:26], "little")
-        if content[26:40] not in (GUID, _AMBISONIC) or int.from_bytes(content[18:20], "little") not in (0, bits):
-            return None
-    subtype = _BY_CODE.get((code, bits))
-    usual = 0 < channels <= _CHANNELS and 0 < rate < 1 << 31 and frame == channels * bits // 8
-    return _Format(subtype, bits, channels, rate, extensible, _mask(content)) if subtype and usual else None
-
-
-def _mask(content: bytes) -> int:
-    """The loudspeakers of the extensible format; 0 of another."""
-    is_extensible = content[:2] == EXTENSIBLE.to_bytes(2, "little") and len(content) >= _FORMAT_SIZE
-    return int.from_bytes(content[20:24], "little") if is_extensible else 0
 
 
 def is_unstated(size: int) -> bool:

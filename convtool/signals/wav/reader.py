@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from convtool.errors import InputError
 from convtool.files.recognition import id3_length
 from convtool.files.source import Source
 from convtool.signals.metadata import Metadata
-from convtool.signals.signal import Block, Reader, Signal
+from convtool.signals.signal import OPEN_LENGTH, Block, Reader, Signal
 from convtool.signals.wav.chunks import Layout, read_layout
 
 
@@ -20,28 +21,34 @@ class WavReader(Reader):
     Integers come in the top bits of 16 or 32, as libsndfile gives them.
     """
 
+    remarks: list[str]
+
     def __init__(self, source: Source, layout: Layout) -> None:
         self.notes = list(layout.notes)
+        self.remarks = []
         self._source = source
         self._descriptor = source.fileno() if source.seekable else -1
-        self._frame = layout.frame
-        self._bits = layout.bits
+        samples = layout.samples
+        self._frame, self._bits, self._padded = samples.frame, samples.bits, samples.padded
+        self._placed: str | None = None
         self._segments = list(layout.data)
         sizes = [size for _, size in layout.data]
         frames = None if None in sizes else sum((size or 0) // self._frame for size in sizes)
+        if frames is None:
+            self.remarks.append(OPEN_LENGTH)
         if layout.missing:
             self.notes.append("truncated: the header declares {} bytes, {} are there".format(*layout.missing))
         if self._descriptor < 0:
             source.read_exactly(layout.data[0][0])
         self.signal = Signal(
             format=layout.format,
-            subtype=layout.subtype,
-            channels=layout.channels,
-            sample_rate=layout.sample_rate,
-            dtype="float64" if layout.subtype in ("PCM_32", "DOUBLE") else "float32",
-            full_scale=1 << (15 if self._bits <= 16 else 31) if layout.subtype.startswith("PCM") else None,
+            subtype=samples.subtype,
+            channels=samples.channels,
+            sample_rate=samples.sample_rate,
+            dtype="float64" if samples.subtype in ("PCM_32", "DOUBLE") else "float32",
+            full_scale=1 << (15 if self._bits <= 16 else 31) if samples.subtype.startswith("PCM") else None,
             frames=frames,
-            channel_mask=layout.channel_mask,
+            channel_mask=samples.channel_mask,
             metadata=Metadata.of_chunks(layout.kept),
         )
 
@@ -82,11 +89,25 @@ class WavReader(Reader):
             return raw.view(f"<f{self._bits // 8}").astype(self.signal.dtype, copy=False)
         if self._bits == 8:
             return (raw.astype(np.int16) - 128) << 8
+        if self._padded:
+            return self._out_of_four(raw.reshape(-1, 4))
         if self._bits == 24:
             wide = np.zeros((len(raw) // 3, 4), np.uint8)
             wide[:, 1:] = raw.reshape(-1, 3)
             return wide.reshape(-1).view("<i4")
         return raw.view(f"<i{self._bits // 8}")
+
+    def _out_of_four(self, raw: np.ndarray[Any, Any]) -> Block:
+        """Samples of 24 bits that stand in the lower or in the upper three of four bytes; the first block tells."""
+        if self._placed is None and raw.any():
+            spare = raw[:, 3]
+            is_sign = np.array_equal(spare, np.where(raw[:, 2] > 127, 0xFF, 0))
+            if not is_sign and spare.any() and raw[:, 0].any():
+                raise InputError("its header declares samples of 24 bits in 4 bytes, but all four are in use")
+            self._placed = "lower" if is_sign or not spare.any() else "upper"
+            self.remarks.append(f"its samples of 24 bits stand in 4 bytes; the {self._placed} three are read")
+        values: Block = raw.reshape(-1).view("<i4")
+        return values << 8 if self._placed == "lower" else values
 
     def close(self) -> None:
         self._source.close()

@@ -1,6 +1,6 @@
 """WAV written by hand: any length (RF64 past 4 GiB), channel masks, and to pipes, which libsndfile can't do.
 
-Layout: that of `convtool.signals.wav.chunks`.
+Layout: that of `convtool.signals.wav.chunks` and `format`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from convtool.files.watched import WatchedFile
 from convtool.signals.metadata import chunk_bytes
 from convtool.signals.pcm import Encoded
 from convtool.signals.signal import Signal
-from convtool.signals.wav.chunks import EXTENSIBLE, GUID, PCM, SUBTYPES, UNKNOWN_SIZE
+from convtool.signals.wav.chunks import UNKNOWN_SIZE
+from convtool.signals.wav.format import EXTENSIBLE, GUID, PCM, SUBTYPES
 
 _MOST_BYTES = UNKNOWN_SIZE - 1
 """Of a plain WAV, behind its first eight bytes."""

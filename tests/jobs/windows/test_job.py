@@ -57,7 +57,7 @@ def test_a_length_in_samples(text: str, rate: int | None, samples: int) -> None:
         ("1_000", "is no length"),
         ("٣", "is no length"),
         ("3.0", "is no length"),
-        ("1us", "is no length"),
+        ("1xs", "is no length"),
         ("0", "0 is too short; the least length is 1 sample"),
         ("-0.5s", "-0.5s is too short"),
         ("0.0ms", "0.0ms is too short"),

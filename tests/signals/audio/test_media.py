@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 
 from convtool.errors import InputError
 from convtool.files.source import Source
-from convtool.signals.audio import media
+from convtool.signals.audio import last_frame, media
 from convtool.signals.audio.opening import IsolatedReader
 from convtool.signals.inputs import Input
 from convtool.signals.opening import ReadOptions, open_reader
@@ -133,11 +134,95 @@ def test_lossy_media_are_near_what_went_in(tmp_path: Path, name: str, codec: str
     assert 0.4 < np.abs(found[:, 5000:10000]).max() < 0.6
 
 
-def test_the_delay_and_the_padding_of_an_encoder_are_no_samples(tmp_path: Path) -> None:
-    path = encode(tmp_path / "x.m4a", "aac", "fltp", TONE)
-    found = samples_of(path)
-    assert 0 <= found.shape[1] - SAMPLES < 1024  # whole frames; FFmpeg's own tool gives as many
-    assert np.abs(found[:, 2000:15000] - TONE[:, 2000:15000]).max() < 0.05
+@pytest.mark.parametrize("count", [1, 800, 1023, 1024, 1025, SAMPLES])
+@pytest.mark.parametrize(("name", "codec"), [("x.m4a", "aac"), ("x.mov", "aac"), ("x.m4a", "alac")])
+def test_the_delay_and_the_padding_of_an_encoder_are_no_samples(
+    tmp_path: Path, name: str, codec: str, count: int
+) -> None:
+    full = 1 << 15 if codec == "alac" else 1
+    path = encode(tmp_path / name, codec, "s16p" if codec == "alac" else "fltp", TONE[:, :count] * full)
+    with opened(path) as reader:
+        found = np.concatenate(list(reader.blocks(700)), axis=1)
+        assert reader.remarks == []
+    assert found.shape == (1, count)
+    assert np.abs(found / full - TONE[:, :count])[:, 2000:15000].max(initial=0) < 0.05
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(content)) + name + content
+
+
+def as_apple_writes(path: str, count: int, *, ticks: int, tag: str = "", wide: bool = False) -> None:
+    """Let all packets of an M4A last as long, and its edit and its tag tell `count` and what else is given."""
+    data = bytearray(Path(path).read_bytes())
+    packets = data.index(b"stts") + 8
+    (entries,) = struct.unpack_from(">I", data, packets)
+    struct.pack_into(">I", data, packets + 8 * entries, 1024)
+    struct.pack_into(">I", data, data.index(b"mvhd") + 16, ticks)
+    struct.pack_into(">I", data, data.index(b"elst") + 12, count * ticks // RATE)
+    movie = data.index(b"moov") - 4
+    text = box(b"data", struct.pack(">II", 1, 0) + tag.encode())
+    words = box(b"mean", bytes(4) + b"com.apple.iTunes") + box(b"name", bytes(4) + b"iTunSMPB") + text
+    handler = box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+    tagged = box(b"udta", box(b"meta", bytes(4) + handler + box(b"ilst", box(b"----", words))))
+    assert movie + int.from_bytes(data[movie : movie + 4], "big") == len(data)
+    content = bytes(data[movie + 8 :]) + (tagged if tag else b"")
+    head = struct.pack(">I4sQ", 1, b"moov", 16 + len(content)) if wide else struct.pack(">I4s", 0, b"moov")
+    Path(path).write_bytes(bytes(data[:movie]) + head + content)
+
+
+def tag_of(count: int) -> str:
+    return f" 00000000 00000400 00000100 {count:016X} 00000000 00000000"
+
+
+@pytest.mark.parametrize(
+    ("ticks", "tag", "expected"),
+    [
+        (RATE, "", 4500),
+        (10 * RATE, "", 4500),
+        (1000, "", 5120),
+        (1000, tag_of(4500), 4500),
+        (1000, tag_of(3000), 3000),
+        (1000, tag_of(1 << 40), 5120),
+        (1000, " 00000000 00000400 00000100 what 00000000", 5120),
+        (1000, " 00000000 00000400", 5120),
+    ],
+)
+@pytest.mark.parametrize("wide", [False, True])
+def test_mp4_that_states_its_end_elsewhere(tmp_path: Path, ticks: int, tag: str, expected: int, wide: bool) -> None:
+    path = encode(tmp_path / "x.m4a", "aac", "fltp", TONE[:, :4600])
+    as_apple_writes(path, 4500, ticks=ticks, tag=tag, wide=wide)
+    assert samples_of(path).shape == (1, expected)
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\0\0\x08free" * 2000, b"\0\0\0\4moov", box(b"moov", b""), bytes(40)])
+def test_an_mp4_that_says_no_ticks(data: bytes) -> None:
+    assert last_frame._movie_ticks(lambda at, count: data[at : at + count], len(data)) == 1
+
+
+def test_ticks_of_64_bits() -> None:
+    data = box(b"free", b"") + box(b"moov", box(b"mvhd", b"\1" + bytes(19) + struct.pack(">I", 44100) + bytes(80)))
+    assert last_frame._movie_ticks(lambda at, count: data[at : at + count], len(data)) == 44100
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "exact"),
+    [
+        ("x.webm", "libopus", True),
+        ("x.mkv", "aac", False),
+        ("x.aac", "aac", False),
+        ("x.mkv", "pcm_s16le", True),
+        ("x.mp4", "libmp3lame", False),
+    ],
+)
+def test_where_nothing_says_what_an_encoder_added_that_is_told(
+    tmp_path: Path, name: str, codec: str, exact: bool
+) -> None:
+    kind = {"libopus": "flt", "pcm_s16le": "s16"}.get(codec, "fltp")
+    with opened(encode(tmp_path / name, codec, kind, TONE)) as reader:
+        assert reader.remarks == ([] if exact else [media._WITH_PADDING])
+        found = sum(block.shape[1] for block in reader.blocks(7000))
+        assert found == SAMPLES * (reader.signal.sample_rate or 0) // RATE or not exact
 
 
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:
@@ -241,3 +326,37 @@ def test_media_in_a_folder_are_inputs(tmp_path: Path, convtool: Callable[..., An
 def test_they_are_decoded_in_a_child(tmp_path: Path) -> None:
     with opened(encode(tmp_path / "x.wv", "wavpack", "s16p", NOISE)) as reader:
         assert isinstance(reader, IsolatedReader)
+
+
+def wav_of(code: int, guid: str = "") -> bytes:
+    more = struct.pack("<HHIH", 22, 16, 4, code) + bytes.fromhex(guid) if guid else b""
+    head = struct.pack("<HHIIHH", 0xFFFE if guid else code, 1, RATE, 2 * RATE, 2, 16) + more
+    body = b"WAVEfmt " + struct.pack("<I", len(head)) + head + b"data" + struct.pack("<I", 8) + bytes(8)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (wav_of(0x1234), "WAV of encoding 0x1234"),
+        (wav_of(0x1234, "000000001000800000aa00389b71"), "WAV of encoding 0x1234"),
+        (wav_of(1, "11" * 14), "WAV of encoding 0100" + "11" * 14),
+    ],
+)
+def test_encodings_of_wav_that_are_not_known_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, words: str
+) -> None:
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(InputError, match=f"can't be decoded as {words}: decoder not found"):
+        opened(str(tmp_path / "a.wav"))
+    monkeypatch.setattr(media, "is_installed", lambda: False)
+    with pytest.raises(InputError) as raised:
+        opened(str(tmp_path / "a.wav"))
+    way_out = "ffmpeg -i a.wav a.wav makes a WAV of it, or pip install 'convtool[media]'"
+    assert str(raised.value) == f"the content is {words}: {way_out}"
+
+
+def test_a_wav_whose_encoding_ffmpeg_knows(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.wav", "wmav2", "fltp", TONE)
+    found = samples_of(path)
+    assert abs(found.shape[1] - SAMPLES) < 5000

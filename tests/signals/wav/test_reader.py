@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -11,9 +12,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from convtool.errors import InputError
 from convtool.files.source import Source
 from convtool.signals.audio.reader import AudioReader
+from convtool.signals.signal import OPEN_LENGTH
 from convtool.signals.wav.reader import WavReader, open_wav
+from tests.conftest import Run
+
+Convtool = Callable[..., Run]
 
 
 def chunk(name: bytes, data: bytes, pad: bytes = b"\0") -> bytes:
@@ -25,9 +31,11 @@ def wav(*chunks: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def fmt(code: int = 1, channels: int = 1, rate: int = 8000, bits: int = 16, more: bytes = b"") -> bytes:
-    frame = channels * bits // 8
-    return chunk(b"fmt ", struct.pack("<HHIIHH", code, channels, rate, rate * frame, frame, bits) + more)
+def fmt(
+    code: int = 1, channels: int = 1, rate: int = 8000, bits: int = 16, more: bytes = b"", frame: int | None = None
+) -> bytes:
+    frame = channels * bits // 8 if frame is None else frame
+    return chunk(b"fmt ", struct.pack("<HHIIHH", code, channels, rate, rate * frame & 0xFFFFFFFF, frame, bits) + more)
 
 
 def extension(bits: int, mask: int, code: int = 1, guid: str = "000000001000800000aa00389b71") -> bytes:
@@ -88,6 +96,7 @@ def test_a_file_that_becomes_shorter_while_it_is_read(tmp_path: Path) -> None:
         b"ID3\4\0\0\0\0\0\5" + bytes(5) + wav(fmt(), DATA),
         b"ID3\4\0\x10\0\0\0\5" + bytes(15) + wav(fmt(), DATA),
         wav(fmt(), chunk(b"data", NUMBERS + b"\1")),
+        wav(DATA, fmt()),
         b"BW64" + wav(chunk(b"ds64", struct.pack("<QQQI", 0, 8, 4, 0)), fmt(), b"data\xff\xff\xff\xff" + NUMBERS)[4:],
     ],
 )
@@ -117,13 +126,8 @@ def test_less_than_a_sample_of_a_second_chunk(tmp_path: Path) -> None:
         b"RIFF\4\0\0\0WAVE",
         b"RIFX" + wav(fmt(), DATA)[4:],
         wav(fmt()),
-        wav(DATA),
-        wav(DATA, fmt()),
         wav(chunk(b"fmt ", bytes(8)), DATA),
         wav(fmt(code=6, bits=8), DATA),
-        wav(fmt(channels=0), DATA),
-        wav(fmt(channels=2000), DATA),
-        wav(fmt(rate=0), DATA),
         wav(fmt(bits=12), DATA),
         wav(fmt(code=0xFFFE, more=extension(12, 4)), DATA),
         wav(fmt(code=0xFFFE, more=extension(16, 4, guid="00" * 14)), DATA),
@@ -134,6 +138,117 @@ def test_what_is_left_to_libsndfile(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.wav").write_bytes(data)
     with closing(Source.of_path(str(tmp_path / "x.wav"))) as source:
         assert data.startswith(b"RIFX") or open_wav(source) is None
+
+
+RAW = "tail -c +{} FILE | convtool ... --input-format raw:s16le --channels N reads its samples"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (wav(DATA), "there is no chunk 'fmt ' in it, which says what its samples are: " + RAW.format(21)),
+        (wav(fmt(channels=0), DATA), "its header declares 0 channels; expected 1 to 1024: " + RAW.format(45)),
+        (wav(fmt(channels=2000), DATA), "its header declares 2000 channels; expected 1 to 1024: " + RAW.format(45)),
+        (wav(fmt(bits=0), DATA), "its header declares integers of 0 bits; expected 1 to 32: " + RAW.format(45)),
+        (wav(fmt(bits=64), DATA), "its header declares integers of 64 bits; expected 1 to 32: " + RAW.format(45)),
+        (wav(fmt(code=3, bits=1), DATA), "declares floats of 1 bit; expected 16, 32 or 64: " + RAW.format(45)),
+    ],
+)
+def test_headers_that_no_file_has_are_named_with_a_way_out(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "x.wav").write_bytes(data)
+    with closing(Source.of_path(str(tmp_path / "x.wav"))) as source:
+        with pytest.raises(InputError) as raised:
+            open_wav(source)
+        assert str(raised.value).endswith(message)
+
+
+@pytest.mark.parametrize("rate", [0, 1 << 31])
+def test_a_sample_rate_that_is_none_is_left_to_the_option(tmp_path: Path, convtool: Convtool, rate: int) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(wav(fmt(rate=rate), DATA))
+    with opened(path) as reader:
+        assert reader.signal.sample_rate is None
+        assert reader.notes == [
+            f"its header declares a sample rate of {rate} Hz, which is none; --sample-rate says what it is"
+        ]
+    arguments = ["convolve", str(path), "-k", "1", "-o", str(tmp_path / "y.wav")]
+    assert "there is no sample rate to write WAV with; give --sample-rate" in convtool(*arguments).err
+    assert convtool(*arguments, "--sample-rate", "9000").code == 0
+    assert soundfile.info(tmp_path / "y.wav").samplerate == 9000
+
+
+@pytest.mark.parametrize("frame", [0, 1, 3, 4])
+def test_frames_of_a_size_that_can_not_be_are_told(tmp_path: Path, frame: int) -> None:
+    (tmp_path / "x.wav").write_bytes(wav(fmt(frame=frame), DATA))
+    with opened(tmp_path / "x.wav") as reader:
+        assert reader.read(9).tolist() == [[1, -2, 3, -4]]
+        what = "1 channel of 16 bits"
+        size = f"{frame} byte{'s' * (frame != 1)}"
+        assert reader.notes == [
+            f"its header declares {what} in frames of {size}; read as {what}: otherwise, {RAW.format(45)}"
+        ]
+
+
+TALL = np.array([[1, -2, 1 << 22], [-(1 << 23), 257, -1]], "<i4")
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        (TALL, "lower"),
+        (TALL & 0xFFFFFF, "lower"),
+        (TALL << 8, "upper"),
+        (TALL // 256 * 256, "lower"),
+    ],
+)
+@pytest.mark.parametrize("silence", [0, 5])
+def test_24_bits_in_4_bytes(tmp_path: Path, values: np.ndarray, place: str, silence: int) -> None:
+    frames = np.concatenate([np.zeros((2, silence), "<i4"), values], axis=1).T.astype("<i4")
+    (tmp_path / "x.wav").write_bytes(wav(fmt(channels=2, bits=24, frame=8), chunk(b"data", frames.tobytes())))
+    expected = TALL // 256 * 256 if np.array_equal(values, TALL // 256 * 256) else TALL
+    with opened(tmp_path / "x.wav") as reader:
+        assert (reader.signal.subtype, reader.signal.frames, reader.signal.full_scale) == (
+            "PCM_24",
+            3 + silence,
+            1 << 31,
+        )
+        blocks = np.concatenate([reader.read(5), reader.read(9)], axis=1)
+        assert np.array_equal(blocks[:, silence:] >> 8, expected)
+        assert not blocks[:, :silence].any()
+        assert reader.remarks == [f"its samples of 24 bits stand in 4 bytes; the {place} three are read"]
+
+
+def test_24_bits_in_4_bytes_all_of_which_are_in_use(tmp_path: Path) -> None:
+    values = np.array([0x01020304, 5], "<i4")
+    (tmp_path / "x.wav").write_bytes(wav(fmt(bits=24, frame=4), chunk(b"data", values.tobytes())))
+    with opened(tmp_path / "x.wav") as reader, pytest.raises(InputError, match="but all four are in use"):
+        reader.read(9)
+
+
+def without_size(data: bytes, end: bytes = b"") -> bytes:
+    """`data` of a WAV whose samples are said to have 0 bytes, while its own size is right."""
+    return data.replace(chunk(b"data", NUMBERS), b"data" + bytes(4) + NUMBERS) + end
+
+
+@pytest.mark.parametrize("riff", [None, 0])
+def test_samples_of_size_0_go_to_the_end_of_the_file(tmp_path: Path, riff: int | None) -> None:
+    data = without_size(wav(fmt(), DATA))
+    (tmp_path / "x.wav").write_bytes(data if riff is None else data[:4] + bytes(4) + data[8:])
+    with opened(tmp_path / "x.wav") as reader:
+        assert reader.signal.frames is None
+        assert reader.read(9).tolist() == [[1, -2, 3, -4]]
+        assert (reader.notes, reader.remarks) == ([], [OPEN_LENGTH])
+
+
+@pytest.mark.parametrize(
+    "behind", [b"", b"\0", chunk(b"LIST", b"INFO"), chunk(b"id3 ", b"odd"), chunk(b"a1 \x7e", b"")]
+)
+@pytest.mark.parametrize("riff", [None, 0])
+def test_where_only_chunks_follow_size_0_means_it(tmp_path: Path, behind: bytes, riff: int | None) -> None:
+    data = wav(fmt(), chunk(b"data", b""), behind)
+    (tmp_path / "x.wav").write_bytes(data if riff is None else data[:4] + bytes(4) + data[8:])
+    with opened(tmp_path / "x.wav") as reader:
+        assert (reader.signal.frames, reader.read(9).shape, reader.remarks) == (0, (1, 0), [])
 
 
 @pytest.mark.parametrize("format", [fmt(code=3), fmt(code=0xFFFE, more=extension(16, 4, code=3))])
