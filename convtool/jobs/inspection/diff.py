@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convtool.errors import InputError
 from convtool.jobs.inspection.listing import Listed, size
-from convtool.jobs.inspection.sides import Pair
+from convtool.jobs.inspection.sides import Pair, in_second, without_prefix
 
 Values = NDArray[Any]
 
@@ -44,8 +43,13 @@ def by_name(ours: Sequence[Listed], theirs: Sequence[Listed], *, strip_prefix: s
     """The tensors of two files by their names, in the order of the first, then those of the second alone.
 
     `strip_prefix` is left out of the names that begin with it, in both files.
+
+    Raises:
+        InputError: two tensors of a file have one name then.
     """
-    first, second = _by_name(ours, strip_prefix), _by_name(theirs, strip_prefix)
+    first = without_prefix(ours, strip_prefix)
+    with in_second():
+        second = without_prefix(theirs, strip_prefix)
     for name, one in first.items():
         yield Pair(name, one, second.get(name))
     for name, other in second.items():
@@ -66,16 +70,6 @@ def differences(pairs: Iterable[Pair], *, tolerance: float = 0.0, ignore_dtype: 
         found = _compare(name, one, other, tolerance, ignore_dtype)
         if found is not None:
             yield replace(found, other=other.name if other.name != one.name else "")
-
-
-def _by_name(tensors: Sequence[Listed], prefix: str) -> Mapping[str, Listed]:
-    found: dict[str, Listed] = {}
-    for tensor in tensors:
-        name = tensor.name.removeprefix(prefix)
-        if name in found:
-            raise InputError(f"without the prefix {prefix!r} two tensors are called {name!r}")
-        found[name] = tensor
-    return found
 
 
 def _compare(name: str, one: Listed, other: Listed, tolerance: float, ignore_dtype: bool) -> Difference | None:
@@ -160,10 +154,8 @@ def _distance(left: Values, right: Values) -> NDArray[np.float64]:
 
 
 def _of_second(pieces: Iterator[Values]) -> Iterator[Values]:
-    try:
+    with in_second():
         yield from pieces
-    except InputError as error:
-        raise InputError(f"in the second file, {error}") from error
 
 
 def _paired(ours: Iterator[Values], theirs: Iterator[Values]) -> Iterator[tuple[Values, Values]]:

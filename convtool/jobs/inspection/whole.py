@@ -40,7 +40,7 @@ def export_all(path: str, listing: Listing, *, overwrite: bool = False) -> list[
     out.
 
     Raises:
-        InputError: a tensor can't be read, the format has no type for its numbers, or two have one name.
+        InputError: a tensor can't be read, or the format has no type for its numbers.
         OutputError: nothing can be written there.
     """
     form, file = extension(path), listing.file
@@ -48,8 +48,6 @@ def export_all(path: str, listing: Listing, *, overwrite: bool = False) -> list[
     for reason in (*file.damage, *(f"tensor {each.name!r:.200}: {each.flag}" for each in tensors if not each.readable)):
         raise InputError(f"not all of it can be written: {reason}")
     arrays = [Array(tensor.name, _dtype(tensor, form), tensor.shape) for tensor in tensors]
-    if len({array.name for array in arrays}) < len(arrays):
-        raise InputError("two of its tensors have one name as they are shown")
     beside = {"format": "pt"} if form == "safetensors" and file.layout == "torch" else {}
     output = create(path, arrays, beside, replace=overwrite)
     try:

@@ -74,12 +74,16 @@ class ConvertedFile(WeightFile):
         file: stays open, and the caller's to close.
         described: what `describe` says of its tensors.
         to: `torch`, `keras` or `onnx`.
+
+    Raises:
+        InputError: two tensors have one name there.
     """
 
     def __init__(self, file: WeightFile, described: Sequence[Described], *, to: str) -> None:
         converted = convert(described, to=to)
         self.described = [each.described for each in converted]
         self.tensors = tuple(each.tensor for each in self.described)
+        _refuse_alike(converted, to)
         self.format, self.layout = file.format, to
         self.notes, self.metadata, self.damage = file.notes, file.metadata, file.damage
         self.threadsafe = file.threadsafe
@@ -148,6 +152,16 @@ def convert(described: Sequence[Described], *, to: str) -> list[Converted]:
         except InputError as error:
             made += [_refused(part, to, str(error)) for part in layer]
     return _retied(made)
+
+
+def _refuse_alike(converted: Sequence[Converted], to: str) -> None:
+    found: dict[str, Converted] = {}
+    for each in converted:
+        name = each.described.tensor.name
+        if (first := found.setdefault(name, each)) is not each:
+            sources = (next(iter(one.array.sources), one.described.tensor).name for one in (first, each))
+            both = " and ".join(map(repr, sources))
+            raise InputError(f"{both} have one name in {to}'s layout, {name!r}; rename one of them")
 
 
 def _renamed(each: Described, to: str) -> Described:
