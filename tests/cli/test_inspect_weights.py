@@ -226,6 +226,48 @@ def test_damage_that_only_the_values_show(convtool: Convtool) -> None:
     assert "stats" not in json.loads(run.out)["tensors"][1]
 
 
+def quantised_file(path: str, *, whole: int = 2, first: float = 1) -> None:
+    """A GGUF file of a quantised tensor and a plain one; the bytes of the former are all `whole`."""
+    plain = np.array([first, 2], np.float32)
+    Path(path).write_bytes(gguf({"q.weight": (8, (4, 32), bytes([whole] * 136)), "norm.weight": plain}))
+
+
+def test_quantised_tensors_are_no_damage_and_pass_no_check(convtool: Convtool) -> None:
+    quantised_file("q.gguf")
+    told = "q.gguf: quantised in blocks: 'Q8_0'; the values of these are not read"
+    run = convtool("inspect-weights", "q.gguf", "--stats", "--json")
+    assert (run.code, run.err) == (0, f"Warning: {told}\n")
+    assert [each.get("stats", {}).get("max") for each in json.loads(run.out)["tensors"]] == [None, 2.0]
+    for options, of in ((["--check"], 2), (["--stats", "--tensor", "q.weight"], 1)):
+        run = convtool("inspect-weights", "q.gguf", *options, "-q")
+        assert run.code == 1
+        assert run.err.splitlines() == [
+            "Error: q.gguf: the values of 1 tensor of 'Q8_0' are not read",
+            f"Error: q.gguf: 1 of {of} tensor{'s' * (of > 1)} can't be read",
+        ]
+    quantised_file("n.gguf", first=np.nan)
+    run = convtool("inspect-weights", "n.gguf", "--check", "--sarif", "n.sarif", "-q")
+    assert run.code == 1
+    assert "--check: of 1 tensor 1 holds what is not finite: norm.weight" in run.err.splitlines()[1]
+    rules = [each["ruleId"] for each in json.loads(Path("n.sarif").read_text())["runs"][0]["results"]]
+    assert rules == ["unreadable", "not-finite"]
+    assert convtool("inspect-weights", "n.gguf", "--check", "--tensor", "norm.weight").code == 3
+
+
+def test_quantised_tensors_are_compared_byte_by_byte(convtool: Convtool) -> None:
+    quantised_file("a.gguf")
+    quantised_file("b.gguf", whole=3)
+    assert convtool("inspect-weights", "a.gguf", "--diff", "a.gguf").code == 0
+    for options in ([], ["--as", "torch"]):
+        run = convtool("inspect-weights", "a.gguf", "--diff", "b.gguf", *options)
+        assert (run.code, run.out) == (3, "q.weight: 136 of its 136 bytes differ\n")
+    run = convtool("inspect-weights", "a.gguf", "--diff", "b.gguf", "--as", "keras")
+    assert "q/kernel: can't be compared: tensor 'q/kernel': quantised" in run.out
+    save_file({"q.weight": torch.ones(4, 32), "norm.weight": torch.tensor([1.0, 2.0])}, "p.safetensors")
+    run = convtool("inspect-weights", "a.gguf", "--diff", "p.safetensors")
+    assert (run.code, run.out) == (3, "q.weight: Q8_0 against float32\n")
+
+
 def test_text_is_listed_and_has_no_numbers(convtool: Convtool) -> None:
     assert convtool("pad-batch", "4,5", "1,2,3", "-o", "b.npz").code == 0
     run = convtool("inspect-weights", "b.npz", "--stats", "--json")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convtool.errors import InputError
 from convtool.jobs.inspection.listing import Listed, size
 from convtool.jobs.inspection.sides import Pair, in_second, without_prefix
 
@@ -78,6 +79,9 @@ def _compare(name: str, one: Listed, other: Listed, tolerance: float, ignore_dty
         return Difference(name, f"shape {size(shape)} against {size(other.tensor.shape)}")
     if one.tensor.is_text or other.tensor.is_text:
         return Difference(name, dtypes) if one.tensor.dtype != other.tensor.dtype else None
+    if one.tensor.opaque or other.tensor.opaque:
+        what = dtypes if one.tensor.dtype != other.tensor.dtype else _bytes_differ(one, other)
+        return Difference(name, what) if what else None
     typed = "" if ignore_dtype or one.tensor.dtype == other.tensor.dtype else dtypes
     found = _Largest(tolerance)
     for left, right in _paired(one.pieces(), _of_second(other.pieces())):
@@ -93,6 +97,17 @@ def _compare(name: str, one: Listed, other: Listed, tolerance: float, ignore_dty
             what += f"; relative {relative:.3g}" + (f", cosine {cosine:.3g}" if cosine is not None else "")
         return Difference(name, "; ".join(filter(None, (what, typed))), found.largest, index, relative, cosine)
     return Difference(name, f"{typed}, the values are {'near' if tolerance else 'equal'}") if typed else None
+
+
+def _bytes_differ(one: Listed, other: Listed) -> str:
+    """How the bytes of two tensors of an opaque type differ, or why that can't be told; nothing where they do not."""
+    found = _Largest(0)
+    try:
+        for left, right in _paired(one.file.packed(one.tensor), _of_second(other.file.packed(other.tensor))):
+            found.take(left, right)
+    except InputError as error:
+        return f"can't be compared: {error}"
+    return f"{found.differing} of its {found.seen} bytes differ" if found.differing else ""
 
 
 def _angle(one: Listed, other: Listed) -> tuple[float | None, float | None]:

@@ -115,6 +115,12 @@ class ConvertedFile(WeightFile):
         for start in range(0, len(values), count):
             yield values[start : start + count]
 
+    def packed(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        moved = self.moved(tensor)
+        if moved is None or moved[2] != tuple(range(len(tensor.shape))):
+            return super().packed(tensor)
+        return moved[0].packed(moved[1])
+
     def values(self, tensor: TensorInfo) -> NDArray[Any]:
         """The values of `tensor` in its shape."""
         return self._arrays[id(tensor)].values(self._file)
@@ -256,6 +262,7 @@ def _derived(name: str, array: Deferred, of_layer: TensorInfo, config: dict[str,
         tied_to=sources[0].tied_to if len(array.sources) == 1 else "",
         flag="; ".join(dict.fromkeys(source.flag for source in sources if source.flag)),
         readable=all(source.readable for source in sources),
+        opaque=any(source.opaque for source in sources),
     )
 
 
