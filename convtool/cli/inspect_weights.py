@@ -255,6 +255,8 @@ def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -
             from convtool.jobs.inspection.whole import export_all
 
             chosen = listing if options.tensor is None else listing.only(options.tensor)
+            for note in listing.file.notes:
+                messages.warn(f"{show(path)}: {show(note)}")
             for note in export_all(options.output, chosen, overwrite=options.overwrite):
                 messages.note(f"{show(options.output)}: {note}")
         elif options.views or (options.tensor is not None and not options.listings):

@@ -268,6 +268,16 @@ def test_quantised_tensors_are_compared_byte_by_byte(convtool: Convtool) -> None
     assert (run.code, run.out) == (3, "q.weight: Q8_0 against float32\n")
 
 
+def test_a_conversion_says_what_it_takes_for_granted(convtool: Convtool) -> None:
+    save_file({"mono.weight": torch.ones(4, 1, 3), "b.dw.weight": torch.ones(4, 1, 3)}, "m.safetensors")
+    told = "taken for convolutions over one channel, since nothing says they are depthwise: 'mono.weight'"
+    for options in ([], ["-o", "k.safetensors"]):
+        run = convtool("inspect-weights", "m.safetensors", "--as", "keras", *options)
+        assert (run.code, run.err) == (0, f"Warning: m.safetensors: {told}\n")
+    assert load_file("k.safetensors")["mono/kernel"].shape == (3, 1, 4)
+    assert convtool("inspect-weights", "m.safetensors", "--as", "onnx").err == ""
+
+
 def test_text_is_listed_and_has_no_numbers(convtool: Convtool) -> None:
     assert convtool("pad-batch", "4,5", "1,2,3", "-o", "b.npz").code == 0
     run = convtool("inspect-weights", "b.npz", "--stats", "--json")

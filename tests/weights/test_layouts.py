@@ -158,7 +158,13 @@ STACK = {"0.weight": (16, 3, 3, 3), "1.weight": (16, 1, 3, 3), "2.weight": (32, 
         ({**STACK, "0.weight": (16, 3)}, ("depthwise_conv2d", 16)),
         ({**STACK, "0.weight": (3, 16, 2, 2), "0.bias": (16,)}, ("depthwise_conv2d", 16)),
         ({**STACK, "2.weight": (32, 16)}, ("depthwise_conv2d", 16)),
-        ({**STACK, "2.weight": (32, 16, 3, 3)}, ("conv2d", 1)),  # not pointwise
+        ({**STACK, "2.weight": (32, 16, 3, 3)}, ("depthwise_conv2d", 16)),
+        ({**STACK, "0.weight": (32, 3, 3, 3)}, ("depthwise_conv2d", 16)),  # gated
+        ({**STACK, "0.weight": (32, 3, 3, 3), "2.weight": (32, 16, 3, 3)}, ("conv2d", 1)),
+        ({**STACK, "0.weight": (16, 1, 3, 3), "2.weight": (32, 16, 3, 3)}, ("conv2d", 1)),  # perhaps beside it
+        ({"a.weight": (16, 3, 3, 3), "1.weight": (16, 1, 3, 3), "2.weight": (32, 16, 3, 3)}, ("conv2d", 1)),
+        ({"a.0.weight": (16, 3, 3, 3), "1.weight": (16, 1, 3, 3), "2.weight": (32, 16, 3, 3)}, ("conv2d", 1)),
+        ({"a.0.weight": (32, 3, 3, 3), "1.weight": (16, 1, 3, 3), "2.weight": (32, 16, 1, 1)}, ("conv2d", 1)),
         ({**STACK, "2.weight": (32, 48, 1, 1)}, ("conv2d", 1)),
         ({**STACK, "0.weight": (8, 3, 3, 3)}, ("conv2d", 1)),
         ({"1.weight": (16, 1, 3, 3), "2.weight": (32, 16, 1, 1)}, ("conv2d", 1)),  # the first of all

@@ -33,7 +33,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile
+from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
 from convtool.errors import InputError
 from convtool.weights.conversion.deferred import Deferred, of_tensor
 from convtool.weights.conversion.recurrent import convert_recurrent
@@ -85,7 +85,8 @@ class ConvertedFile(WeightFile):
         self.tensors = tuple(each.tensor for each in self.described)
         _refuse_alike(converted, to)
         self.format, self.layout = file.format, to
-        self.notes, self.metadata, self.damage = file.notes, file.metadata, file.damage
+        self.notes = [*file.notes, *_doubts(described, to)]
+        self.metadata, self.damage = file.metadata, file.damage
         self.threadsafe = file.threadsafe
         self._file = file
         self._arrays = {id(each.described.tensor): each.array for each in converted}
@@ -158,6 +159,18 @@ def convert(described: Sequence[Described], *, to: str) -> list[Converted]:
         except InputError as error:
             made += [_refused(part, to, str(error)) for part in layer]
     return _retied(made)
+
+
+def _doubts(described: Sequence[Described], to: str) -> Iterator[str]:
+    """What the conversion takes for granted: torch's files of tensors alone don't tell groups."""
+    over_one = [
+        each.tensor.name
+        for each in described
+        if to == "keras" and each.kind in ("conv1d", "conv2d") and each.layout == "torch" and not each.tensor.layer
+        if each.tensor.shape[1] == 1 < each.tensor.shape[0]
+    ]
+    if over_one:
+        yield f"taken for convolutions over one channel, since nothing says they are depthwise: {some(over_one)}"
 
 
 def _refuse_alike(converted: Sequence[Converted], to: str) -> None:
