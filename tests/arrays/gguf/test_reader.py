@@ -160,7 +160,7 @@ def test_mutants_end_in_one_line(made: Callable[[bytes], str]) -> None:
     pairs = gguf_pair("a", 9, texts("b", "cc")) + gguf_pair("n", 4, bytes(4))
     tensors: dict[str, Any] = {**ARRAYS, "q": Q8}
     good, chance = gguf(tensors, pairs, 2), random.Random(0)
-    for _ in range(100):
+    for _ in range(300):
         data = bytearray(good)
         for _ in range(chance.randint(1, 3)):
             data[chance.randrange(500)] = chance.randrange(256)
