@@ -299,6 +299,8 @@ def _list(listing: Listing, options: Options, found: list[Finding], *, many: boo
         raise InputError(f"{f'{lost} of {tensors}' if lost else 'a part of it'} can't be read")
     if fault:
         raise CheckFailed(fault)
+    if not listing.tensors:
+        raise InputError("there are no tensors in it")
     if options.check:
         checked = counted(len(stats), "tensor")
         messages.note(f"{show(listing.path)}: {checked}, every value is finite, and it wants to call nothing")

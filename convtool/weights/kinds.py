@@ -82,7 +82,9 @@ def kinds_of_layers(layers: Sequence[tuple[str, Roles, str]]) -> list[LayerKind]
     for before, flow, after in zip([None, *flows], flows, [*flows[1:], None], strict=False):
         prefix, roles, _ = layers[flow.index]
         kind = found[flow.index].kind
-        if kind not in ("conv1d", "conv2d") or flow.taken != 1 or flow.given < 2 or roles["weight"].layer:
+        if kind not in ("conv1d", "conv2d") or flow.taken != 1 or flow.given < 2:
+            continue
+        if "groups" in roles["weight"].config:  # a pickled module tells them, TorchScript does not
             continue
         given = before.given if before is not None else 0
         if _is_between(before, flow, after, layers) or _words(prefix, 2) & _DEPTHWISE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import pty
 import re
 import shlex
@@ -266,6 +267,22 @@ def test_quantised_tensors_are_compared_byte_by_byte(convtool: Convtool) -> None
     save_file({"q.weight": torch.ones(4, 32), "norm.weight": torch.tensor([1.0, 2.0])}, "p.safetensors")
     run = convtool("inspect-weights", "a.gguf", "--diff", "p.safetensors")
     assert (run.code, run.out) == (3, "q.weight: Q8_0 against float32\n")
+
+
+def test_a_file_without_tensors_is_no_empty_table_alone(convtool: Convtool) -> None:
+    Path("plain.pkl").write_bytes(pickle.dumps({"w": np.ones(3)}, protocol=4))
+    torch.save({"epoch": 3}, "none.pt")
+    np.savez("none.npz")
+    for path in ("plain.pkl", "none.pt", "none.npz"):
+        for options in ([], ["--stats"], ["--json"]):
+            run = convtool("inspect-weights", path, *options)
+            assert (run.code, run.err.splitlines()[-1]) == (1, f"Error: {path}: there are no tensors in it")
+        run = convtool("inspect-weights", path, "-o", "out.npz", "-q")
+        assert (run.code, run.err) == (1, f"Error: {path}: there are no tensors in it\n")
+    assert convtool("inspect-weights", "none.pt", "--check").code == 1
+    run = convtool("inspect-weights", "plain.pkl", "--check", "-q")
+    assert run.code == 3
+    assert "it wants to call numpy" in run.err
 
 
 def test_a_conversion_says_what_it_takes_for_granted(convtool: Convtool) -> None:

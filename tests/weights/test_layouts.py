@@ -178,6 +178,13 @@ def test_depthwise_or_over_one_channel(tensors: dict[str, Shape], expected: tupl
     assert (found.kind, found.groups) == expected
 
 
+@pytest.mark.parametrize(("config", "kind"), [({}, "depthwise_conv2d"), ({"groups": 1}, "conv2d")])
+def test_a_class_without_its_settings_tells_no_groups(config: dict[str, int], kind: str) -> None:
+    """TorchScript has the class alone, a pickled module both."""
+    tensors = [info(name, shape, layer="Conv2d", **config) for name, shape in STACK.items()]
+    assert told("torch", *tensors)["1.weight"].kind == kind
+
+
 @pytest.mark.parametrize(("before", "groups"), [((8, 3, 1), 8), ((5, 3, 1), 16), ((1, 3, 1), 16)])
 def test_channels_into_a_depthwise_convolution_are_those_of_the_layer_before(before: Shape, groups: int) -> None:
     found = told("torch", info("0.weight", before), info("depthwise.weight", (16, 1, 3)))["depthwise.weight"]

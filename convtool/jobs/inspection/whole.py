@@ -51,6 +51,8 @@ def export_all(path: str, listing: Listing, *, overwrite: bool = False) -> list[
     tensors = [each.tensor for each in listing.tensors if not each.tensor.is_text]
     for reason in (*file.damage, *(f"tensor {each.name!r:.200}: {each.flag}" for each in tensors if not each.readable)):
         raise InputError(f"not all of it can be written: {reason}")
+    if not tensors:
+        raise InputError("there are no tensors in it")
     arrays = [Array(tensor.name, _dtype(tensor, form), tensor.shape) for tensor in tensors]
     beside = {"format": "pt"} if form == "safetensors" and file.layout == "torch" else {}
     output = create(path, arrays, beside, replace=overwrite)

@@ -166,8 +166,8 @@ def _doubts(described: Sequence[Described], to: str) -> Iterator[str]:
     over_one = [
         each.tensor.name
         for each in described
-        if to == "keras" and each.kind in ("conv1d", "conv2d") and each.layout == "torch" and not each.tensor.layer
-        if each.tensor.shape[1] == 1 < each.tensor.shape[0]
+        if to == "keras" and each.kind in ("conv1d", "conv2d") and each.layout == "torch"
+        if "groups" not in each.tensor.config and each.tensor.shape[1] == 1 < each.tensor.shape[0]
     ]
     if over_one:
         yield f"taken for convolutions over one channel, since nothing says they are depthwise: {some(over_one)}"
