@@ -26,7 +26,7 @@ _FAMILIES = {
     **dict.fromkeys(("gru", "grucell"), "gru"),
     **dict.fromkeys(("rnn", "rnncell", "simplernn", "simplernncell"), "rnn"),
     "einsumdense": "einsum_dense",
-    **dict.fromkeys(("multiheadattention", "convlstm1d", "convlstm2d", "convlstm3d"), "tensor"),
+    **dict.fromkeys(("multiheadattention", "convlstm1d", "convlstm2d", "convlstm3d", "prelu"), "tensor"),
 }
 """By a layer's class in lower case: torch's, Keras's and ONNX's names differ in their digits and in what they share."""
 

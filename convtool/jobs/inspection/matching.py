@@ -92,6 +92,8 @@ def _names_by_module(side: Side) -> Iterator[tuple[str, Listed]]:
             nodes = levels.setdefault(module, {})
             level = nodes.setdefault(str(config.get("node")), len(nodes))
             name = f"{module}.{name.rpartition('.')[2].replace('_l0', f'_l{level}')}"
+        elif module and each.tensor.layer == "PRelu":
+            name = f"{module}.weight"
         elif module and described.role:
             words = NORM_WORDS["torch"] if described.kind == "norm" else {}
             name = f"{module}.{words.get(described.role, described.role)}"

@@ -148,7 +148,7 @@ def convert(described: Sequence[Described], *, to: str) -> list[Converted]:
             made.append(Converted(each, of_tensor(each.tensor)))
             continue
         if each.kind in ("tensor", "einsum_dense") or each.role == "count":
-            made.append(Converted(replace(_renamed(each, to), layout=to), of_tensor(each.tensor)))
+            made.append(_kept(each, to))
             continue
         layer = layers.pop((each.prefix, each.level), []) if each.kind in RECURRENT else [each]
         try:
@@ -181,6 +181,15 @@ def _refuse_alike(converted: Sequence[Converted], to: str) -> None:
             sources = (next(iter(one.array.sources), one.described.tensor).name for one in (first, each))
             both = " and ".join(map(repr, sources))
             raise InputError(f"{both} have one name in {to}'s layout, {name!r}; rename one of them")
+
+
+def _kept(each: Described, to: str) -> Converted:
+    """What has no layout of its own; but the slopes of ONNX's PRelu are shaped like what they multiply, `(C, 1, 1)`."""
+    renamed, array = replace(_renamed(each, to), layout=to), of_tensor(each.tensor)
+    if each.tensor.layer == "PRelu" and each.layout == "onnx":
+        array = array.reshape((math.prod(array.shape),))
+        renamed = replace(renamed, tensor=replace(renamed.tensor, shape=array.shape), axes=("0",))
+    return Converted(renamed, array)
 
 
 def _renamed(each: Described, to: str) -> Described:

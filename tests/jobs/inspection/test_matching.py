@@ -229,6 +229,21 @@ def test_a_prefix_and_names_that_meet() -> None:
         match(listing({"net.a.weight": weight, "a.weight": weight}, "torch"), theirs, strip_prefix="net.")
 
 
+def test_slopes_are_shaped_like_what_they_multiply_in_a_graph() -> None:
+    ours = {"a.weight": signal(4), "b.weight": np.array([0.3]), "c.weight": signal(5)}
+    arrays = {"k": signal(4).reshape(4, 1, 1), "m": np.full((1, 1, 1), 0.3), "c.weight": signal(5).reshape(5, 1)}
+    told = {
+        "k": of_node("PRelu", 1, node="n"),  # by its values
+        "m": of_node("PRelu", 1, node="/b/PRelu"),
+        "c_weight": of_node("PRelu", 1, node="o"),
+    }
+    found, notes = compared(listing(ours, "torch"), listing(arrays, "onnx", **told))
+    assert (found, notes) == ([], [])
+    arrays["m"] = arrays["m"] + 1
+    found, _ = compared(listing(ours, "torch"), listing(arrays, "onnx", **told))
+    assert [(each.name, each.largest) for each in found] == [("b.weight", 1.0)]
+
+
 def test_a_module_that_several_tensors_come_from_says_nothing_of_them() -> None:
     one, other, far = signal(4, 3), signal(4, 3) + 9, signal(4, 3) - 9
     told = {name: of_node("MatMul", 1, node=name, module="fc") for name in ("k", "m")}
