@@ -44,6 +44,8 @@ class TensorInfo:
     """Why its values can't be read or trusted, or where else they lie; shown beside it."""
     readable: bool = True
     """Whether its values can be read at all."""
+    opaque: bool = False
+    """Whether they are of a type that is listed and never read, such as ggml's quantised ones: that is no damage."""
     stored: str = ""
     """The name in the file itself, where another is shown: the path of a dataset, the keys of a checkpoint in full."""
 
@@ -106,6 +108,14 @@ class WeightFile(ABC):
         if tensor.nbytes > VALUES_LIMIT:
             raise InputError(f"tensor {tensor.name!r} takes {tensor.nbytes} bytes; the limit is {VALUES_LIMIT}")
         return gathered(self.pieces(tensor), math.prod(tensor.shape)).reshape(tensor.shape)
+
+    def packed(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        """The bytes of a tensor of an opaque type as they are, in pieces as those of `pieces`.
+
+        Raises:
+            InputError: they can't be read, or it is not known where they end.
+        """
+        raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
 
     def calls(self) -> list[str]:
         """What the file would have called when its own framework loads it, beyond the rebuilding of tensors."""

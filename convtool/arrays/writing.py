@@ -8,6 +8,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class Array:
     dtype: str
     shape: tuple[int, ...]
 
-    @property
+    @cached_property
     def little_endian(self) -> np.dtype[np.generic]:
         """The dtype as it is stored; of what NumPy lacks, unsigned integers."""
         if self.dtype in NARROW:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -255,6 +255,8 @@ def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -
             from convtool.jobs.inspection.whole import export_all
 
             chosen = listing if options.tensor is None else listing.only(options.tensor)
+            for note in listing.file.notes:
+                messages.warn(f"{show(path)}: {show(note)}")
             for note in export_all(options.output, chosen, overwrite=options.overwrite):
                 messages.note(f"{show(options.output)}: {note}")
         elif options.views or (options.tensor is not None and not options.listings):
@@ -268,16 +270,18 @@ def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -
 def _list(listing: Listing, options: Options, found: list[Finding], *, many: bool) -> None:
     """The listing, or nothing but the answer to --check; `found` takes what is wrong."""
     from convtool.cli.show.weights import show_listing
-    from convtool.jobs.inspection.checks import calls, findings
+    from convtool.jobs.inspection.checks import calls, findings, unread, wrong
 
-    damage, unread = list(listing.file.damage), list[str]()
+    damage, tensors = list(listing.file.damage), counted(len(listing.tensors), "tensor")
     called: list[str] = []
     stats: dict[str, TensorStats] = {}
+    lost = 0
     if options.stats or options.check:
         from convtool.jobs.inspection.listing import statistics
 
-        stats, unread = statistics(listing)
-        damage += unread
+        stats, unsound = statistics(listing)
+        lost, reasons = unread(listing, unsound, needed=options.check or not stats)
+        damage += reasons
     if options.check or options.as_json:
         called, unknown = calls(listing)
         damage += unknown
@@ -288,25 +292,15 @@ def _list(listing: Listing, options: Options, found: list[Finding], *, many: boo
         show_listing(listing, stats if options.stats else None, many=many)
     for note in listing.file.notes:
         messages.warn(f"{show(listing.path)}: {show(note)}")
-    for reason in damage:
+    fault = wrong(stats, called) if options.check else ""
+    for reason in [*damage, *([fault] if damage and fault else [])]:
         messages.error(f"{show(listing.path)}: {reason}")
     if damage:
-        tensors = f"{len(unread)} of {counted(len(listing.tensors), 'tensor')}" if unread else "a part of it"
-        raise InputError(f"{tensors} can't be read")
+        raise InputError(f"{f'{lost} of {tensors}' if lost else 'a part of it'} can't be read")
+    if fault:
+        raise CheckFailed(fault)
+    if not listing.tensors:
+        raise InputError("there are no tensors in it")
     if options.check:
-        _check_found(listing, stats, called)
-
-
-def _check_found(listing: Listing, stats: Mapping[str, TensorStats], called: Sequence[str]) -> None:
-    wrong = []
-    bad = {name: found for name, found in stats.items() if found.nan or found.infinite}
-    tensors = counted(len(stats), "tensor")
-    if bad:
-        told = ", ".join(f"{show(name)} ({found.nan} NaN, {found.infinite} infinite)" for name, found in bad.items())
-        holds = "holds" if len(bad) == 1 else "hold"
-        wrong.append(f"of {tensors} {len(bad)} {holds} what is not finite: {told}")
-    if called:
-        wrong.append(f"it wants to call {', '.join(map(show, called))}")
-    if wrong:
-        raise CheckFailed(f"--check: {'; '.join(wrong)}")
-    messages.note(f"{show(listing.path)}: {tensors}, every value is finite, and it wants to call nothing")
+        checked = counted(len(stats), "tensor")
+        messages.note(f"{show(listing.path)}: {checked}, every value is finite, and it wants to call nothing")

@@ -26,7 +26,7 @@ _FAMILIES = {
     **dict.fromkeys(("gru", "grucell"), "gru"),
     **dict.fromkeys(("rnn", "rnncell", "simplernn", "simplernncell"), "rnn"),
     "einsumdense": "einsum_dense",
-    **dict.fromkeys(("multiheadattention", "convlstm1d", "convlstm2d", "convlstm3d"), "tensor"),
+    **dict.fromkeys(("multiheadattention", "convlstm1d", "convlstm2d", "convlstm3d", "prelu"), "tensor"),
 }
 """By a layer's class in lower case: torch's, Keras's and ONNX's names differ in their digits and in what they share."""
 
@@ -71,8 +71,7 @@ def kinds_of_layers(layers: Sequence[tuple[str, Roles, str]]) -> list[LayerKind]
     """What each layer is, given the prefix of its names, its tensors and its layout; in the file's order.
 
     A `state_dict` does not tell a depthwise convolution from one over a single channel: `(32, 1, 3, 3)` is both. It is
-    taken for depthwise where its name says so, or where it stands as in depthwise-separable stacks: after a layer of
-    32 outputs and before a pointwise one of 32 inputs.
+    taken for depthwise where its name says so, or where the layers around it do, see `_is_between`.
     """
     found = [_layer(*layer) for layer in layers]
     flows = [
@@ -83,14 +82,34 @@ def kinds_of_layers(layers: Sequence[tuple[str, Roles, str]]) -> list[LayerKind]
     for before, flow, after in zip([None, *flows], flows, [*flows[1:], None], strict=False):
         prefix, roles, _ = layers[flow.index]
         kind = found[flow.index].kind
-        if kind not in ("conv1d", "conv2d") or flow.taken != 1 or flow.given < 2 or roles["weight"].layer:
+        if kind not in ("conv1d", "conv2d") or flow.taken != 1 or flow.given < 2:
+            continue
+        if "groups" in roles["weight"].config:  # a pickled module tells them, TorchScript does not
             continue
         given = before.given if before is not None else 0
-        separable = given == flow.given and after is not None and after.pointwise and after.taken == flow.given
-        if separable or _words(prefix, 2) & _DEPTHWISE:
+        if _is_between(before, flow, after, layers) or _words(prefix, 2) & _DEPTHWISE:
             groups = given if given > 1 and flow.given % given == 0 else flow.given
             found[flow.index] = LayerKind(f"depthwise_{kind}", groups)
     return found
+
+
+def _is_between(
+    before: _Flow | None, flow: _Flow, after: _Flow | None, layers: Sequence[tuple[str, Roles, str]]
+) -> bool:
+    """Whether a convolution over one channel, or depthwise, has its inputs from the layer before, so it is the latter.
+
+    As in depthwise-separable stacks it stands then between a layer with as many outputs as it has, or twice as many
+    that gates halve, and a pointwise one with as many inputs. What is numbered in a row needs to be no pointwise one;
+    but a layer over one channel before it may be beside it.
+    """
+    if before is None or after is None or after.taken != flow.given:
+        return False
+    (parent, own), (parent_before, own_before) = (split(layers[each.index][0]) for each in (flow, before))
+    beside = parent == parent_before
+    if after.pointwise and (before.given == flow.given or (beside and before.given == 2 * flow.given)):
+        return True
+    in_row = beside and own[:-1].isdigit() and own_before[:-1].isdigit()
+    return in_row and before.given == flow.given and before.taken > 1
 
 
 def _flow(index: int, roles: Roles, layer: LayerKind) -> _Flow | None:

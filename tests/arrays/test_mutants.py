@@ -74,7 +74,7 @@ def test_mutants_end_in_one_line(make: Callable[[Path], str], tmp_path: Path) ->
     torch.save({"fc.weight": torch.ones(3, 4), "fc.bias": torch.zeros(3)}, tmp_path / "other")
     good = {each: each.read_bytes() for each in tmp_path.iterdir() if each.name != "other"}
     read = 0
-    for _ in range(40):
+    for _ in range(300):
         each = chance.choice(sorted(good))
         data = bytearray(good[each])
         for _ in range(chance.randint(1, 3)):

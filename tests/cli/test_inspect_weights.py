@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import pty
 import re
 import shlex
@@ -224,6 +225,74 @@ def test_damage_that_only_the_values_show(convtool: Convtool) -> None:
         assert run.err.splitlines()[-1] == "Error: m.npz: 1 of 2 tensors can't be read"
         assert "bad" in run.err.splitlines()[0]
     assert "stats" not in json.loads(run.out)["tensors"][1]
+
+
+def quantised_file(path: str, *, whole: int = 2, first: float = 1) -> None:
+    """A GGUF file of a quantised tensor and a plain one; the bytes of the former are all `whole`."""
+    plain = np.array([first, 2], np.float32)
+    Path(path).write_bytes(gguf({"q.weight": (8, (4, 32), bytes([whole] * 136)), "norm.weight": plain}))
+
+
+def test_quantised_tensors_are_no_damage_and_pass_no_check(convtool: Convtool) -> None:
+    quantised_file("q.gguf")
+    told = "q.gguf: quantised in blocks: 'Q8_0'; the values of these are not read"
+    run = convtool("inspect-weights", "q.gguf", "--stats", "--json")
+    assert (run.code, run.err) == (0, f"Warning: {told}\n")
+    assert [each.get("stats", {}).get("max") for each in json.loads(run.out)["tensors"]] == [None, 2.0]
+    for options, of in ((["--check"], 2), (["--stats", "--tensor", "q.weight"], 1)):
+        run = convtool("inspect-weights", "q.gguf", *options, "-q")
+        assert run.code == 1
+        assert run.err.splitlines() == [
+            "Error: q.gguf: the values of 1 tensor of 'Q8_0' are not read",
+            f"Error: q.gguf: 1 of {of} tensor{'s' * (of > 1)} can't be read",
+        ]
+    quantised_file("n.gguf", first=np.nan)
+    run = convtool("inspect-weights", "n.gguf", "--check", "--sarif", "n.sarif", "-q")
+    assert run.code == 1
+    assert "--check: of 1 tensor 1 holds what is not finite: norm.weight" in run.err.splitlines()[1]
+    rules = [each["ruleId"] for each in json.loads(Path("n.sarif").read_text())["runs"][0]["results"]]
+    assert rules == ["unreadable", "not-finite"]
+    assert convtool("inspect-weights", "n.gguf", "--check", "--tensor", "norm.weight").code == 3
+
+
+def test_quantised_tensors_are_compared_byte_by_byte(convtool: Convtool) -> None:
+    quantised_file("a.gguf")
+    quantised_file("b.gguf", whole=3)
+    assert convtool("inspect-weights", "a.gguf", "--diff", "a.gguf").code == 0
+    for options in ([], ["--as", "torch"]):
+        run = convtool("inspect-weights", "a.gguf", "--diff", "b.gguf", *options)
+        assert (run.code, run.out) == (3, "q.weight: 136 of its 136 bytes differ\n")
+    run = convtool("inspect-weights", "a.gguf", "--diff", "b.gguf", "--as", "keras")
+    assert "q/kernel: can't be compared: tensor 'q/kernel': quantised" in run.out
+    save_file({"q.weight": torch.ones(4, 32), "norm.weight": torch.tensor([1.0, 2.0])}, "p.safetensors")
+    run = convtool("inspect-weights", "a.gguf", "--diff", "p.safetensors")
+    assert (run.code, run.out) == (3, "q.weight: Q8_0 against float32\n")
+
+
+def test_a_file_without_tensors_is_no_empty_table_alone(convtool: Convtool) -> None:
+    Path("plain.pkl").write_bytes(pickle.dumps({"w": np.ones(3)}, protocol=4))
+    torch.save({"epoch": 3}, "none.pt")
+    np.savez("none.npz")
+    for path in ("plain.pkl", "none.pt", "none.npz"):
+        for options in ([], ["--stats"], ["--json"]):
+            run = convtool("inspect-weights", path, *options)
+            assert (run.code, run.err.splitlines()[-1]) == (1, f"Error: {path}: there are no tensors in it")
+        run = convtool("inspect-weights", path, "-o", "out.npz", "-q")
+        assert (run.code, run.err) == (1, f"Error: {path}: there are no tensors in it\n")
+    assert convtool("inspect-weights", "none.pt", "--check").code == 1
+    run = convtool("inspect-weights", "plain.pkl", "--check", "-q")
+    assert run.code == 3
+    assert "it wants to call numpy" in run.err
+
+
+def test_a_conversion_says_what_it_takes_for_granted(convtool: Convtool) -> None:
+    save_file({"mono.weight": torch.ones(4, 1, 3), "b.dw.weight": torch.ones(4, 1, 3)}, "m.safetensors")
+    told = "taken for convolutions over one channel, since nothing says they are depthwise: 'mono.weight'"
+    for options in ([], ["-o", "k.safetensors"]):
+        run = convtool("inspect-weights", "m.safetensors", "--as", "keras", *options)
+        assert (run.code, run.err) == (0, f"Warning: m.safetensors: {told}\n")
+    assert load_file("k.safetensors")["mono/kernel"].shape == (3, 1, 4)
+    assert convtool("inspect-weights", "m.safetensors", "--as", "onnx").err == ""
 
 
 def test_text_is_listed_and_has_no_numbers(convtool: Convtool) -> None:

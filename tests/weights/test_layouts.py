@@ -158,7 +158,13 @@ STACK = {"0.weight": (16, 3, 3, 3), "1.weight": (16, 1, 3, 3), "2.weight": (32, 
         ({**STACK, "0.weight": (16, 3)}, ("depthwise_conv2d", 16)),
         ({**STACK, "0.weight": (3, 16, 2, 2), "0.bias": (16,)}, ("depthwise_conv2d", 16)),
         ({**STACK, "2.weight": (32, 16)}, ("depthwise_conv2d", 16)),
-        ({**STACK, "2.weight": (32, 16, 3, 3)}, ("conv2d", 1)),  # not pointwise
+        ({**STACK, "2.weight": (32, 16, 3, 3)}, ("depthwise_conv2d", 16)),
+        ({**STACK, "0.weight": (32, 3, 3, 3)}, ("depthwise_conv2d", 16)),  # gated
+        ({**STACK, "0.weight": (32, 3, 3, 3), "2.weight": (32, 16, 3, 3)}, ("conv2d", 1)),
+        ({**STACK, "0.weight": (16, 1, 3, 3), "2.weight": (32, 16, 3, 3)}, ("conv2d", 1)),  # perhaps beside it
+        ({"a.weight": (16, 3, 3, 3), "1.weight": (16, 1, 3, 3), "2.weight": (32, 16, 3, 3)}, ("conv2d", 1)),
+        ({"a.0.weight": (16, 3, 3, 3), "1.weight": (16, 1, 3, 3), "2.weight": (32, 16, 3, 3)}, ("conv2d", 1)),
+        ({"a.0.weight": (32, 3, 3, 3), "1.weight": (16, 1, 3, 3), "2.weight": (32, 16, 1, 1)}, ("conv2d", 1)),
         ({**STACK, "2.weight": (32, 48, 1, 1)}, ("conv2d", 1)),
         ({**STACK, "0.weight": (8, 3, 3, 3)}, ("conv2d", 1)),
         ({"1.weight": (16, 1, 3, 3), "2.weight": (32, 16, 1, 1)}, ("conv2d", 1)),  # the first of all
@@ -170,6 +176,13 @@ STACK = {"0.weight": (16, 3, 3, 3), "1.weight": (16, 1, 3, 3), "2.weight": (32, 
 def test_depthwise_or_over_one_channel(tensors: dict[str, Shape], expected: tuple[str, int]) -> None:
     found = told("torch", *(info(name, shape) for name, shape in tensors.items()))["1.weight"]
     assert (found.kind, found.groups) == expected
+
+
+@pytest.mark.parametrize(("config", "kind"), [({}, "depthwise_conv2d"), ({"groups": 1}, "conv2d")])
+def test_a_class_without_its_settings_tells_no_groups(config: dict[str, int], kind: str) -> None:
+    """TorchScript has the class alone, a pickled module both."""
+    tensors = [info(name, shape, layer="Conv2d", **config) for name, shape in STACK.items()]
+    assert told("torch", *tensors)["1.weight"].kind == kind
 
 
 @pytest.mark.parametrize(("before", "groups"), [((8, 3, 1), 8), ((5, 3, 1), 16), ((1, 3, 1), 16)])

@@ -58,16 +58,17 @@ class GgufReader(WeightFile):
         self._starts[name] = start = numbers + declared.offset
         block = TYPES.get(declared.type)
         if block is None:
-            flag = f"is of the type {declared.type}, which is not known"
-            return TensorInfo(name, shape, f"type {declared.type}", 0, flag=flag, readable=False)
+            flag = f"of the type {declared.type}, which is not known"
+            return TensorInfo(name, shape, f"type {declared.type}", 0, flag=flag, readable=False, opaque=True)
         if count % block.numbers:
             raise InputError(f"tensor {name!r:.200} has {count} numbers, which are no whole blocks of {block.name}")
         nbytes = count // block.numbers * block.nbytes
         flag = f"quantised ({block.name}); its values are not read" if block.numbers > 1 else ""
+        opaque = bool(flag)
         if start + nbytes > self._file.size:
             flag = f"is truncated: its bytes are {start} to {start + nbytes}; the file has {self._file.size}"
-            self.damage = [*self.damage, f"tensor {name!r:.200} {flag}"]
-        return TensorInfo(name, shape, block.name, nbytes, flag=flag, readable=not flag)
+            self.damage, opaque = [*self.damage, f"tensor {name!r:.200} {flag}"], False
+        return TensorInfo(name, shape, block.name, nbytes, flag=flag, readable=not flag, opaque=opaque)
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         start, count = self._place(tensor)
@@ -76,6 +77,11 @@ class GgufReader(WeightFile):
     def shares(self, tensor: TensorInfo) -> Iterator[Iterator[NDArray[Any]]]:
         start, count = self._place(tensor)
         yield from self._file.shares(tensor.dtype, start=start, count=count, order=self._order)
+
+    def packed(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        if not tensor.nbytes:
+            return super().packed(tensor)
+        return self._file.pieces("uint8", start=self._starts[tensor.name], count=tensor.nbytes)
 
     def _place(self, tensor: TensorInfo) -> tuple[int, int]:
         if not tensor.readable:

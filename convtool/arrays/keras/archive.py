@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import zlib
 from typing import BinaryIO
 
 from convtool.arrays.description import PIECE_BYTES
@@ -40,23 +41,22 @@ class KerasReader(Hdf5Weights):
             stretch = None if is_url(path) else archive.stretch(member)
             file = open(path, "rb") if stretch else _unpacked(archive, member)
         super().__init__(file, config=config, path=path if stretch else None, stretch=stretch, void_as=void_as)
-        self._archive, self._stored = path, stretch is not None
+        self._member = member
         self.format, self.layout = "keras", "keras"
         if isinstance(said, dict):
             self.metadata = {**self.metadata, **short(said, "keras_version", "date_saved")}
         self.notes = [*notes, *self.notes]
 
     def unsound(self) -> list[str]:
-        if not self._stored:
+        if self._raw is None or not self._member.crc:  # what is packed was held to it when it was unpacked
             return []
-        with Archive(self._archive) as archive:
-            stream = archive.open(_weights(archive))
-            try:
-                while stream.read(PIECE_BYTES):
-                    pass
-            except InputError as error:
-                return [str(error)]
-        return []
+        crc = 0
+        try:
+            for piece in self._raw.pieces("uint8", start=self._start, count=self._member.size):
+                crc = zlib.crc32(piece.data, crc)
+        except InputError as error:
+            return [str(error)]
+        return [] if crc == self._member.crc else [self._member.mismatch]
 
 
 def _text(archive: Archive, name: str, notes: list[str]) -> bytes | None:

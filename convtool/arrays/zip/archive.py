@@ -62,6 +62,11 @@ class Member:
         """Whether it has a name that would lead out of the folder that the archive were unpacked into."""
         return self.name.startswith(("/", "\\")) or ".." in self.name.replace("\\", "/").split("/")
 
+    @property
+    def mismatch(self) -> str:
+        """What to tell where its bytes are not those of its checksum."""
+        return f"member {self.name!r} is damaged: its checksum (CRC) does not match"
+
 
 class Archive:
     """The zip archive at `path`, or in the bytes of that file from a start on, of which there are so many.
@@ -177,7 +182,7 @@ class MemberStream:
             if self._checked:
                 self._crc = zlib.crc32(part, self._crc)
         if self._checked and not self._left and self._crc != self._member.crc:
-            raise InputError(f"member {self._member.name!r} is damaged: its checksum (CRC) does not match")
+            raise InputError(self._member.mismatch)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def skip(self, count: int) -> None:

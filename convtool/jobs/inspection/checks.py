@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
+from convtool.arrays.description import some
 from convtool.errors import InputError
-from convtool.files.names import show
+from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
     from convtool.jobs.inspection.listing import Listing
@@ -42,6 +43,29 @@ def calls(listing: Listing) -> tuple[list[str], list[str]]:
         return listing.file.calls(), []
     except InputError as error:
         return [], [str(error)]
+
+
+def unread(listing: Listing, unsound: Sequence[str], *, needed: bool) -> tuple[int, list[str]]:
+    """How many tensors can't be read, and why: `unsound`, and those of opaque types where they are `needed`."""
+    opaque = [each.tensor for each in listing.tensors if each.tensor.opaque] if needed else []
+    if not opaque:
+        return len(unsound), list(unsound)
+    types = some(sorted({tensor.dtype for tensor in opaque}))
+    reason = f"the values of {counted(len(opaque), 'tensor')} of {types} are not read"
+    return len(unsound) + len(opaque), [*unsound, reason]
+
+
+def wrong(stats: Mapping[str, TensorStats], called: Sequence[str]) -> str:
+    """What ``--check`` says of statistics and calls; nothing where all is well."""
+    reasons = []
+    bad = {name: found for name, found in stats.items() if found.nan or found.infinite}
+    if bad:
+        told = ", ".join(f"{show(name)} ({found.nan} NaN, {found.infinite} infinite)" for name, found in bad.items())
+        holds = "holds" if len(bad) == 1 else "hold"
+        reasons.append(f"of {counted(len(stats), 'tensor')} {len(bad)} {holds} what is not finite: {told}")
+    if called:
+        reasons.append(f"it wants to call {', '.join(map(show, called))}")
+    return f"--check: {'; '.join(reasons)}" if reasons else ""
 
 
 def findings(

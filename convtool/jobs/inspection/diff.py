@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convtool.errors import InputError
 from convtool.jobs.inspection.listing import Listed, size
-from convtool.jobs.inspection.sides import Pair
+from convtool.jobs.inspection.sides import Pair, in_second, without_prefix
 
 Values = NDArray[Any]
 
@@ -44,8 +44,13 @@ def by_name(ours: Sequence[Listed], theirs: Sequence[Listed], *, strip_prefix: s
     """The tensors of two files by their names, in the order of the first, then those of the second alone.
 
     `strip_prefix` is left out of the names that begin with it, in both files.
+
+    Raises:
+        InputError: two tensors of a file have one name then.
     """
-    first, second = _by_name(ours, strip_prefix), _by_name(theirs, strip_prefix)
+    first = without_prefix(ours, strip_prefix)
+    with in_second():
+        second = without_prefix(theirs, strip_prefix)
     for name, one in first.items():
         yield Pair(name, one, second.get(name))
     for name, other in second.items():
@@ -68,22 +73,15 @@ def differences(pairs: Iterable[Pair], *, tolerance: float = 0.0, ignore_dtype: 
             yield replace(found, other=other.name if other.name != one.name else "")
 
 
-def _by_name(tensors: Sequence[Listed], prefix: str) -> Mapping[str, Listed]:
-    found: dict[str, Listed] = {}
-    for tensor in tensors:
-        name = tensor.name.removeprefix(prefix)
-        if name in found:
-            raise InputError(f"without the prefix {prefix!r} two tensors are called {name!r}")
-        found[name] = tensor
-    return found
-
-
 def _compare(name: str, one: Listed, other: Listed, tolerance: float, ignore_dtype: bool) -> Difference | None:
     shape, dtypes = one.tensor.shape, f"{one.tensor.dtype} against {other.tensor.dtype}"
     if shape != other.tensor.shape:
         return Difference(name, f"shape {size(shape)} against {size(other.tensor.shape)}")
     if one.tensor.is_text or other.tensor.is_text:
         return Difference(name, dtypes) if one.tensor.dtype != other.tensor.dtype else None
+    if one.tensor.opaque or other.tensor.opaque:
+        what = dtypes if one.tensor.dtype != other.tensor.dtype else _bytes_differ(one, other)
+        return Difference(name, what) if what else None
     typed = "" if ignore_dtype or one.tensor.dtype == other.tensor.dtype else dtypes
     found = _Largest(tolerance)
     for left, right in _paired(one.pieces(), _of_second(other.pieces())):
@@ -99,6 +97,17 @@ def _compare(name: str, one: Listed, other: Listed, tolerance: float, ignore_dty
             what += f"; relative {relative:.3g}" + (f", cosine {cosine:.3g}" if cosine is not None else "")
         return Difference(name, "; ".join(filter(None, (what, typed))), found.largest, index, relative, cosine)
     return Difference(name, f"{typed}, the values are {'near' if tolerance else 'equal'}") if typed else None
+
+
+def _bytes_differ(one: Listed, other: Listed) -> str:
+    """How the bytes of two tensors of an opaque type differ, or why that can't be told; nothing where they do not."""
+    found = _Largest(0)
+    try:
+        for left, right in _paired(one.file.packed(one.tensor), _of_second(other.file.packed(other.tensor))):
+            found.take(left, right)
+    except InputError as error:
+        return f"can't be compared: {error}"
+    return f"{found.differing} of its {found.seen} bytes differ" if found.differing else ""
 
 
 def _angle(one: Listed, other: Listed) -> tuple[float | None, float | None]:
@@ -160,10 +169,8 @@ def _distance(left: Values, right: Values) -> NDArray[np.float64]:
 
 
 def _of_second(pieces: Iterator[Values]) -> Iterator[Values]:
-    try:
+    with in_second():
         yield from pieces
-    except InputError as error:
-        raise InputError(f"in the second file, {error}") from error
 
 
 def _paired(ours: Iterator[Values], theirs: Iterator[Values]) -> Iterator[tuple[Values, Values]]:

@@ -90,7 +90,7 @@ def fold(side: Side, opposite: Side, counterparts: Mapping[str, Listed], notes: 
             bias = _bias_of(weight, side.tensors, shape)
             known = counterparts.get(weight.name)
             others = [each for each in opposite.left.values() if each.described.role == "weight"]
-            candidates = [known] if known is not None else others
+            candidates = [each for each in ([known] if known is not None else others) if each.tensor.readable]
             alike = [each for each in candidates if each.tensor.shape == weight.tensor.shape and each.tensor.parameters]
             likely = [each for each in alike if numbers.is_likely_in(weight, side, each, opposite)]
             found = _folded(weight, bias, numbers, likely) if likely else None

@@ -157,10 +157,13 @@ def list_weights(path: str, file: WeightFile, *, to: str | None = None, source: 
 
 
 def statistics(listing: Listing) -> tuple[dict[str, TensorStats], list[str]]:
-    """What the numbers of each tensor are like, by name, text has none; and why others can't be read."""
+    """What the numbers of each tensor are like, by name, and why others can't be read.
+
+    Text has no numbers, and those of opaque types are passed over.
+    """
     from convtool.weights.statistics import all_stats
 
-    tensors = [listed.tensor for listed in listing.tensors if not listed.tensor.is_text]
+    tensors = [each.tensor for each in listing.tensors if not (each.tensor.is_text or each.tensor.opaque)]
     stats: dict[str, TensorStats] = {}
     damage = listing.file.unsound()
     for tensor, found in zip(tensors, all_stats(listing.file, tensors), strict=True):

@@ -3,16 +3,22 @@ export tells, by batch norms that one of them has folded, and by their values.""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from convtool.arrays.description import some
+from convtool.arrays.description import TensorInfo, some
 from convtool.jobs.inspection.folding import fold
 from convtool.jobs.inspection.listing import Listed, Listing
-from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of
+from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of, in_second, without_prefix
 from convtool.weights.conversion.file import NORM_WORDS
 from convtool.weights.kinds import RECURRENT
+
+_COUNTING = ("int32", "int64", "bool")
+"""The types of shapes, axes, indices and masks; quantised weights are of narrower ones."""
+_STATES = (5, 6)
+"""The inputs of ONNX's recurrent operators that their states begin with."""
 
 
 def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[list[Pair], list[str]]:
@@ -24,10 +30,14 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
         InputError: values can't be read that are needed to tell.
     """
     summed = "keras" in (first.file.layout, second.file.layout)
-    ours, theirs = (Side.of(each, summed=summed and each.file.layout != "keras") for each in (first, second))
-    found = list(_called_alike(ours, theirs, _names, strip_prefix))
+    ours = Side.of(first, summed=summed)
+    with in_second():
+        theirs = Side.of(second, summed=summed)
+        names_there = without_prefix(theirs.tensors, strip_prefix)
+    found = list(_called_alike(without_prefix(ours.tensors, strip_prefix), names_there))
     _take(ours, theirs, found)
-    by_module = [pair for pair in _called_alike(ours, theirs, _names_by_module, strip_prefix) if _alike(*pair)]
+    modules = (_by_module(side, strip_prefix) for side in (ours, theirs))
+    by_module = [pair for pair in _called_alike(*modules) if _alike(*pair)]
     _take(ours, theirs, by_module)
     found += by_module
     pairs = {one.name: Pair(one.name, one, other) for one, other in found}
@@ -48,14 +58,9 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
     return [*in_order, *pairs.values(), *alone], notes
 
 
-def _called_alike(
-    ours: Side, theirs: Side, names: Callable[[Side], Iterator[tuple[str, Listed]]], strip_prefix: str
-) -> Iterator[tuple[Listed, Listed]]:
-    """Those without a counterpart that have one name in both files."""
-    there = {name.removeprefix(strip_prefix): each for name, each in names(theirs)}
-    for name, one in {name.removeprefix(strip_prefix): each for name, each in names(ours)}.items():
-        if name in there:
-            yield one, there[name]
+def _called_alike(ours: Mapping[str, Listed], theirs: Mapping[str, Listed]) -> Iterator[tuple[Listed, Listed]]:
+    """Those that have one name in both files."""
+    return ((one, theirs[name]) for name, one in ours.items() if name in theirs)
 
 
 def _take(ours: Side, theirs: Side, pairs: Sequence[tuple[Listed, Listed]]) -> None:
@@ -67,12 +72,17 @@ def _alike(one: Listed, other: Listed) -> bool:
     return (one.tensor.shape, one.described.kind) == (other.tensor.shape, other.described.kind)
 
 
-def _names(side: Side) -> Iterator[tuple[str, Listed]]:
-    yield from side.left.items()
+def _by_module(side: Side, strip_prefix: str) -> dict[str, Listed]:
+    """What has no counterpart yet, by the name that it has in the module that it comes from, where that is told.
+
+    A name that several have says nothing of any of them.
+    """
+    names = [(name.removeprefix(strip_prefix), each) for name, each in _names_by_module(side)]
+    times = Counter(name for name, _ in names)
+    return {name: each for name, each in names if times[name] == 1}
 
 
 def _names_by_module(side: Side) -> Iterator[tuple[str, Listed]]:
-    """What has no counterpart yet, by the name that it has in the module that it comes from, where that is told."""
     levels: dict[str, dict[str, int]] = {}
     for each in side.left.values():
         described, config = each.described, each.tensor.config
@@ -82,6 +92,8 @@ def _names_by_module(side: Side) -> Iterator[tuple[str, Listed]]:
             nodes = levels.setdefault(module, {})
             level = nodes.setdefault(str(config.get("node")), len(nodes))
             name = f"{module}.{name.rpartition('.')[2].replace('_l0', f'_l{level}')}"
+        elif module and each.tensor.layer == "PRelu":
+            name = f"{module}.weight"
         elif module and described.role:
             words = NORM_WORDS["torch"] if described.kind == "norm" else {}
             name = f"{module}.{words.get(described.role, described.role)}"
@@ -143,9 +155,15 @@ def _needless(listed: Listed) -> str:
         return "counts of batches"
     if tensor.tied_to:
         return "the values of others"
-    if not described.role and "node" in tensor.config and (tensor.dtype[:3] in ("int", "boo") or tensor.parameters < 2):
+    of_graph = not described.role and "node" in tensor.config
+    if of_graph and (tensor.dtype in _COUNTING or tensor.parameters < 2):
         return "constants of the graph"
-    may_be_zeros = "bias" in described.role or "node" in tensor.config
-    if may_be_zeros and tensor.readable and not any(np.any(piece) for piece in listed.pieces()):
+    adds = "bias" in described.role or (of_graph and _is_added(tensor))
+    if adds and tensor.readable and not any(np.any(piece) for piece in listed.pieces()):
         return "zeros"
     return ""
+
+
+def _is_added(tensor: TensorInfo) -> bool:
+    """Whether a node adds the tensor, or begins with it as its state, so that zeros make no difference."""
+    return tensor.layer == "Add" or (tensor.layer.lower() in RECURRENT and tensor.config["input"] in _STATES)

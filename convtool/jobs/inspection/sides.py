@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -38,17 +40,13 @@ class Side:
 
     @classmethod
     def of(cls, listing: Listing, *, summed: bool) -> Side:
-        """`listing` in torch's layout; where its recurrent biases are `summed`, as Keras has them."""
+        """`listing` in torch's layout; where recurrent biases are `summed`, with their sums, as Keras has them."""
         described, file = [each.described for each in listing.tensors], listing.file
-        for layout in ("keras", "torch") if summed else ("torch",):
+        for layout in ("keras", "torch") if summed and file.layout != "keras" else ("torch",):
             file = made = ConvertedFile(file, described, to=layout)
             described = made.described
         tensors = [Listed(each, file) for each in described if not each.tensor.is_text]
-        left: dict[str, Listed] = {}
-        for each in tensors:
-            if left.setdefault(each.name, each) is not each:
-                raise InputError(f"two of its tensors are called {each.name!r} in torch's layout")
-        return cls(tensors, left)
+        return cls(tensors, {each.name: each for each in tensors})
 
     def take(self, *taken: Listed) -> None:
         """`taken` have a counterpart, or need none."""
@@ -65,6 +63,29 @@ class Side:
                 at += len(piece)
             self._samples[listed.name] = np.concatenate(parts)
         return self._samples[listed.name]
+
+
+def without_prefix(tensors: Sequence[Listed], prefix: str) -> dict[str, Listed]:
+    """`tensors` by their names, without `prefix` where they begin with it.
+
+    Raises:
+        InputError: two have one name then.
+    """
+    found: dict[str, Listed] = {}
+    for each in tensors:
+        name = each.name.removeprefix(prefix)
+        if (first := found.setdefault(name, each)) is not each:
+            raise InputError(f"without the prefix {prefix!r}, {first.name!r} and {each.name!r} have one name, {name!r}")
+    return found
+
+
+@contextmanager
+def in_second() -> Iterator[None]:
+    """Has errors say that they are about the second file."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"in the second file, {error}") from error
 
 
 def step_of(shape: tuple[int, ...]) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convtool.arrays.description import TensorInfo, WeightFile, some
+from convtool.arrays.raw import GIVEN_AS
 from convtool.arrays.writing import Array, ArrayWriter, create, holds
 from convtool.errors import InputError
 from convtool.files.formats import extension
@@ -20,13 +21,16 @@ from convtool.weights.conversion.file import ConvertedFile
 
 _THREADS = 2
 """One computes while the other waits for the disk; each holds a tensor."""
-_WHOLE_BYTES = 80 << 20
-"""What a matrix may take that is transposed in memory; a larger one is a slab of its rows at a time."""
-_SLAB = 8 << 20
-"""Numbers of a slab, or a row if that has more."""
+_SLAB_BYTES = 92 << 20
+"""What is transposed at once in memory: of a larger matrix so many rows, or one if that has more."""
 _BLOCK_BYTES = 8 << 20
-_TILE = 128
+_TILE = 256
 """Numbers along each side of what is transposed at once: both sides of it stay in a processor's cache."""
+_LINE = 64
+"""Bytes that a cache takes at once."""
+_SPACED = 1024
+"""Bytes of a row from which on rows begin an odd number of lines apart: at steps of a power of two they would have the
+same few places in a cache, and drive each other out."""
 
 _WIDER = {"complex32": "complex64"}
 
@@ -40,16 +44,16 @@ def export_all(path: str, listing: Listing, *, overwrite: bool = False) -> list[
     out.
 
     Raises:
-        InputError: a tensor can't be read, the format has no type for its numbers, or two have one name.
+        InputError: a tensor can't be read, or the format has no type for its numbers.
         OutputError: nothing can be written there.
     """
     form, file = extension(path), listing.file
     tensors = [each.tensor for each in listing.tensors if not each.tensor.is_text]
     for reason in (*file.damage, *(f"tensor {each.name!r:.200}: {each.flag}" for each in tensors if not each.readable)):
         raise InputError(f"not all of it can be written: {reason}")
+    if not tensors:
+        raise InputError("there are no tensors in it")
     arrays = [Array(tensor.name, _dtype(tensor, form), tensor.shape) for tensor in tensors]
-    if len({array.name for array in arrays}) < len(arrays):
-        raise InputError("two of its tensors have one name as they are shown")
     beside = {"format": "pt"} if form == "safetensors" and file.layout == "torch" else {}
     output = create(path, arrays, beside, replace=overwrite)
     try:
@@ -96,17 +100,12 @@ class _Room(threading.local):
             self._rooms[use] = np.empty(size, np.uint8)
         return self._rooms[use][:size].view(dtype).reshape(shape)
 
-
-def _values(file: WeightFile, tensor: TensorInfo, room: _Room) -> Values:
-    """The values of a tensor in the order of its file."""
-    if tensor.nbytes > _WHOLE_BYTES:
-        return file.values(tensor)
-    at, values = 0, np.zeros(0)
-    for piece in file.pieces(tensor):
-        values = values if at else room.get("whole", (math.prod(tensor.shape),), piece.dtype)
-        values[at : at + len(piece)] = piece
-        at += len(piece)
-    return values.reshape(tensor.shape)
+    def rows(self, count: int, columns: int, dtype: np.dtype[Any]) -> Values:
+        """A matrix of any numbers, whose rows stand so far apart that it is quickly transposed."""
+        stride = columns * dtype.itemsize
+        if stride >= _SPACED:
+            stride = (-(-stride // _LINE) | 1) * _LINE
+        return self.get("rows", (count, stride // dtype.itemsize), dtype)[:, :columns]
 
 
 def _copy(file: WeightFile, tensor: TensorInfo, output: ArrayWriter, room: _Room) -> None:
@@ -123,30 +122,54 @@ def _copy(file: WeightFile, tensor: TensorInfo, output: ArrayWriter, room: _Room
         for piece in file.pieces(source):
             output.write(tensor.name, at, piece)
             at += len(piece)
-    elif order == (1, 0) and tensor.nbytes > _WHOLE_BYTES:
-        rows, columns = source.shape
-        for first, slab in _slabs(file, source):
-            for column in range(columns):
-                output.write(tensor.name, column * rows + first, slab[:, column])
+    elif order == (1, 0):
+        _transpose(file, source, tensor, output, room)
+    elif _given_bytes(source) > _SLAB_BYTES:
+        _write(file.values(source).transpose(order), tensor, output, room)
     else:
-        _write(_values(file, source, room).transpose(order), tensor, output, room)
+        for _, values in _slabs(file, source, room):
+            _write(values.reshape(source.shape).transpose(order), tensor, output, room)
 
 
-def _slabs(file: WeightFile, matrix: TensorInfo) -> Iterator[tuple[int, Values]]:
-    """The rows of a matrix, some at a time, and the index of the first of these."""
-    columns = matrix.shape[1]
-    first, parts, held = 0, list[Values](), 0
-    for piece in file.pieces(matrix):
-        parts.append(piece.copy())
-        held += len(piece)
-        if held >= max(_SLAB, columns):
-            joined = np.concatenate(parts)
-            whole = held // columns * columns
-            yield first, joined[:whole].reshape(-1, columns)
-            first += whole // columns
-            parts, held = [joined[whole:].copy()], held - whole
-    if held:
-        yield first, np.concatenate(parts).reshape(-1, columns)
+def _given_bytes(tensor: TensorInfo) -> int:
+    return math.prod(tensor.shape) * np.dtype(GIVEN_AS.get(tensor.dtype, tensor.dtype)).itemsize
+
+
+def _transpose(file: WeightFile, matrix: TensorInfo, tensor: TensorInfo, output: ArrayWriter, room: _Room) -> None:
+    """Write `tensor`, which is `matrix` transposed: whole, or the ends of all its rows at a time."""
+    rows = matrix.shape[0]
+    for first, slab in _slabs(file, matrix, room):
+        if len(slab) == rows:
+            _write(slab.T, tensor, output, room)
+            continue
+        step = max(1, _BLOCK_BYTES // (len(slab) * slab.itemsize))
+        for column in range(0, matrix.shape[1], step):
+            for at, part in enumerate(_in_order(slab.T[column : column + step], room), column):
+                output.write(tensor.name, at * rows + first, part)
+
+
+def _slabs(file: WeightFile, tensor: TensorInfo, room: _Room) -> Iterator[tuple[int, Values]]:
+    """The rows along the last axis of a tensor, some at a time, and the index of the first of these."""
+    columns, left = tensor.shape[-1], math.prod(tensor.shape[:-1])
+    first = at = 0
+    slab = np.zeros((0, columns))
+    for piece in file.pieces(tensor):
+        while len(piece):
+            if not at:
+                count = min(left, max(1, _SLAB_BYTES // (columns * piece.itemsize)))
+                slab = room.rows(count, columns, piece.dtype)
+            row, column = divmod(at, columns)
+            if column or len(piece) < columns:
+                taken = min(columns - column, len(piece))
+                slab[row, column : column + taken] = piece[:taken]
+            else:
+                whole = min(len(piece) // columns, len(slab) - row)
+                taken = whole * columns
+                slab[row : row + whole] = piece[:taken].reshape(whole, columns)
+            at, piece = at + taken, piece[taken:]
+            if at == slab.size:
+                yield first, slab
+                first, left, at = first + len(slab), left - len(slab), 0
 
 
 def _write(values: Values, tensor: TensorInfo, output: ArrayWriter, room: _Room) -> None:

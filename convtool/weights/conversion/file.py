@@ -33,7 +33,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile
+from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
 from convtool.errors import InputError
 from convtool.weights.conversion.deferred import Deferred, of_tensor
 from convtool.weights.conversion.recurrent import convert_recurrent
@@ -74,14 +74,19 @@ class ConvertedFile(WeightFile):
         file: stays open, and the caller's to close.
         described: what `describe` says of its tensors.
         to: `torch`, `keras` or `onnx`.
+
+    Raises:
+        InputError: two tensors have one name there.
     """
 
     def __init__(self, file: WeightFile, described: Sequence[Described], *, to: str) -> None:
         converted = convert(described, to=to)
         self.described = [each.described for each in converted]
         self.tensors = tuple(each.tensor for each in self.described)
+        _refuse_alike(converted, to)
         self.format, self.layout = file.format, to
-        self.notes, self.metadata, self.damage = file.notes, file.metadata, file.damage
+        self.notes = [*file.notes, *_doubts(described, to)]
+        self.metadata, self.damage = file.metadata, file.damage
         self.threadsafe = file.threadsafe
         self._file = file
         self._arrays = {id(each.described.tensor): each.array for each in converted}
@@ -111,6 +116,12 @@ class ConvertedFile(WeightFile):
         for start in range(0, len(values), count):
             yield values[start : start + count]
 
+    def packed(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        moved = self.moved(tensor)
+        if moved is None or moved[2] != tuple(range(len(tensor.shape))):
+            return super().packed(tensor)
+        return moved[0].packed(moved[1])
+
     def values(self, tensor: TensorInfo) -> NDArray[Any]:
         """The values of `tensor` in its shape."""
         return self._arrays[id(tensor)].values(self._file)
@@ -137,7 +148,7 @@ def convert(described: Sequence[Described], *, to: str) -> list[Converted]:
             made.append(Converted(each, of_tensor(each.tensor)))
             continue
         if each.kind in ("tensor", "einsum_dense") or each.role == "count":
-            made.append(Converted(replace(_renamed(each, to), layout=to), of_tensor(each.tensor)))
+            made.append(_kept(each, to))
             continue
         layer = layers.pop((each.prefix, each.level), []) if each.kind in RECURRENT else [each]
         try:
@@ -148,6 +159,37 @@ def convert(described: Sequence[Described], *, to: str) -> list[Converted]:
         except InputError as error:
             made += [_refused(part, to, str(error)) for part in layer]
     return _retied(made)
+
+
+def _doubts(described: Sequence[Described], to: str) -> Iterator[str]:
+    """What the conversion takes for granted: torch's files of tensors alone don't tell groups."""
+    over_one = [
+        each.tensor.name
+        for each in described
+        if to == "keras" and each.kind in ("conv1d", "conv2d") and each.layout == "torch"
+        if "groups" not in each.tensor.config and each.tensor.shape[1] == 1 < each.tensor.shape[0]
+    ]
+    if over_one:
+        yield f"taken for convolutions over one channel, since nothing says they are depthwise: {some(over_one)}"
+
+
+def _refuse_alike(converted: Sequence[Converted], to: str) -> None:
+    found: dict[str, Converted] = {}
+    for each in converted:
+        name = each.described.tensor.name
+        if (first := found.setdefault(name, each)) is not each:
+            sources = (next(iter(one.array.sources), one.described.tensor).name for one in (first, each))
+            both = " and ".join(map(repr, sources))
+            raise InputError(f"{both} have one name in {to}'s layout, {name!r}; rename one of them")
+
+
+def _kept(each: Described, to: str) -> Converted:
+    """What has no layout of its own; but the slopes of ONNX's PRelu are shaped like what they multiply, `(C, 1, 1)`."""
+    renamed, array = replace(_renamed(each, to), layout=to), of_tensor(each.tensor)
+    if each.tensor.layer == "PRelu" and each.layout == "onnx":
+        array = array.reshape((math.prod(array.shape),))
+        renamed = replace(renamed, tensor=replace(renamed.tensor, shape=array.shape), axes=("0",))
+    return Converted(renamed, array)
 
 
 def _renamed(each: Described, to: str) -> Described:
@@ -242,6 +284,7 @@ def _derived(name: str, array: Deferred, of_layer: TensorInfo, config: dict[str,
         tied_to=sources[0].tied_to if len(array.sources) == 1 else "",
         flag="; ".join(dict.fromkeys(source.flag for source in sources if source.flag)),
         readable=all(source.readable for source in sources),
+        opaque=any(source.opaque for source in sources),
     )
 
 

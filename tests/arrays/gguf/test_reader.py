@@ -56,12 +56,16 @@ def test_quantised_tensors_are_counted_and_not_read(made: Callable[[bytes], str]
     with open_weights(made(gguf({"q": Q8, "bf": BF16, "new": (99, (2,), b""), "f": ARRAYS["f"]}))) as file:
         found = {info.name: info for info in file.tensors}
         assert (found["q"].dtype, found["q"].parameters, found["q"].nbytes) == ("Q8_0", 128, 136)
-        assert (found["new"].dtype, found["new"].flag) == ("type 99", "is of the type 99, which is not known")
+        assert (found["new"].dtype, found["new"].flag) == ("type 99", "of the type 99, which is not known")
         assert file.notes == ["quantised in blocks: 'Q8_0'; the values of these are not read"]
         assert file.damage == ()
         for stream in (file.pieces, file.shares):
             with pytest.raises(InputError, match=r"tensor 'q': quantised \(Q8_0\); its values are not read"):
                 next(iter(stream(found["q"])))
+        assert b"".join(map(bytes, file.packed(found["q"]))) == Q8[2]
+        with pytest.raises(InputError, match="tensor 'new': of the type 99, which is not known"):
+            file.packed(found["new"])
+        assert [each for each, info in found.items() if info.opaque] == ["q", "new"]
         np.testing.assert_array_equal(file.values(found["bf"]), [1, -2, np.nan])
         np.testing.assert_array_equal(file.values(found["f"]), ARRAYS["f"])
 
@@ -140,6 +144,8 @@ def test_names_that_repeat_and_numbers_that_are_missing(made: Callable[[bytes], 
         flag = f"is truncated: its bytes are {len(data) - 32} to {len(data) - 16}; the file has {len(data) - 40}"
         assert [info.flag for info in file.tensors] == ["", flag]
         assert file.damage == [f"tensor 'b' {flag}"]
+    with open_weights(made(gguf({"q": Q8})[:-25])) as file:
+        assert (file.tensors[0].opaque, len(file.damage)) == (False, 1)
 
 
 def test_a_header_without_end(made: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +160,7 @@ def test_mutants_end_in_one_line(made: Callable[[bytes], str]) -> None:
     pairs = gguf_pair("a", 9, texts("b", "cc")) + gguf_pair("n", 4, bytes(4))
     tensors: dict[str, Any] = {**ARRAYS, "q": Q8}
     good, chance = gguf(tensors, pairs, 2), random.Random(0)
-    for _ in range(100):
+    for _ in range(300):
         data = bytearray(good)
         for _ in range(chance.randint(1, 3)):
             data[chance.randrange(500)] = chance.randrange(256)

@@ -544,6 +544,8 @@ def test_weights_that_are_damaged(archive: Callable[..., Path]) -> None:
     path.write_bytes(whole.replace(np.ones(2).tobytes(), np.zeros(2).tobytes(), 1))
     with KerasReader(str(path)) as file:  # what is stored is read where it lies
         assert file.unsound() == ["member 'model.weights.h5' is damaged: its checksum (CRC) does not match"]
+        path.write_bytes(whole[:-1])
+        assert file.unsound() == ["the file has changed since it was listed"]
     path = archive({"model.weights.h5": WEIGHTS}, zipfile.ZIP_DEFLATED)
     with KerasReader(str(path)) as file:
         assert file.unsound() == []

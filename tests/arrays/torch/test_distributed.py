@@ -259,7 +259,7 @@ def test_mutants_end_in_one_line(tmp_path: Path) -> None:
     save_parts(tmp_path / "c", {"w": SHARDS["rows"], "b": SHARDS["columns"]}, step=3)
     good = {path: path.read_bytes() for path in (tmp_path / "c").iterdir()}
     chance = random.Random(0)
-    for _ in range(40):
+    for _ in range(300):
         path = chance.choice(list(good))
         data = bytearray(good[path])
         for _ in range(chance.randint(1, 4)):

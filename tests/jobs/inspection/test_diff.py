@@ -150,8 +150,12 @@ def test_a_prefix() -> None:
     ours, theirs = listed(module_w=1.0, module_b=2.0), listed(w=1.0, module_b=2.0)
     assert [each.name for each in differences(ours, theirs)] == ["module.w", "w"]
     assert list(differences(ours, theirs, strip_prefix="module.")) == []
-    with pytest.raises(InputError, match=r"without the prefix 'module\.' two tensors are called 'w'"):
-        list(differences(listed(module_w=1.0, w=2.0), theirs, strip_prefix="module."))
+    both = listed(module_w=1.0, w=2.0)
+    told = r"without the prefix 'module\.', 'module\.w' and 'w' have one name, 'w'"
+    with pytest.raises(InputError, match=f"^{told}"):
+        list(differences(both, theirs, strip_prefix="module."))
+    with pytest.raises(InputError, match=f"^in the second file, {told}"):
+        list(differences(theirs, both, strip_prefix="module."))
 
 
 def test_values_that_can_not_be_read() -> None:

@@ -219,8 +219,77 @@ def test_a_prefix_and_names_that_meet() -> None:
     ours, theirs = listing({"net.a.weight": weight}, "torch"), listing({"a.weight": 3 * weight}, "onnx")
     pairs, _ = match(ours, theirs, strip_prefix="net.")
     assert len(pairs) == 1
-    with pytest.raises(InputError, match=r"two of its tensors are called 'a\.b\.weight' in torch's layout"):
-        match(listing({"a/b/kernel": weight, "a.b/kernel": weight}, "keras"), ours)
+    alike = listing({"a/b/kernel": weight, "a.b/kernel": weight}, "keras")
+    told = r"'a/b/kernel' and 'a\.b/kernel' have one name in torch's layout, 'a\.b\.weight'; rename one of them"
+    with pytest.raises(InputError, match=f"^{told}"):
+        match(alike, ours)
+    with pytest.raises(InputError, match=f"^in the second file, {told}"):
+        match(ours, alike)
+    with pytest.raises(InputError, match=r"without the prefix 'net\.', 'net\.a\.weight' and 'a\.weight' have one name"):
+        match(listing({"net.a.weight": weight, "a.weight": weight}, "torch"), theirs, strip_prefix="net.")
+
+
+def test_slopes_are_shaped_like_what_they_multiply_in_a_graph() -> None:
+    ours = {"a.weight": signal(4), "b.weight": np.array([0.3]), "c.weight": signal(5)}
+    arrays = {"k": signal(4).reshape(4, 1, 1), "m": np.full((1, 1, 1), 0.3), "c.weight": signal(5).reshape(5, 1)}
+    told = {
+        "k": of_node("PRelu", 1, node="n"),  # by its values
+        "m": of_node("PRelu", 1, node="/b/PRelu"),
+        "c_weight": of_node("PRelu", 1, node="o"),
+    }
+    found, notes = compared(listing(ours, "torch"), listing(arrays, "onnx", **told))
+    assert (found, notes) == ([], [])
+    arrays["m"] = arrays["m"] + 1
+    found, _ = compared(listing(ours, "torch"), listing(arrays, "onnx", **told))
+    assert [(each.name, each.largest) for each in found] == [("b.weight", 1.0)]
+
+
+def test_a_module_that_several_tensors_come_from_says_nothing_of_them() -> None:
+    one, other, far = signal(4, 3), signal(4, 3) + 9, signal(4, 3) - 9
+    told = {name: of_node("MatMul", 1, node=name, module="fc") for name in ("k", "m")}
+    theirs = listing({"k": one.T, "m": other.T}, "onnx", **told)
+    pairs, _ = match(listing({"fc.weight": other}, "torch"), theirs)
+    assert [(pair.name, pair.other and pair.other.name) for pair in pairs] == [("fc.weight", "m"), ("k", "k")]
+    pairs, _ = match(listing({"fc.weight": far}, "torch"), theirs)
+    assert [pair.name for pair in pairs if pair.one is None or pair.other is None] == ["fc.weight", "k", "m"]
+
+
+@pytest.mark.parametrize(
+    ("op", "number", "value"),
+    [
+        ("Conv", 1, np.zeros((4, 2, 3))),
+        ("Mul", 1, np.zeros(4)),
+        ("LSTM", 7, np.zeros((1, 12))),
+        ("MatMulInteger", 1, np.ones((4, 3), np.uint8)),
+        ("QLinearConv", 3, np.ones((4, 2, 3), np.int8)),
+        ("QLinearMatMul", 5, np.zeros(4, np.uint8)),
+    ],
+)
+def test_what_is_in_one_file_alone_and_makes_a_difference(op: str, number: int, value: Array) -> None:
+    weight = signal(2, 3)
+    told = {"k": of_node(op, number, node="n")}
+    theirs = listing({"a.weight": weight, "k": value}, "onnx", **told)
+    found, _ = compared(listing({"a.weight": weight}, "torch"), theirs)
+    assert [each.what for each in found] == ["only in the second file"]
+
+
+@pytest.mark.parametrize(
+    ("op", "number", "value", "reason"),
+    [
+        ("Add", 1, np.zeros(4), "zeros"),
+        ("GRU", 5, np.zeros((1, 2, 4)), "zeros"),
+        ("Mul", 1, np.array([0.5]), "constants of the graph"),
+        ("Where", 0, np.array([[True, False]]), "constants of the graph"),
+        ("DequantizeLinear", 2, np.zeros((), np.uint8), "constants of the graph"),
+    ],
+)
+def test_what_is_in_a_graph_alone_and_makes_no_difference(op: str, number: int, value: Array, reason: str) -> None:
+    weight = signal(2, 3)
+    told = {"k": of_node(op, number, node="n")}
+    found, notes = compared(
+        listing({"a.weight": weight}, "torch"), listing({"a.weight": weight, "k": value}, "onnx", **told)
+    )
+    assert (found, notes) == ([], [f"not compared, {reason}: 'k'"])
 
 
 def test_norms_of_layers_alike_are_folded_each_into_its_own() -> None:

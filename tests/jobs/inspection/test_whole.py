@@ -152,20 +152,21 @@ LAYERS = {
     "conv/kernel": (3, 2, 140, 130),
     "tall/kernel": (500, 1),
     "flat/kernel": (1, 7),
+    "none/kernel": (0, 7),
     "one/kernel": (1, 1),
     "depth/depthwise_kernel": (3, 3, 4, 2),
 }
 
 
-@pytest.mark.parametrize(("limit", "slab"), [(1 << 20, 1 << 20), (1000, 50), (1000, 700), (1000, 1 << 20)])
-def test_transposed_whole_or_in_slabs(limit: int, slab: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("slab", [50, 700, 5000, 1 << 20])
+@pytest.mark.parametrize("piece", [96, 1000, 5200])
+def test_transposed_whole_or_in_slabs(slab: int, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = np.random.default_rng(0)
     made = {name: chance.normal(size=shape).astype(np.float32) for name, shape in LAYERS.items()}
     save_file({name: torch.from_numpy(array) for name, array in made.items()}, "a.safetensors")
-    monkeypatch.setattr(whole, "_WHOLE_BYTES", limit)
-    monkeypatch.setattr(whole, "_SLAB", slab)
-    monkeypatch.setattr(whole, "_BLOCK_BYTES", 20_000)
-    monkeypatch.setattr("convtool.arrays.raw.PIECE_BYTES", 1000)
+    monkeypatch.setattr(whole, "_SLAB_BYTES", slab)
+    monkeypatch.setattr(whole, "_BLOCK_BYTES", 2000)
+    monkeypatch.setattr("convtool.arrays.raw.PIECE_BYTES", piece)
     exported("a.safetensors", "m.npz", to="torch")
     found = np.load("m.npz")
     np.testing.assert_array_equal(found["dense.weight"], made["dense/kernel"].T)
@@ -173,6 +174,7 @@ def test_transposed_whole_or_in_slabs(limit: int, slab: int, monkeypatch: pytest
     np.testing.assert_array_equal(found["tall.weight"], made["tall/kernel"].T)
     np.testing.assert_array_equal(found["flat.weight"], made["flat/kernel"].T)
     np.testing.assert_array_equal(found["one.weight"], made["one/kernel"])
+    assert found["none.weight"].shape == (7, 0)
     depth = made["depth/depthwise_kernel"].transpose(2, 3, 0, 1).reshape(8, 1, 3, 3)
     np.testing.assert_array_equal(found["depth.weight"], depth)
 
@@ -189,7 +191,7 @@ def test_nothing_is_left_where_something_can_not_be_read() -> None:
     with pytest.raises(InputError, match="not all of it can be written: tensor 'o': holds pickled objects"):
         exported("o.npz", "a.pt")
     save_file({"a/kernel": torch.ones(2, 3), "a.kernel": torch.ones(2, 3)}, "n.safetensors")
-    with pytest.raises(InputError, match="two of its tensors have one name as they are shown"):
+    with pytest.raises(InputError, match=r"'a\.kernel' and 'a/kernel' have one name in torch's layout, 'a\.weight'"):
         exported("n.safetensors", "a.pt", to="torch")
     assert not Path("a.pt").exists()
 
