@@ -8,6 +8,7 @@ import importlib
 import os
 import platform
 from contextlib import suppress
+from functools import lru_cache
 from types import ModuleType
 
 from convtool.errors import UsageError
@@ -45,6 +46,7 @@ def _leave_a_lost_folder() -> None:
             os.chdir("/proc/self/task")
 
 
+@lru_cache(maxsize=1)
 def _share_one_heap() -> None:
     """Let glibc's threads share one heap: with one each, what a thread frees is of no use to the others.
 

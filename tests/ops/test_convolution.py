@@ -269,6 +269,39 @@ def test_blocks_may_change_after_staging() -> None:
         assert torch.equal(torch.cat([work(), operation.finish()]), convolve(signal, kernel, method=method))
 
 
+def test_a_short_signal_is_worked_at_its_end(small_rows: int) -> None:
+    signal, kernel = random(2, 3000), random(small_rows, seed=1)
+    expected = convolve(signal, kernel, method="fft")
+    operation = Convolution(kernel, method="fft", samples=3000)
+    parts = [operation.push(block) for block in signal.split(170, -1)]
+    assert not any(part.shape[-1] for part in parts)
+    assert torch.equal(operation.finish(), expected)
+    longer = Convolution(kernel, method="fft", samples=1000)
+    parts = [longer.push(block) for block in signal.split(170, -1)]
+    assert [part.shape[-1] > 0 for part in parts[:8]] == [False] * 5 + [True] * 3
+    bound = torch.finfo(F64).eps * signal.norm() * kernel.norm()
+    assert (torch.cat([*parts, longer.finish()], -1) - expected).abs().max() <= bound
+
+
+def test_each_kernel_has_its_own_spectra(small_rows: int) -> None:
+    signal, kernel = random(300), random(small_rows, seed=1)
+    kernels = [kernel, kernel.flip(-1), kernel.float(), kernel * 1e300, torch.stack([kernel, -kernel])]
+    cases: list[tuple[Tensor, dict[str, Any]]] = [(h, {}) for h in kernels] + [(kernel[:9], {"dilation": 2})] * 2
+    for h, options in 2 * cases:
+        x = signal.to(h.dtype)
+        y = convolve(x, h, method="fft", **options)
+        expected = convolve(x, h, method="direct", **options)
+        assert (y - expected).abs().max() <= torch.finfo(h.dtype).eps * x.norm() * h.norm() * 2
+    tracked = kernel.clone().requires_grad_()
+    convolve(signal, tracked, method="fft").sum().backward()
+    assert tracked.grad is not None
+    with torch.inference_mode():
+        convolve(signal, kernel * 3, method="fft")
+    followed = signal.clone().requires_grad_()
+    convolve(followed, kernel * 3, method="fft").sum().backward()
+    assert followed.grad is not None
+
+
 @pytest.mark.parametrize("padding_mode", ["reflect", "replicate", "circular"])
 def test_padding_of_a_signal_that_arrives_sample_by_sample(padding_mode: str) -> None:
     signal, kernel = random(2, 12), random(9, seed=1)

@@ -516,3 +516,15 @@ class TestIntegersOfAnySize:
         assert rescale(torch.tensor([7], dtype=torch.uint64), low=0, high=1).tolist() == [0.5]
         with pytest.raises(InputError, match="uint64 with values past"):
             rescale(torch.tensor([2**63], dtype=torch.uint64), low=0, high=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("ends", [(-1e308, 1e308), (5e-23, 1e308), (-1e308, -2e-29)])
+def test_narrow_numbers_of_a_range_past_their_dtype_come_back_to_it(
+    dtype: torch.dtype, ends: tuple[float, float]
+) -> None:
+    scaling = Scaling(-1, 1, ranges=[ends])
+    middle, found = sum(ends) / 2, scaling.invert(torch.tensor([[-1.0, 0.0, 1.0, NAN]], dtype=dtype))[0].tolist()
+    expected = torch.tensor([ends[0], middle, ends[1]], dtype=torch.float64).to(dtype).tolist()
+    assert found[:3] == expected
+    assert math.isnan(found[3])

@@ -49,6 +49,9 @@ class ScaledBlocks(Blockwise):
         else:  # whole numbers, of which the same ones lie between these
             ends = [(ceil(_in_int64(low)), floor(_in_int64(high))) for low, high in ranges]
             least, most = block.new_tensor(ends).T.unsqueeze(-1)
+        low, high = block.amin(-1, keepdim=True), block.amax(-1, keepdim=True)
+        if bool(((low >= least) & (high <= most)).all()):  # the usual case, at a fraction of the cost
+            return
         outside = (block < least) | (block > most)
         count = int(outside.count_nonzero())
         single = block.new_tensor([low == high for low, high in ranges]).bool().unsqueeze(-1)

@@ -296,10 +296,15 @@ class Convolution(Blockwise):
         plan = self.begin(block)
         arrived = plan.edges.feed(block.reshape(*plan.shape, -1).to(plan.work)) if block.shape[-1] else []
         ready = sum(piece.shape[-1] for piece in [*self._pending, *arrived]) - plan.engine.reach
-        rows = max(0, ready // plan.engine.hop)
+        rows = 0 if self._waits(plan) else max(0, ready // plan.engine.hop)
         # What stays until later is a copy: the caller may use the block's memory again.
         self._pending += arrived if rows else [piece.clone() for piece in arrived]
         return self._next(plan, rows, rows * plan.engine.hop)
+
+    def _waits(self, plan: _Plan) -> bool:
+        """Whether what has arrived is worked with the end of the signal, which is near: one call plans once."""
+        short = self._samples is not None and self._samples * plan.leading.numel() <= BLOCK
+        return short and self.method == "fft" and plan.edges.received <= (self._samples or 0)
 
     def stage_end(self) -> Work:
         """Take in the end of the signal; the function returned computes the last outputs.

@@ -16,6 +16,7 @@ channel never decides how exact a quiet one is.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 
 BATCH = 1 << 18
 """Samples transformed by one call: small enough for the cache, large enough to forget the planning."""
+
+PLANNED = 16
+"""Rows that could be transformed in the time that MKL plans a call, whatever their size."""
+
+KEPT = 1 << 19
+"""Values of a kernel's spectra up to which they are kept for the next signal."""
 
 HELD = 1 << 22
 """Samples that the partitions of a long kernel have transformed by one call, so that what it takes stays small."""
@@ -59,13 +66,14 @@ def row_size(span: int) -> tuple[int, int]:
 def short_row_size(span: int, outputs: int) -> int:
     """The FFT size for `outputs` outputs: where they are few, a long row would be mostly empty.
 
-    A row of n points costs n log n, and there are at least two (a lone one is given a companion).
+    A row of n points costs n log n, and there are at least two (a lone one is given a companion); a call plans first,
+    for as much as so many rows.
     """
     longest, _ = row_size(span)
     if outputs >= 4 * longest:
         return longest
     sizes = [1 << k for k in range(span.bit_length(), longest.bit_length()) if 1 << k > span]
-    return min(sizes, key=lambda size: max(2, -(-outputs // (size - span))) * size * size.bit_length())
+    return min(sizes, key=lambda size: (PLANNED + max(2, -(-outputs // (size - span)))) * size * size.bit_length())
 
 
 class OverlapSave:
@@ -220,19 +228,19 @@ class OverlapSave:
         with self._lock:
             kernel = self._kernels.get(moderate)
             if kernel is None:
-                taps = scaled(self.taps.values, -self._exponents.squeeze(-1)) if moderate else self.taps.values
+                values = scaled(self.taps.values, -self._exponents.squeeze(-1)) if moderate else self.taps.values
+                taps = self.taps.map(lambda _: values)
                 length = self.size if self.partitions == 1 else self.partitions * self.hop
-                spread = taps.new_zeros((*taps.shape[:-1], length))
-                places = torch.arange(self.taps.count, device=taps.device) * self.taps.dilation
-                recorded = needs_grad(like, taps)
-                spread = spread.index_copy(-1, places, taps) if recorded else spread.index_copy_(-1, places, taps)
-                cells = spread.view(*taps.shape[:-1], self.partitions, -1).movedim(-2, 0)
-                if recorded:
+                if needs_grad(like, values):
+                    cells = _cells(taps, length, self.partitions)
                     kernel = torch.fft.rfft(cells, n=self.size).conj().resolve_conj().unsqueeze(-2)
+                elif self.partitions > 1 or values.device.type != "cpu" or values.shape[:-1].numel() * self.size > KEPT:
+                    kernel = _spectra_of(_cells(taps, length, self.partitions), self.size).unsqueeze(-2)
                 else:
-                    kernel = _spectra_of(cells, self.size).unsqueeze(-2)
+                    content = values.detach().numpy().tobytes()
+                    kernel = _kept_spectra(content, values.dtype, values.shape, taps.dilation, self.size)
                 self._kernels[moderate] = kernel
-            return self._kernels[moderate]
+            return kernel
 
     def _repaired(self, windows: Tensor, y: Tensor) -> Tensor:
         """Undo what a NaN, an infinity or an overflow did to the other outputs of its row.
@@ -316,6 +324,25 @@ def _steps(rows: int, step: int) -> Iterator[slice]:
         at = stop
 
 
+def _cells(taps: Taps, length: int, partitions: int) -> Tensor:
+    """The taps in their places, zeros between and behind them, cut into partitions ``(Q, ..., length / Q)``."""
+    values = taps.values
+    spread = values.new_zeros((*values.shape[:-1], length))
+    places = torch.arange(taps.count, device=values.device) * taps.dilation
+    if needs_grad(values):
+        spread = spread.index_copy(-1, places, values)
+    else:
+        spread.index_copy_(-1, places, values)
+    return spread.view(*values.shape[:-1], partitions, -1).movedim(-2, 0)
+
+
+@lru_cache(maxsize=4)
+def _kept_spectra(content: bytes, dtype: torch.dtype, shape: torch.Size, dilation: int, size: int) -> Tensor:
+    """The conjugate spectra of a kernel by its content, which many short signals ask for one after the other."""
+    taps = Taps(torch.frombuffer(bytearray(content), dtype=dtype).view(shape), dilation)
+    return _spectra_of(_cells(taps, size, 1), size).unsqueeze(-2)
+
+
 def _spectra_of(cells: Tensor, size: int) -> Tensor:
     """The conjugate spectra of the partitions ``(Q, ..., taps)`` of a kernel, a few of them at a time."""
     spectra = [
@@ -372,7 +399,7 @@ def silence(segment: Tensor, taps: Taps, outputs: int) -> tuple[slice, Tensor] |
     """
     x = segment.detach()
     if taps.mixes:
-        x = (x != 0).any(1, keepdim=True)
+        x = x.bool().any(1, keepdim=True)
     run, dilation = (taps.count + 1) // 2, taps.dilation
     aligned = run * dilation
     body = x if x.shape[-1] % aligned == 0 or dilation == 1 else pad(x, (0, -x.shape[-1] % aligned), value=1)
@@ -381,7 +408,7 @@ def silence(segment: Tensor, taps: Taps, outputs: int) -> tuple[slice, Tensor] |
     if not bool(begun.any()):
         return None
     zero = begun.clone()
-    zero[begun] = (runs[begun] == 0).all(-2).any(-1)
+    zero[begun] = ~runs[begun].bool().any(-2).all(-1)
     places = zero.flatten(0, 1).any(0).nonzero()
     if places.numel() == 0:
         return None
@@ -389,14 +416,14 @@ def silence(segment: Tensor, taps: Taps, outputs: int) -> tuple[slice, Tensor] |
     high = min(outputs, (int(places[-1]) + 1) * aligned)
     if low >= high:
         return None
-    sounding = x[..., low : high + taps.span] != 0
+    sounding = x[..., low : high + taps.span].bool()  # seven times as fast as a comparison
     if dilation > 1:
         sounding = pad(sounding, (0, -sounding.shape[-1] % dilation))
     sounding = sounding.view(*x.shape[:-1], -1, dilation)
     heard = torch.zeros((*x.shape[:-1], sounding.shape[-2] + 1, dilation), dtype=torch.int32, device=x.device)
     torch.cumsum(sounding, -2, dtype=torch.int32, out=heard[..., 1:, :])
-    still = (heard[..., taps.count :, :] == heard[..., : -taps.count, :]).flatten(-2)
-    return slice(low, high), still[..., : high - low]
+    met = (heard[..., taps.count :, :] - heard[..., : -taps.count, :]).bool().flatten(-2)[..., : high - low]
+    return None if bool(met.view(torch.uint8).amin()) else (slice(low, high), ~met)
 
 
 def spoil(segment: Tensor, y: Tensor, taps: Taps) -> Tensor:

@@ -72,11 +72,11 @@ def slide_samples(
             for index, tile in enumerate(made):
                 yield start, index * run * length, each(lambda t: t.flatten(1), finish(tile))
 
-    whole = _joined(tiles(), (x.shape[0], blocks * length), dtype)
+    whole = joined(tiles(), (x.shape[0], blocks * length), dtype)
     return each(lambda t: t.narrow(1, 0, count), whole)
 
 
-def _joined(tiles: Iterator[tuple[int, int, Part]], shape: tuple[int, int], dtype: torch.dtype) -> Part:
+def joined(tiles: Iterator[tuple[int, int, Part]], shape: tuple[int, int], dtype: torch.dtype) -> Part:
     """All tiles, each given with its first row and column.
 
     Each is copied before the next is asked for, which uses its memory again; autograd wants new tensors instead.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from convtool.errors import InputError
 from convtool.ops.exact import float_parts, scaled, square_root, wide
+from convtool.ops.windows.exact_windows import is_exact, slide_exact
 from convtool.ops.windows.higher_moments import kurtosis, skewness
 from convtool.ops.windows.mergeable import Joining, slide
 from convtool.ops.windows.moments import Part, mean, mean_square, merge_weighed, total, variance, weighed_samples
@@ -107,7 +108,7 @@ def _alike(x: Tensor, request: Request, first: tuple[int, ...], absent: tuple[Ab
     """`window_stats` where every window shrinks, or none."""
     picked: Any = (..., *(slice(start, None, step) for start, step in zip(first, request.strides, strict=True)))
     shape = [size - window + 1 for size, window in zip(x.shape[-len(request.windows) :], request.windows, strict=True)]
-    missing = torch.zeros((*x.shape[: -len(shape)], *shape), dtype=torch.int64, device=x.device)
+    missing = torch.zeros((), dtype=torch.int64, device=x.device).expand(*x.shape[: -len(shape)], *shape)
     dtype = request.result(x.dtype)
     if not x.numel():  # no channels
         return [missing[picked].to(dtype)] * len(request.stats)
@@ -121,7 +122,8 @@ def _alike(x: Tensor, request: Request, first: tuple[int, ...], absent: tuple[Ab
         missing = missing if lost is None else missing + lost
     made = _moments(x, request, nans, gaps, max(-low, high))
     made |= _extremes(x, request, gaps)
-    made["count"] = request.samples - missing
+    if "count" in request.stats:
+        made["count"] = request.samples - missing
     made = {name: stat[picked] for name, stat in made.items()}
     made |= _percentiles(x, request, gaps, missing, first)
     given = {name: _given(made[name], dtype, name) for name in request.stats}
@@ -244,6 +246,8 @@ def _slid(
     """`finish` of those moments of every window."""
     dtype = x.dtype if x.is_floating_point() else torch.float64
     if present is None and len(request.windows) == 1:
+        if powers == (2,) and is_exact(x, request.windows[0]):
+            return slide_exact(x, request.windows[0], finish, dtype)
         return slide_samples(x, request.windows[0], finish, dtype, powers=powers)
     order, joining = powers[-1], MOMENTS if powers == (2,) else HIGHER
     if present is not None:

@@ -484,6 +484,7 @@ def test_only_glibc_has_heaps_to_share(library: str, calls: list[object], monkey
     made: list[object] = []
     monkeypatch.setattr(backend.platform, "libc_ver", lambda: (library, "1"))
     monkeypatch.setattr(backend.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: made.append(pair)))
+    backend._share_one_heap.cache_clear()
     backend.load_torch()
     assert made == calls
 

@@ -1,0 +1,78 @@
+"""Sums over every window of samples that are whole steps of 16 bits, as those of most sound files: exact, so simple.
+
+In steps such samples are integers k of at most 2^15. As long as (sum |k|)^2 stays below 2^53 in a window, float64 holds
+everything below exactly, so running sums from the beginning of a tile may be taken from one another, and
+
+    m = (n sum k^2 - (sum k)^2) / n
+
+is rounded once: nothing cancels but integers. Other samples, and longer windows of louder ones, are for
+`sample_windows`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from convtool.ops.windows.sample_windows import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from convtool.ops.windows.moments import Part
+
+_STEPS = 2.0**15
+_EXACT = 1 << 53
+"""Up to which float64 holds every integer."""
+
+_TILE = 1 << 15
+"""Windows in one tensor operation: few enough to stay in a core's cache."""
+
+_LOOKED_AT = 64
+
+
+def is_exact(x: Tensor, window: int) -> bool:
+    """Whether `slide_exact` can work on finite `x` ``(rows, n)``; of most other samples a few tell that it can't."""
+    if not x.is_floating_point() or x.requires_grad or not _are_steps(x[:, :_LOOKED_AT]):
+        return False
+    low, high = (end.item() for end in x.aminmax())
+    largest = max(-low, high) * _STEPS
+    samples = max(window * window, _tile(x, window) + window)
+    return samples * largest * largest <= _EXACT and _are_steps(x)
+
+
+def _are_steps(x: Tensor) -> bool:
+    steps = x * _STEPS
+    return not bool((steps - steps.round()).abs_().amax() > 0)
+
+
+def _tile(x: Tensor, window: int) -> int:
+    return max(_TILE // len(x), 4 * window)
+
+
+def slide_exact(x: Tensor, window: int, finish: Callable[[Part], Part], dtype: torch.dtype) -> Part:
+    """As `sample_windows.slide_samples`, where `is_exact`; all centres are 0."""
+    count, tile = x.shape[1] - window + 1, _tile(x, window)
+
+    zero = x.new_zeros((), dtype=torch.float64)
+
+    def tiles() -> Iterator[tuple[int, int, Part]]:
+        for start in range(0, count, tile):
+            size = min(tile, count - start)
+            steps = x.narrow(1, start, size + window - 1).double() * _STEPS
+            sums, squares = _sums(steps, window), _sums(steps.square(), window)
+            deviations = (squares * window).addcmul_(sums, sums, value=-1).div_(window * _STEPS**2)
+            part = window, zero.expand_as(sums), sums.div_(_STEPS), deviations
+            yield 0, start, finish(part)
+
+    return joined(tiles(), (len(x), count), dtype)
+
+
+def _sums(x: Tensor, window: int) -> Tensor:
+    """The sum of each window of integers."""
+    running = x.new_empty((len(x), x.shape[1] + 1))
+    running[:, 0] = 0
+    torch.cumsum(x, 1, out=running[:, 1:])
+    return running[:, window:] - running[:, :-window]
