@@ -11,7 +11,7 @@ from torch import Tensor
 
 from convtool.ops import LocalStats, local_stats
 from convtool.ops.windows import exact_windows
-from convtool.ops.windows.exact_windows import is_exact
+from convtool.ops.windows.exact_windows import exact_rows
 
 FULL = 1 << 15
 
@@ -30,7 +30,7 @@ def test_moments_are_those_of_rational_arithmetic(window: int, ddof: int) -> Non
         return
     x = steps(1, 2100)
     before = x.clone()
-    assert is_exact(x, window)
+    assert exact_rows(x, window).all()
     found = local_stats(x, window, stats=("var", "mean", "sum"), ddof=ddof)
     assert torch.equal(x, before)
     samples = [Fraction(value) for value in x[0].tolist()]
@@ -45,7 +45,7 @@ def test_moments_are_those_of_rational_arithmetic(window: int, ddof: int) -> Non
 
 def test_constant_windows_do_not_vary() -> None:
     x = torch.full((2, 5000), 12345 / FULL)
-    assert is_exact(x, 100)
+    assert exact_rows(x, 100).all()
     assert not local_stats(x, 100, stats=("var", "std")).any()
 
 
@@ -62,7 +62,7 @@ def test_neither_tiles_nor_blocks_change_a_bit(dtype: torch.dtype, monkeypatch: 
 def test_the_general_way_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     x, stats = steps(2, 3000, most=2000), ("var", "std", "mean", "rms", "sum")
     exact = local_stats(x, 60, stats=stats)
-    monkeypatch.setattr("convtool.ops.windows.window_stats.is_exact", lambda *_: False)
+    monkeypatch.setattr(exact_windows, "_EXACT", 0)
     torch.testing.assert_close(local_stats(x, 60, stats=stats), exact, rtol=1e-13, atol=1e-15)
 
 
@@ -70,10 +70,18 @@ def test_other_samples_are_left_to_the_general_way() -> None:
     x = steps(1, 10_000)
     late = x.clone()
     late[0, 9999] += 2.0**-16
-    assert not is_exact(late, 10)
-    assert not is_exact(x + 2.0**-16, 10)
-    assert not is_exact(x.long(), 10)
-    assert not is_exact(x.clone().requires_grad_(), 10)
-    assert is_exact(x, 2896)  # (2896 * 2^15)^2 is the last below 2^53
-    assert not is_exact(x, 2897)
-    assert is_exact(steps(1, 10_000, most=FULL // 2), 2897)
+    assert not exact_rows(late, 10).any()
+    assert not exact_rows(x + 2.0**-16, 10).any()
+    assert not exact_rows(x.long(), 10).any()
+    assert not exact_rows(x.clone().requires_grad_(), 10).any()
+    assert exact_rows(x, 2896).all()  # (2896 * 2^15)^2 is the last below 2^53
+    assert not exact_rows(x, 2897).any()
+    assert exact_rows(steps(1, 10_000, most=FULL // 2), 2897).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_row_changes_a_bit_of_another(dtype: torch.dtype) -> None:
+    x = torch.cat([steps(2, 3000), torch.rand(2, 3000), steps(1, 3000, most=99)]).to(dtype)[[0, 2, 1, 3, 4]]
+    assert exact_rows(x, 60).tolist() == [True, False, True, False, True]
+    whole = local_stats(x, 60, stats=("var", "rms", "sum"))
+    assert torch.equal(whole, torch.stack([local_stats(row, 60, stats=("var", "rms", "sum")) for row in x]))

@@ -33,19 +33,24 @@ _TILE = 1 << 15
 _LOOKED_AT = 64
 
 
-def is_exact(x: Tensor, window: int) -> bool:
-    """Whether `slide_exact` can work on finite `x` ``(rows, n)``; of most other samples a few tell that it can't."""
-    if not x.is_floating_point() or x.requires_grad or not _are_steps(x[:, :_LOOKED_AT]):
-        return False
-    low, high = (end.item() for end in x.aminmax())
-    largest = max(-low, high) * _STEPS
-    samples = max(window * window, _tile(x, window) + window)
-    return samples * largest * largest <= _EXACT and _are_steps(x)
+def exact_rows(x: Tensor, window: int) -> Tensor:
+    """For which of the finite rows of `x` ``(rows, n)`` `slide_exact` can work: bool ``(rows,)``.
+
+    A row is looked at by itself, so that what stands beside it changes none of its bits. Of most rows that are none, a
+    few samples tell it.
+    """
+    none = x.new_zeros(len(x), dtype=torch.bool)
+    if not x.is_floating_point() or x.requires_grad or not bool(_are_steps(x[:, :_LOOKED_AT]).any()):
+        return none
+    low, high = x.aminmax(dim=1)
+    largest = torch.maximum(-low, high).double() * _STEPS
+    samples = max(window * window, _TILE + window, 5 * window)
+    return _are_steps(x) & (samples * largest * largest <= _EXACT)
 
 
-def _are_steps(x: Tensor) -> bool:
+def _are_steps(x: Tensor) -> Tensor:
     steps = x * _STEPS
-    return not bool((steps - steps.round()).abs_().amax() > 0)
+    return (steps - steps.round()).abs_().amax(1) == 0
 
 
 def _tile(x: Tensor, window: int) -> int:
@@ -53,7 +58,7 @@ def _tile(x: Tensor, window: int) -> int:
 
 
 def slide_exact(x: Tensor, window: int, finish: Callable[[Part], Part], dtype: torch.dtype) -> Part:
-    """As `sample_windows.slide_samples`, where `is_exact`; all centres are 0."""
+    """As `sample_windows.slide_samples`, for `exact_rows`; all centres are 0."""
     count, tile = x.shape[1] - window + 1, _tile(x, window)
 
     zero = x.new_zeros((), dtype=torch.float64)

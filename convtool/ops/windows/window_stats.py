@@ -10,7 +10,7 @@ from torch import Tensor
 
 from convtool.errors import InputError
 from convtool.ops.exact import float_parts, scaled, square_root, wide
-from convtool.ops.windows.exact_windows import is_exact, slide_exact
+from convtool.ops.windows.exact_windows import exact_rows, slide_exact
 from convtool.ops.windows.higher_moments import kurtosis, skewness
 from convtool.ops.windows.mergeable import Joining, slide
 from convtool.ops.windows.moments import Part, mean, mean_square, merge_weighed, total, variance, weighed_samples
@@ -246,9 +246,14 @@ def _slid(
     """`finish` of those moments of every window."""
     dtype = x.dtype if x.is_floating_point() else torch.float64
     if present is None and len(request.windows) == 1:
-        if powers == (2,) and is_exact(x, request.windows[0]):
+        exact = exact_rows(x, request.windows[0]) if powers == (2,) else None
+        if exact is None or not bool(exact.any()):
+            return slide_samples(x, request.windows[0], finish, dtype, powers=powers)
+        if bool(exact.all()):
             return slide_exact(x, request.windows[0], finish, dtype)
-        return slide_samples(x, request.windows[0], finish, dtype, powers=powers)
+        made = [_slid(x[rows], None, request, finish, powers) for rows in (exact, ~exact)]
+        places = torch.cat([exact.nonzero(), (~exact).nonzero()]).flatten().argsort()
+        return tuple(torch.cat(fields).index_select(0, places) for fields in zip(*made, strict=True))
     order, joining = powers[-1], MOMENTS if powers == (2,) else HIGHER
     if present is not None:
         samples = weighed_samples(wide(x), present)
