@@ -56,7 +56,7 @@ def test_a_folder_of_a_bucket_into_another_at_once(
     s3: S3Server, takes: Path, convtool: Program, tmp_path: Path
 ) -> None:
     here = convtool("convolve", f"{takes}/", "-k", "1,0.5", "-o", f"{tmp_path}/out/", "--jobs", "1")
-    s3.latency = 0.05
+    s3.latency = 0.3
     report = ("--report", "s3://b/report.jsonl")
     there = convtool("convolve", "s3://b/in/", "-k", "1,0.5", "-o", "s3://b/out/", "--jobs", "2", *report)
     assert here.code == there.code == 1
