@@ -433,6 +433,7 @@ def test_what_comes_twice_or_too_late_changes_nothing(idle: ClusterExecutor) -> 
         idle._finish(call, lambda value=value: future.set_result(value))  # type: ignore[misc]
     assert future.cancelled()
     idle._began((0.0, ("token", 1, [])))
+    idle._heard((0.0, ("token", 1, b"")))
     idle._ended(call, idle._client)
     assert (call.begun, call.handed) == (0, 0)
 
