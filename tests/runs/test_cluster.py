@@ -189,6 +189,12 @@ def test_a_stopped_run_ends_what_works(executor: ClusterExecutor) -> None:
     assert all(each.cancelled() for each in waiting)
 
 
+def test_what_waits_for_its_turn_is_cancelled_too(here: LocalCluster) -> None:
+    with remote_workers(here.scheduler_address, [], nothing, at_once=1) as executor:
+        calls = [executor.submit(first, number, []) for number in range(50)]
+    assert calls[-1].cancelled()
+
+
 def there_perform(job: Any, tasks: list[Task], tell: Any = None) -> None:
     for task in tasks:
         outcome = job(task)
