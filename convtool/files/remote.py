@@ -10,6 +10,7 @@ import io
 import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -468,6 +469,7 @@ def _store(url: str) -> tuple[Any, str]:
         raise UsageError(
             f"URLs of {protocol}:// need {package}: install the extra 'remote', or {package} itself"
         ) from error
+    store.retries = 1  # s3fs goes on where an answer broke off, be that another object by then; `_attempt` begins anew
     return store, path
 
 
@@ -519,7 +521,8 @@ def _may_pass(error: Exception) -> bool:
     """Whether trying again may help: the network, not the request, is at fault."""
     if isinstance(error, (FileNotFoundError, PermissionError)):
         return False
-    return isinstance(error, (OSError, TimeoutError)) or type(error).__module__.partition(".")[0] == "aiohttp"
+    of_s3: tuple[type[Exception], ...] = getattr(sys.modules.get("s3fs.core"), "S3_RETRYABLE_ERRORS", ())
+    return isinstance(error, (OSError, TimeoutError, *of_s3)) or type(error).__module__.partition(".")[0] == "aiohttp"
 
 
 def _reason(error: Exception) -> str:

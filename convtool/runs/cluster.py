@@ -21,7 +21,7 @@ from typing import Any
 from convtool.errors import UsageError
 from convtool.files.names import counted, show
 from convtool.runs import cluster_worker as there
-from convtool.runs.cluster_worker import TOPIC, Run, Witness
+from convtool.runs.cluster_worker import BEGUN, TOPIC, Run, Witness
 from convtool.runs.local import WorkerDied
 from convtool.runs.plan import Task
 from convtool.runs.run import WorkLost
@@ -78,6 +78,7 @@ class ClusterExecutor(Executor):
         self._lock = threading.RLock()
         self._closed = threading.Event()
         self._lost: str | None = None
+        client.subscribe_topic(BEGUN, self._began)
         client.subscribe_topic(TOPIC, self._heard)
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -152,22 +153,29 @@ class ClusterExecutor(Executor):
                 self._sent[id(job)] = self._client.submit(pickle.loads, data, key=key, pure=False), job
         return self._sent[id(job)][0]
 
+    def _began(self, event: tuple[float, Any]) -> None:
+        """A worker has begun on a call: called in the thread of the client."""
+        call = self._call(*event[1][:2])
+        if call is not None:
+            call.begun += 1
+
+    def _call(self, token: str, number: int) -> _Call | None:
+        """The call of that number, where it is of this run and has not ended."""
+        with self._lock:
+            return self._out.get(number) if token == self._run.token else None
+
     def _heard(self, event: tuple[float, Any]) -> None:
         """A worker has told something: called in the thread of the client."""
-        token, what, number, data = event[1]
-        with self._lock:
-            call = self._out.get(number) if token == self._run.token else None
+        token, number, data = event[1]
+        call = self._call(token, number)
         if call is None:
             return
-        if what == "begun":
-            call.begun += 1
-            return
-        last, value = pickle.loads(data)  # noqa: S301  (of our own workers)
-        if last:
-            self._finish(call, lambda: call.future.set_result(value))
-        else:
+        values, ended, result = pickle.loads(data)  # noqa: S301  (of our own workers)
+        for value in values:
             assert call.told is not None
             call.told(value)
+        if ended:
+            self._finish(call, lambda: call.future.set_result(result))
 
     def _finish(self, call: _Call, settle: Callable[[], None]) -> None:
         with self._lock:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
@@ -24,13 +24,16 @@ from typing import Any
 from convtool.errors import ConvtoolError, Terminated
 from convtool.files.names import show
 from convtool.files.remote import is_url
+from convtool.runs.local import WorkerDied
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.runs.run import Job, ReplacingJob, SharingJob, perform
 from convtool.runs.stopping import stoppable
 
 TOPIC = "convtool"
-"""Under which workers tell of their work, through the scheduler: it keeps the last thousand events of a topic."""
+"""Under which workers tell what came of their work, through the scheduler."""
+BEGUN = "convtool-begun"
+"""Under which they tell what they begin on: the scheduler keeps the last thousand events of a topic."""
 
 _LIBRARIES = ("convtool", "torch", "numpy", "soundfile")
 _END = 1 << 16
@@ -41,6 +44,9 @@ _PATIENCE = 5.0
 
 _TELLING = 0.02
 """Seconds until what was told has left the worker."""
+
+_EVERY = 0.1
+"""Seconds that what there is to tell waits for more."""
 
 
 class UnfitWorker(ConvtoolError):
@@ -142,6 +148,7 @@ def call(run: Run, number: int, telling: bool, function: Callable[..., Any], job
 
     Raises:
         UnfitWorker: this worker, which may have come while the run was under way, can't do the work.
+        WorkerDied: another has begun on it, and nobody knows with which of several inputs it was lost.
     """
     from distributed import get_worker
     from distributed.utils import sync
@@ -156,16 +163,56 @@ def call(run: Run, number: int, telling: bool, function: Callable[..., Any], job
     if (reason := _checked[run.token]) is not None:
         raise UnfitWorker(f"{worker.address} {reason}")
 
-    def tell(value: Any, *, last: bool = False) -> None:
-        worker.log_event(TOPIC, (run.token, "told", number, pickle.dumps((last, value))))
-
     # Before any work: should this process die of it, it must be known to have begun.
     inputs = [each.index for each in others[0] if isinstance(each, Task)]
-    sync(worker.loop, worker.scheduler.log_event, topic=TOPIC, msg=(run.token, "begun", number, inputs))
+    if len(inputs) > 1 and _begun(worker, run.token, lambda event: event[1] == number):
+        raise WorkerDied("a worker was lost over one of several inputs: each is tried again alone")
+    sync(worker.loop, worker.scheduler.log_event, topic=BEGUN, msg=(run.token, number, inputs))
     if callable(job):
         job = on_worker(job, run, worker)
-    with _stoppable(run.token):
-        tell(function(job, *others, *[tell] * telling), last=True)
+    with _stoppable(run.token), closing(_Teller(worker, run.token, number)) as teller:
+        teller.end(function(job, *others, *[teller.tell] * telling))
+
+
+def _begun(worker: Any, token: str, suits: Callable[[Any], bool]) -> int:
+    """How often workers have begun on calls of a run that suit."""
+    from distributed.utils import sync
+
+    events = sync(worker.loop, worker.scheduler.events, topic=BEGUN)
+    return sum(event[0] == token and suits(event) for _, event in events)
+
+
+class _Teller:
+    """What a call has to tell goes out several at a time: each message costs milliseconds, here and with those who
+    pass it on.
+    """
+
+    def __init__(self, worker: Any, token: str, number: int) -> None:
+        self._worker, self._token, self._number = worker, token, number
+        self._waiting: list[Any] = []
+        self._lock = threading.Lock()
+
+    def tell(self, value: Any) -> None:
+        """Let it be known soon; any thread may call it."""
+        with self._lock:
+            self._waiting.append(value)
+            if len(self._waiting) == 1:
+                self._worker.loop.add_callback(self._worker.loop.call_later, _EVERY, self.close)
+
+    def end(self, result: Any) -> None:
+        """Tell what the call gave, and all that waits."""
+        self._send(True, result)
+
+    def close(self) -> None:
+        """Tell all that waits."""
+        self._send(False, None)
+
+    def _send(self, ended: bool, result: Any) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            if waiting or ended:
+                data = pickle.dumps((waiting, ended, result))
+                self._worker.log_event(TOPIC, (self._token, self._number, data))
 
 
 @dataclass(frozen=True)
@@ -193,16 +240,9 @@ class OnWorker:
         there = task.output is not None and (os.path.lexists(task.output) or is_url(task.output))
         if isinstance(job, ReplacingJob) and there:
             replacing = job.replacing()
-            return replacing if replacing is not job and self._times_begun(task.index) > 1 else job
+            begun = replacing is not job and _begun(self.worker, self.run.token, lambda event: task.index in event[2])
+            return replacing if begun > 1 else job
         return job
-
-    def _times_begun(self, index: int) -> int:
-        """How often workers have begun on an input, this time among them."""
-        from distributed.utils import sync
-
-        events = sync(self.worker.loop, self.worker.scheduler.events, topic=TOPIC)
-        begun = [event[3] for _, event in events if tuple(event[:2]) == (self.run.token, "begun")]
-        return sum(index in inputs for inputs in begun)
 
 
 @dataclass(frozen=True)

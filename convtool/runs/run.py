@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import traceback
@@ -21,6 +22,11 @@ from convtool.runs.plan import Task
 
 _ROUNDS = 4
 """Times over that a group fills the places of a process: while some inputs end, others take theirs."""
+
+_LOAD = 32
+"""Inputs that go to a worker elsewhere at a time, at most: each trip costs as much as some milliseconds of work."""
+_LOAD_BYTES = 16 << 20
+"""What the files of a group add up to when it takes no more: less than a second of work for most commands."""
 
 
 class WorkLost(ConvtoolError):
@@ -188,7 +194,8 @@ def _results(job: Job, tasks: Sequence[Task], executor: Executor | None, workers
     pending: dict[int, _Pending] = {}
     if executor is not None:
         elsewhere = getattr(executor, "elsewhere", False)
-        groups = _groups(job, [task for task in tasks if not (task.skip or task.stays(elsewhere=elsewhere))], workers)
+        moving = [task for task in tasks if not (task.skip or task.stays(elsewhere=elsewhere))]
+        groups = _groups(job, moving, workers, elsewhere=elsewhere)
         pending = {
             task.index: each
             for group in groups
@@ -207,13 +214,36 @@ def _results(job: Job, tasks: Sequence[Task], executor: Executor | None, workers
             each.future.cancel()
 
 
-def _groups(job: Job, tasks: Sequence[Task], workers: int) -> Iterator[Sequence[Task]]:
+def _groups(job: Job, tasks: Sequence[Task], workers: int, *, elsewhere: bool) -> Iterator[Sequence[Task]]:
     """The tasks that one worker gets at a time."""
     places = job.together if isinstance(job, SharingJob) else 1
     if any(map(_is_remote, tasks)):
         places = max(places, AHEAD)
+    if places == 1 and elsewhere:
+        return _loads(tasks, workers)
     size = max(1, min(-(-len(tasks) // workers), _ROUNDS * places)) if places > 1 else 1
     return (tasks[start : start + size] for start in range(0, len(tasks), size))
+
+
+def _loads(tasks: Sequence[Task], workers: int) -> Iterator[Sequence[Task]]:
+    """Several small inputs at a time, and fewer and fewer of them, so that all workers end at about the same time."""
+    start = 0
+    while start < len(tasks):
+        stop, size = start, 0
+        most = min(-(-(len(tasks) - start) // (2 * workers)), _LOAD)
+        while stop < min(start + most, len(tasks)) and size < _LOAD_BYTES:
+            size += _bytes_in(tasks[stop])
+            stop += 1
+        yield tasks[start:stop]
+        start = stop
+
+
+def _bytes_in(task: Task) -> int:
+    """The size of the input's file; 0 where there is none."""
+    try:
+        return os.path.getsize(task.input.value) if task.input.kind == "file" else 0
+    except (OSError, ValueError):
+        return 0
 
 
 @dataclass(frozen=True)

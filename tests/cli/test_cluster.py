@@ -221,6 +221,7 @@ def test_where_the_work_is_lost_what_was_done_is_reported(
     from convtool.runs.cluster import ClusterExecutor
 
     heard = ClusterExecutor._heard
+    (takes / "bad.wav").unlink()
 
     def lose(self: ClusterExecutor, event: Any) -> None:
         heard(self, event)

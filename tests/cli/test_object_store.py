@@ -32,7 +32,7 @@ def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
         monkeypatch.setenv(name, value)
     server.objects.clear()
     server.requests.clear()
-    server.latency = server.together = 0
+    server.latency = server.together = server.breaking = 0
     server.after = lambda _: None
     return server
 
@@ -56,7 +56,7 @@ def test_a_folder_of_a_bucket_into_another_at_once(
     s3: S3Server, takes: Path, convtool: Program, tmp_path: Path
 ) -> None:
     here = convtool("convolve", f"{takes}/", "-k", "1,0.5", "-o", f"{tmp_path}/out/", "--jobs", "1")
-    s3.latency = 0.05
+    s3.latency = 0.3
     report = ("--report", "s3://b/report.jsonl")
     there = convtool("convolve", "s3://b/in/", "-k", "1,0.5", "-o", "s3://b/out/", "--jobs", "2", *report)
     assert here.code == there.code == 1
@@ -136,4 +136,22 @@ def test_an_object_that_changes_while_it_is_read(s3: S3Server, monkeypatch: pyte
 
     s3.after = write_anew
     with pytest.raises(InputError, match="changed while it was read"):
+        remote.download("s3://b/n")
+
+
+def test_what_breaks_off_is_fetched_anew_from_its_beginning(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_PAUSE", 0)
+    before, after = b"1" * 400_000, b"2" * 400_000
+    s3.objects["b/n"] = before
+    s3.breaking = 2
+
+    def write_anew(_: str) -> None:
+        s3.objects["b/n"] = after
+
+    s3.after = write_anew
+    with remote.download("s3://b/n") as file:
+        assert file.read() == after
+    assert s3.requests == ["GET b/n"] * 3
+    s3.breaking = 3
+    with pytest.raises(InputError, match=r"the store or the connection failed: .*\(tried 3 times\)"):
         remote.download("s3://b/n")

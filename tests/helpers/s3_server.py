@@ -24,6 +24,7 @@ class S3Server(ThreadingHTTPServer):
         latency: seconds that each answer takes.
         after: called after each request, with what `requests` has of it.
         together: the most requests that were under way at a time.
+        breaking: how many more answers with a body of several kilobytes break off in the middle.
     """
 
     daemon_threads = True
@@ -35,7 +36,7 @@ class S3Server(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.latency = 0.0
         self.after: Callable[[str], None] = lambda _: None
-        self.together = self._under_way = 0
+        self.together = self._under_way = self.breaking = 0
         self._counting = threading.Lock()
 
     def environment(self) -> dict[str, str]:
@@ -164,8 +165,12 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**(headers or {}), "Content-Length": str(len(data))}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
+        if self.command == "HEAD":
+            return
+        if self.server.breaking and len(data) > 4096:
+            self.server.breaking -= 1
+            data, self.close_connection = data[: len(data) // 2], True
+        self.wfile.write(data)
 
 
 def _etag(data: bytes) -> str:

@@ -156,6 +156,26 @@ def test_what_a_lost_worker_may_have_written_is_written_again(executor: ClusterE
     assert (tmp_path / "w").read_text() == "written"
 
 
+def test_of_several_inputs_over_which_a_worker_was_lost_each_is_tried_again_alone(
+    executor: ClusterExecutor, tmp_path: Path
+) -> None:
+    written = Task(20, Input("file", "write", "write"), str(tmp_path / "w"))
+    (tmp_path / "w").touch()
+    executor._client.log_event(there.BEGUN, (executor._run.token, 1, [0, 1, 20]))  # and has not lived to tell
+    outcomes = run_all(Act(), [*tasks_of("a", "refuse"), written, *tasks_of(*"abcdefghij")[2:]], executor, workers=2)
+    assert [outcome.status for outcome in outcomes] == ["written", "failed", *["written"] * 9]
+    assert (tmp_path / "w").read_text() == "written"
+    assert executor._count == len([3, 2, 2, 1, 1, 1, 1]) + 3
+
+
+def test_what_is_told_is_known_before_the_call_ends(executor: ClusterExecutor) -> None:
+    told: list[Any] = []
+    call = executor.submit_telling(told.append, there_perform, Act(), tasks_of("a", "b", "wait"))
+    wait_for(lambda: len(told) == 2)
+    assert [index for index, _ in told] == [0, 1]
+    assert not call.done()
+
+
 def test_a_stopped_run_ends_what_works(executor: ClusterExecutor) -> None:
     told: list[Any] = []
     running = executor.submit_telling(told.append, there_perform, Act(), tasks_of("a", "wait"))
@@ -167,6 +187,12 @@ def test_a_stopped_run_ends_what_works(executor: ClusterExecutor) -> None:
     assert not there._working
     assert running.cancelled()
     assert all(each.cancelled() for each in waiting)
+
+
+def test_what_waits_for_its_turn_is_cancelled_too(here: LocalCluster) -> None:
+    with remote_workers(here.scheduler_address, [], nothing, at_once=1) as executor:
+        calls = [executor.submit(first, number, []) for number in range(50)]
+    assert calls[-1].cancelled()
 
 
 def there_perform(job: Any, tasks: list[Task], tell: Any = None) -> None:
@@ -348,7 +374,10 @@ def test_where_all_workers_go_the_run_waits_no_longer_than_it_says(monkeypatch: 
         assert "the scheduler had no worker within 0.3 seconds" in refusal(empty.scheduler_address, [])
 
 
-def test_a_call_that_kills_its_worker_is_tried_again_and_fails_alone() -> None:
+def test_a_call_that_kills_its_worker_is_tried_again_and_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        cluster, "_ALONE", 300
+    )  # another takes its place in seconds, or longer where there is much to do
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}), local_workers(1, nothing) as executor:
         kills, waits = executor.submit(exec, "import os; os._exit(3)", {}), executor.submit(isinstance, 3, (int,))
         assert "its worker process died 2 times over, the last one at tcp://127" in str(kills.exception())
@@ -409,7 +438,8 @@ def test_what_comes_twice_or_too_late_changes_nothing(idle: ClusterExecutor) -> 
     for value in (3, 4):
         idle._finish(call, lambda value=value: future.set_result(value))  # type: ignore[misc]
     assert future.cancelled()
-    idle._heard((0.0, ("token", "begun", 1, [])))
+    idle._began((0.0, ("token", 1, [])))
+    idle._heard((0.0, ("token", 1, b"")))
     idle._ended(call, idle._client)
     assert (call.begun, call.handed) == (0, 0)
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -414,6 +414,42 @@ def test_groups_are_no_larger_than_what_keeps_a_process_busy(make: Any) -> None:
         outcomes = run_all(ActTogether(), tasks_of(*["a"] * 33), executor, workers=1)
     assert [outcome.samples for outcome in outcomes] == list(range(33))
     assert ["shared" in outcome.remarks[0] for outcome in outcomes] == [True] * 32 + [False]
+
+
+class Elsewhere(ThreadPoolExecutor):
+    """An executor whose workers take a while to be reached; `sizes` of the groups that it was given."""
+
+    elsewhere = True
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.sizes: list[int] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.sizes.append(len(args[1]))
+        return super().submit(fn, *args, **kwargs)
+
+
+def test_small_inputs_go_elsewhere_several_at_a_time_and_large_ones_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sizes(tasks: list[Task], workers: int, *, fail_fast: bool = False) -> list[int]:
+        with Elsewhere() as executor:
+            outcomes = run_all(Act(), tasks, executor, workers=workers, fail_fast=fail_fast)
+        assert [outcome.samples for outcome in outcomes] == list(range(len(tasks)))
+        return executor.sizes
+
+    assert sizes(tasks_of(*["a"] * 16), 2) == [4, 3, 3, 2, 1, 1, 1, 1]
+    assert sizes(tasks_of(*["a"] * 100), 1)[:4] == [32, 32, 18, 9]
+    assert sizes(tasks_of(*["a"] * 5), 1, fail_fast=True) == [1] * 5
+    monkeypatch.setattr("convtool.runs.run._LOAD_BYTES", 10)
+    (tmp_path / "a").write_bytes(bytes(6))
+    monkeypatch.chdir(tmp_path)
+    assert sizes(tasks_of(*["a"] * 16), 2) == [2] * 6 + [1] * 4
+    (tmp_path / "a").write_bytes(bytes(10))
+    numbers = [Task(index, Input("numbers", "1", "numbers"), None) for index in range(16)]
+    assert sizes(tasks_of(*["a"] * 16), 2) == [1] * 16
+    assert sizes([replace(each, output="a") for each in numbers], 2) == [4, 3, 3, 2, 1, 1, 1, 1]
 
 
 def test_with_fail_fast_no_group_goes_on_behind_a_failure() -> None:
