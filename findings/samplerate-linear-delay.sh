@@ -7,9 +7,9 @@
 # Seen: of the ramp 0, 1, 2... "linear" gives at n the value n / ratio - 1, at every ratio, the ratio 1 too, where
 #   "linear" and "zero_order_hold" give the first sample twice and lose the last one. "sinc_best" and "sinc_fastest" give
 #   n / ratio, to 0.002 of a sample.
-# What to do: repeat the last sample at the input's end and drop the outputs of the first input sample, or take a sinc
-#   converter, where tracks are mixed or compared that went through different converters. At 8 kHz it is 0.125 ms, three
-#   samples of 24 kHz.
+# What to do: take a sinc converter where tracks are mixed or compared that went through different converters; at a whole
+#   ratio, repeat the last sample at the input's end and drop that many outputs at the start. At 8 kHz it is 0.125 ms,
+#   three samples of 24 kHz.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

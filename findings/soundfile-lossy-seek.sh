@@ -5,8 +5,8 @@
 # Expected: soundfile.read(file, start=n) gives what soundfile.read(file)[n:] gives, but for some samples that a lossy
 #   decoder can't know yet.
 # Seen: of MP3s that compress well (a tone, a sweep; not of noise) the first 3000 to 4400 samples that are read from
-#   anywhere within are zeros, then some wrong by as much as the signal is loud: their frames need bytes of frames before,
-#   which the seek has skipped. SoundFile.seek is the same. Of Ogg Vorbis, what is read from within the last page (the
+#   anywhere within are zeros, then some wrong by as much as the signal is loud (frames of an MP3 may use bytes of frames
+#   before, which is the likely cause). Of Ogg Vorbis, what is read from within the last page (the
 #   last 0.3 s here) is the signal 192 samples further on, up to the end; before that page it is right. Opus and FLAC
 #   are right everywhere.
 # What to do: read MP3 and Vorbis from the front and drop what isn't wanted, or start 5000 samples earlier in an MP3.
