@@ -6,9 +6,8 @@
 #   decoder can't know yet.
 # Seen: of MP3s that compress well (a tone, a sweep; not of noise) the first 3000 to 4400 samples that are read from
 #   anywhere within are zeros, then some wrong by as much as the signal is loud (frames of an MP3 may use bytes of frames
-#   before, which is the likely cause). Of Ogg Vorbis, what is read from within the last page (the
-#   last 0.3 s here) is the signal 192 samples further on, up to the end; before that page it is right. Opus and FLAC
-#   are right everywhere.
+#   before, which is the likely cause). Of Ogg Vorbis, what is read from within the last page (0.3 s here) is the
+#   signal 192 samples further on, up to the end; before that page it is right. Opus and FLAC are right everywhere.
 # What to do: read MP3 and Vorbis from the front and drop what isn't wanted, or start 5000 samples earlier in an MP3.
 set -euo pipefail
 folder=$(mktemp -d)

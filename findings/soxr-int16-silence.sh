@@ -4,8 +4,9 @@
 # soxr 1.1.0 with numpy 2.4.6, on Linux.
 # Expected: what is linear makes zeros of zeros, and resampling int16 gives the float result rounded.
 # Seen: with int16 in and out, about a fifth to a quarter of the samples of silence are -1 or 1, a constant of 1000
-#   comes back as 999, 1000 and 1001, and two channels with the same samples differ from one another: as dither
-#   does. Neither `resample` nor `ResampleStream` has a switch for it. The noise is the same in each call. int32, float32 and float64 keep silence, and a rate that stays keeps their samples.
+#   comes back as 999, 1000 and 1001, and two channels with the same samples differ from one another, as dither
+#   makes them. Neither `resample` nor `ResampleStream` has a switch for it. The noise is the same in each call. int32,
+#   float32 and float64 keep silence, and a rate that stays keeps their samples.
 # What to do: resample in float32 (or int32), and round to 16 bits afterwards; don't look for silence, for equal
 #   channels or for unchanged files behind an int16 resampler.
 set -euo pipefail
