@@ -29,7 +29,7 @@ $(READY): pyproject.toml tests/constraints.txt
 	@touch $@
 
 test: $(READY)
-	@echo 'Lint, types, every test, and the coverage of every branch: about 8 minutes on two cores (make test-fast: 1).'
+	@echo 'Lint, types, every test, and the coverage of every branch: about 13 minutes on two cores (make test-fast: 1).'
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n auto --maxprocesses 4

@@ -10,7 +10,7 @@ A row is numeric or not under its own delimiter, so that comments and preambles 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from convtool.errors import InputError
@@ -51,6 +51,8 @@ class Body:
     """Delimiters at the end of each row."""
     labelled: int = 0
     """Columns on the left that name the rows, with words or dates."""
+    dated: tuple[int, ...] = ()
+    """Columns of dates and times of day further on."""
     beside: int = 0
     """Columns on the left that hold a preamble, beside the first rows, and an empty column."""
     commented: bool = False
@@ -76,6 +78,7 @@ class _Rows:
         self.at = 0
         self._lines = lines
         self._cells: dict[tuple[int, Dialect], list[str]] = {}
+        self._unfit: dict[Hashable, int] = {}
 
     @property
     def left(self) -> int:
@@ -92,6 +95,15 @@ class _Rows:
     def below(self, dialect: Dialect, most: int = _LOOKED_AT) -> Iterator[list[str]]:
         """The cells of the rows from `at` on, at the most so many."""
         return (self.cells(row, dialect) for row in range(min(most, self.left)))
+
+    def all(self, fits: Callable[[Sequence[str]], bool], dialect: Dialect, key: Hashable) -> bool:
+        """Whether the rows below fit; one that did not for a `key` is not come upon from each row above it again."""
+        if self.at <= self._unfit.get(key, -1) < self.at + _LOOKED_AT:
+            return False
+        unfit = next((row for row, cells in enumerate(self.below(dialect)) if not fits(cells)), None)
+        if unfit is not None:
+            self._unfit[key] = self.at + unfit
+        return unfit is None
 
 
 def find_body(lines: Sequence[str], options: TextOptions) -> Body | None:
@@ -122,8 +134,10 @@ def _body_at(rows: _Rows, index: int, dialect: Dialect, options: TextOptions) ->
         return Body(index, dialect, len(cells), like=index)
     if kind == "labelled" and _labels_go_on(rows, above, dialect, width):
         return Body(index, dialect, width, trailing, labelled=1, like=index)
-    if labels := _dated(rows, dialect, width):
-        return Body(index, dialect, width, trailing, labelled=labels, like=index)
+    if dates := _dated(rows, dialect, width):
+        labels = max((column + 1 for column in dates if column < _MOST_LABELS), default=0)
+        dated = tuple(column for column in dates if column >= labels)
+        return Body(index, dialect, width, trailing, labelled=labels, dated=dated, like=index)
     if beside := _preamble_beside(rows, dialect):
         return Body(index, dialect, width, trailing, beside=beside, like=index)
     return None
@@ -204,19 +218,20 @@ def _chosen_are_numbers(columns: str, cells: Sequence[str], above: Sequence[str]
         return False
 
 
-def _dated(rows: _Rows, dialect: Dialect, width: int) -> int:
-    """How many columns on the left are dates, times of day and what counts the rows, all others being numbers."""
-    first = rows.cells(0, dialect)
-    dates = [index for index, cell in enumerate(first[:_MOST_LABELS]) if _is_date(cell)]
-    labels = dates[-1] + 1 if dates else 0
-    for cells in rows.below(dialect) if labels else ():
-        beside = (cell for cell in cells[:labels] if dialect.number(cell) is None)
-        if _kind(cells[labels:width], dialect) != "numeric" or not all(map(_is_date, beside)):
-            return 0
-    return labels
+def _dated(rows: _Rows, dialect: Dialect, width: int) -> list[int]:
+    """The columns that are dates and times of day, where all others are numbers."""
+    dates = [index for index, cell in enumerate(rows.cells(0, dialect)[:width]) if is_date(cell)]
+
+    def fit(cells: Sequence[str]) -> bool:
+        others = [cell for index, cell in enumerate(cells[:width]) if index not in dates]
+        beside = (cells[index] for index in dates if index < len(cells))
+        return _kind(others, dialect) == "numeric" and all(is_date(cell) or dialect.number(cell) for cell in beside)
+
+    return dates if dates and rows.all(fit, dialect, (dialect, width, *dates)) else []
 
 
-def _is_date(cell: str) -> bool:
+def is_date(cell: str) -> bool:
+    """Whether a cell is a date, a time of day, or half a day."""
     return re.fullmatch(_DATE, cell) is not None
 
 
@@ -225,8 +240,9 @@ def _labels_go_on(rows: _Rows, above: Sequence[str], dialect: Dialect, width: in
         len(above) == width - 1 and all(map(is_name, above))
     )
     named = len(above) >= width and all(map(is_name, above[:width]))
-    for cells in rows.below(dialect):
+
+    def fit(cells: Sequence[str]) -> bool:
         kind = _kind(cells[:width], dialect) if len(cells) >= width else "text"
-        if kind == "text" or (not unnamed and (kind != "labelled" or not (is_name(cells[0]) or _is_date(cells[0])))):
-            return False
-    return unnamed or named or rows.left > 1
+        return kind != "text" if unnamed else kind == "labelled" and (is_name(cells[0]) or is_date(cells[0]))
+
+    return rows.all(fit, dialect, (dialect, width, unnamed)) and (unnamed or named or rows.left > 1)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from convtool.errors import InputError
-from convtool.signals.text.body import Body, is_name
+from convtool.signals.text.body import Body, is_date, is_name
 from convtool.signals.text.dialect import MISSING, Dialect, delimiter_of, shown
 
 _NO_VALUE = r"#n/a|#(div/0|value|ref|num|null|name)[!?]|-?1\.#\w+|nat|none|nil|missing|<na>|n\.a\.|--+|\?|ovld?|ol"
@@ -29,6 +29,8 @@ def no_number(cell: str, line: int, column: int, body: Body) -> InputError:
         complaint += f"; if line {first} is cut off, --skip {first} passes over it"
     if width > 1 and line == first and is_name(cell) and not re.search(r"[=\[({]", cell):
         complaint += "; --columns picks the columns to work on, --header yes takes the line for names"
+    if width > 1 and is_date(cell):
+        complaint += "; --columns leaves out columns of dates and words"
     return InputError(f"line {line}, column {column}: {complaint}")
 
 

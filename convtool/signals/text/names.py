@@ -8,10 +8,11 @@ number there is an error like any other, and never vanishes as a header.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 
-from convtool.signals.text.body import Body, dialect_of, is_comment, is_name, is_row, names_after_index
+from convtool.signals.text.body import Body, dialect_of, is_comment, is_date, is_name, is_row, names_after_index
 from convtool.signals.text.decimal_commas import refuse_halves
 from convtool.signals.text.dialect import Dialect
 from convtool.signals.text.options import TextOptions
@@ -32,8 +33,9 @@ def find_names(
     if options.header == "no":
         rows = [index for index in range(options.skip, body.start) if is_row(lines[index], options)]
         return None, None, replace(body, start=rows[0]) if rows else body
+    rows = [index for index in range(options.skip, body.start) if is_row(lines[index], options)]
     while True:
-        above = [index for index in range(options.skip, body.start) if is_row(lines[index], options)]
+        above = rows[: bisect_left(rows, body.start)]
         if _counts_samples([_cells(lines[index], body) for index in above[-2:]], body):
             above.pop()
         if titled := next((index for index in above if lines[index].startswith(_TITLES)), None):
@@ -86,13 +88,14 @@ def _nearest_names(
     if headed and _are_units(cells, body.width):
         return before, cells, None
     title = len(cells) == 1 and (body.width > 2 or _is_statement(lines[above[-1]]))
+    title |= len(above) > 2 and body.dialect.delimiter is None and len(cells) not in (body.width, body.width - 1)
     if _are_names(cells, body) and not title and not (body.width == 1 and _is_statement(lines[above[-1]])):
         if len(above) == 2 and len(before) == len(cells) and _all_names(before) and not _is_statement(lines[above[-2]]):
             return None, None, above[-1]
-        bad = [row for row in above[:-1] if _looks_bad(_cells(lines[row], body), body)]
-        return (None, None, bad[-1]) if bad else (cells, None, None)
-    bad = [row for row in above if not _is_preamble(lines[row], _cells(lines[row], body), body)]
-    return None, None, bad[-1] if bad else None
+        bad = next((row for row in reversed(above[:-1]) if _looks_bad(_cells(lines[row], body), body)), None)
+        return (cells, None, None) if bad is None else (None, None, bad)
+    bad = next((row for row in reversed(above) if not _is_preamble(lines[row], _cells(lines[row], body), body)), None)
+    return None, None, bad
 
 
 def _cells(line: str, body: Body) -> list[str]:
@@ -145,7 +148,8 @@ def _looks_bad(cells: Sequence[str], body: Body) -> bool:
 def _is_preamble(line: str, cells: Sequence[str], body: Body) -> bool:
     """Whether a line without names may stand above the body: words in other cells, or a statement."""
     words = is_name(cells[0]) or _is_prose(line) or line.startswith("@")
-    return _is_statement(line) or (words and (sum(map(bool, cells)) != body.width or body.width == 1))
+    elsewhere = sum(map(bool, cells)) != body.width or body.width == 1 or any(map(is_date, cells))
+    return _is_statement(line) or (words and elsewhere)
 
 
 def _is_prose(line: str) -> bool:

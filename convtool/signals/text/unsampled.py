@@ -52,7 +52,7 @@ def find_unsampled(
         sign = first.get((names[column], *(row[column] for row in rows))) if names else None
         if sign is not None:
             signs[column] = sign
-    return signs
+    return signs | dict.fromkeys(body.dated, "dates")
 
 
 def _sign(

@@ -630,6 +630,10 @@ def test_chosen_columns_alone_need_to_be_numbers() -> None:
 @pytest.mark.parametrize(
     ("text", "way_out"),
     [
+        (
+            "when,b,c\n6/27/2012,1,W\n6/28/2012,2,W\n",
+            "'6/27/2012' is not a number; --columns leaves out columns of dates",
+        ),
         ("12\n512,300\n513,301\n", "need --decimal ,; if line 1 is cut off, --skip 1 passes over it"),
         ("1 2\n3 4\n\n5 6\n", "line 3, column 1: the cell is empty: the line is blank; --skip 3 begins below it"),
     ],
