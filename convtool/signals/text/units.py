@@ -10,7 +10,8 @@ _COUNTS = {
     "point", "packet", "counter",
 }  # fmt: skip
 _FREQUENCIES = {"frequency", "freq"}
-_WAVES = {"wave", "wavelength", "wavelengths", "wl", "wavenumber", "wavenumbers", "lambda"}
+_WAVES = {"wavelength", "wavelengths", "wavenumber", "wavenumbers"}
+_SHORT_WAVES = {"wave", "wl", "lambda"}
 _CLOCKS = {"time", "times", "timer", "timestamp", "stamp", "elapsed", "zeit", "tiempo"}
 _BESIDE_CLOCKS = {
     "rel", "relative", "abs", "absolute", "unix", "epoch", "gps", "utc", "local", "since", "start", "in", "the", "of",
@@ -74,9 +75,14 @@ def is_frequency(unit: str, name: str) -> bool:
     return _plain(unit) in _HERTZ or bare(name) in _FREQUENCIES
 
 
-def is_wavelength(name: str) -> bool:
-    """Whether a name says that its column is one of wavelengths or their inverse, as spectrometers write it."""
-    return bare(name) in _WAVES
+def is_wavelength(unit: str, name: str) -> bool:
+    """Whether a column is one of wavelengths or their inverse, by its name, or its short name and its unit."""
+    return bare(name) in _WAVES or (is_short_wavelength(name) and unit == "nm")
+
+
+def is_short_wavelength(name: str) -> bool:
+    """Whether a name may stand for wavelengths: ``wl``."""
+    return bare(name) in _SHORT_WAVES
 
 
 def is_count(name: str) -> bool:

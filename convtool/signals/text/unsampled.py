@@ -3,9 +3,9 @@
 A first column is passed over where
 - its cells are no numbers (names of rows, dates), or it alone has no name (pandas, R), or
 - it is named as a count (index, sample...) and its numbers count up by one, and begin anew now and then, or
-- it is named or measured as a frequency (Hz...), or named as a wavelength, and its numbers rise, or
-- it is named or measured as a time (time, seconds...) and its numbers rise, but for a few as clocks are, or
-- its name may be one of times (t) and its numbers rise in even steps, or
+- it is named or measured as a time, a frequency or a wavelength (time, seconds, Hz...) and its numbers rise; a clock,
+  by its name, may also stand still and begin anew now and then, or
+- its name may be one of times or wavelengths (t, wl) and its numbers rise in even steps, or
 - its numbers rise by the sample interval that is stated above, or, where they have no name, count up from 0 or 1 below
   a sample rate that is stated.
 Otherwise it is a column like the others: numbers without such a sign are samples.
@@ -24,6 +24,7 @@ from convtool.signals.text.units import (
     is_count,
     is_frequency,
     is_short_clock,
+    is_short_wavelength,
     is_time_unit,
     is_wavelength,
     seconds_in,
@@ -70,24 +71,22 @@ def _sign(
     steps = [b - a for a, b in pairwise(values)]
     unit = unit_of(column, names, units)
     name = names[column] if names else ""
-    clock = is_clock(name) or is_time_unit(unit, name)
     unnamed = names is None and rate is not None and len(values) > 2 and values[0] in (0, 1)
     if values and (unnamed or is_count(name) or is_count(unit)) and _counts(steps):
         return COUNT
     if not values or (steps and min(steps) <= 0):
-        return TIMES if values and clock and _mostly_rise(steps) else None
-    if clock or (is_short_clock(name) and len(steps) > 1 and even(steps)):
+        return TIMES if values and is_clock(name) and _mostly_rise(steps) else None
+    in_even_steps = len(steps) > 1 and even(steps)
+    if is_clock(name) or is_time_unit(unit, name) or (is_short_clock(name) and in_even_steps):
         return TIMES
     if is_frequency(unit, name):
         return FREQUENCY
-    if is_wavelength(name):
+    if is_wavelength(unit, name) or (is_short_wavelength(name) and in_even_steps):
         return "wavelengths"
     if not steps or rate is None:
         return None
-    rates = [rate, rate * (seconds_in(name) or 1.0)]
-    return (
-        TIMES if any(_follow(values, steps, each, _half_unit(rows, column, body.dialect)) for each in rates) else None
-    )
+    rounding, rates = _half_unit(rows, column, body.dialect), (rate, rate * (seconds_in(name) or 1.0))
+    return TIMES if any(_follow(values, steps, each, rounding) for each in rates) else None
 
 
 def _follow(values: Sequence[float], steps: Sequence[float], rate: float, rounding: float) -> bool:
@@ -98,7 +97,8 @@ def _follow(values: Sequence[float], steps: Sequence[float], rate: float, roundi
 
 def _counts(steps: Sequence[float]) -> bool:
     """Whether numbers count up by one, and stand still or begin anew now and then."""
-    return all(step in (0, 1) or step < 0 for step in steps) and (not steps or 1 in steps) and _mostly_rise(steps)
+    ones = sum(step == 1 for step in steps)
+    return 2 * ones >= len(steps) and all(step in (0, 1) or step < 0 for step in steps) and _mostly_rise(steps)
 
 
 def _mostly_rise(steps: Sequence[float]) -> bool:
