@@ -101,6 +101,9 @@ class TextReader(Reader):
         single = bare and self._lines.ended and body.count(b"\n") == 1
         joined = self._joined(body, as_kernel=wrapped) if bare else None
         self._pending = self._block(body, alone=self._lines.ended) if joined is None else joined
+        if joined is not None and not wrapped:
+            told = f"one signal of {heading.points} samples, row behind row, as it says"
+            self.remarks = [f"{self.remarks[0]}; {told}"]
         if single:
             self._pending = self._pending.reshape(1, -1)
         self.signal = Signal(

@@ -710,4 +710,6 @@ def test_rows_behind_each_other_are_one_signal_where_it_says_so(
         chunks_of(monkeypatch, size)
         reader = opened(text)
         assert (reader.signal.sample_rate, reader.signal.flat) == (rate, False)
+        joined = f"one signal of {len(expected[0])} samples, row behind row, as it says"
+        assert (joined in reader.remarks[0]) == (len(expected) == 1 and "\n1\n2\n" not in text)
         assert values(reader).tolist() == expected
