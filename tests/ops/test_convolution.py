@@ -20,6 +20,7 @@ from convtool.errors import InputError
 from convtool.ops import parallel
 from convtool.ops.convolution import overlap_save
 from convtool.ops.convolution.convolve import Convolution, convolve
+from convtool.ops.convolution.taps import Taps
 from tests.helpers import reference
 
 if TYPE_CHECKING:
@@ -449,6 +450,11 @@ def test_silence_stays_silence(small_rows: int, mixed: bool, dilation: int) -> N
     assert int((~touched).sum()) > 40
     exact = convolve(signal.double(), kernel.double(), dilation=dilation, method="direct")
     torch.testing.assert_close(y.double(), exact + 0.25, rtol=0, atol=2e-4)
+
+
+def test_what_is_still_behind_the_last_output_is_of_no_account() -> None:
+    segment = torch.cat([torch.ones(1, 1, 10), torch.zeros(1, 1, 50)], -1)
+    assert overlap_save.silence(segment, Taps(torch.ones(1, 4), 1), 3) is None
 
 
 def test_silence_without_a_minus() -> None:

@@ -377,3 +377,14 @@ def test_a_file_whose_name_ends_in_a_bar_is_a_file() -> None:
 def test_a_list_that_is_not_there() -> None:
     with pytest.raises(InputError, match=r"^--input-list a\\x1b: no such file$"):
         read_list("a\x1b", null=False)
+
+
+def test_a_text_that_can_not_be_opened_is_no_prose(monkeypatch: pytest.MonkeyPatch) -> None:
+    make("in/x.csv", "in/words.txt", content=b"words\n")
+    assert found("in") == [("file", "in/x.csv")]
+
+    def refuse(path: bytes, mode: str) -> None:
+        raise PermissionError(path, mode)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    assert found("in") == [("file", "in/words.txt"), ("file", "in/x.csv")]

@@ -202,6 +202,7 @@ def test_what_was_chosen_for_each_of_several_is_told_in_their_order(
     run = convtool("convolve", *names, "-k", "4", "-o", "y/", "--nan", "error", "-v", "--jobs", "2")
     assert [line.partition("; ")[0] for line in run.err.splitlines()] == [
         "a.wav: direct, 1 tap",
+        "a.wav: read 1 channel of 1048576 samples at 8000 Hz, WAV/FLOAT",
         "a.wav -> y/a.wav: 1048576 samples",
         "b.wav: direct, 1 tap",
         "Error: b.wav: sample 1048575 is NaN or infinite (the first of 1 in its block)",
