@@ -469,7 +469,8 @@ def _store(url: str) -> tuple[Any, str]:
         raise UsageError(
             f"URLs of {protocol}:// need {package}: install the extra 'remote', or {package} itself"
         ) from error
-    store.retries = 1  # s3fs goes on where an answer broke off, be that another object by then; `_attempt` begins anew
+    if hasattr(store, "retries"):  # s3fs goes on where an answer broke off, be that another object by then
+        store.retries = 1  # `_attempt` begins anew
     return store, path
 
 

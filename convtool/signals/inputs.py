@@ -18,7 +18,11 @@ from convtool.files.recognition import HEAD, TEXT, recognise
 from convtool.files.remote import base_name, below, is_folder, is_http, is_url, matching, read_bytes, without_file_url
 
 _NUMBERS = re.compile(r"\s*[+-]?[\d.][^/\\]*|\s*[+-]?(nan|inf)\b[^/\\]*", re.ASCII | re.IGNORECASE)
-_NUMBER_LINE = re.compile(rb"^[ \t\"']*[+-]?(\.?\d|nan\b|inf)", re.MULTILINE | re.IGNORECASE)
+_NUMBER_LINE = re.compile(
+    rb"^[ \t\"']*[+-]?(\.?\d|nan\b|inf)|[,;\t][ \"']*[+-]?(\.?\d[\d.e+-]*|nan|inf)[ \"']*([,;\t\r\n]|\Z)",
+    re.MULTILINE | re.IGNORECASE,
+)
+"""A line that begins as numbers do, or a cell that is one."""
 _OF_ARCHIVER = "__MACOSX"
 """The folder in which macOS's archiver puts what other systems have no place for, under the names of the files."""
 
@@ -273,13 +277,14 @@ def _role_of_name(path: str) -> str:
 
 
 def _is_prose(path: str) -> bool:
-    """Whether no line of a text begins as numbers do, so far as its beginning shows."""
+    """Whether a short text has no line that begins as numbers do, and no cell that is one."""
     try:
         with open(os.fsencode(path), "rb") as file:
             head = file.read(HEAD)
     except OSError:  # an input that fails
         return False
-    return len(head) < HEAD and bool(head.strip()) and not _NUMBER_LINE.search(head)
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    return len(head) < HEAD and bool(text.strip()) and b"\0" not in text and not _NUMBER_LINE.search(text)
 
 
 def _role_of_content(path: str, selection: Selection) -> str:

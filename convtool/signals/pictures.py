@@ -262,7 +262,7 @@ def _pixels(file: BinaryIO, format: str) -> _Decoded:
                 notes.append(f"it holds {several} pictures; the first is read")
             if stored is not None and len(stored.bits) > (read := len(picture.getbands())):
                 notes.append(f"its pixels are {len(stored.bits)} numbers, of which the first {read} are read")
-            if (turned := picture.getexif().get(_TURNED, 1)) != 1:
+            if (turned := picture.getexif().get(_TURNED, 1)) in range(2, 9):
                 remarks.append(f"turned upright, as its EXIF says (orientation {turned})")
             pixels = np.asarray(ImageOps.exif_transpose(_plain(picture, notes)))
             return _Decoded(pixels if stored is None else stored.restored(pixels), notes, remarks)

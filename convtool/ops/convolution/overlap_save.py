@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 from torch.nn.functional import pad
 
 from convtool.ops.convolution.taps import Taps, needs_grad
@@ -234,7 +235,7 @@ class OverlapSave:
                 if needs_grad(like, values):
                     cells = _cells(taps, length, self.partitions)
                     kernel = torch.fft.rfft(cells, n=self.size).conj().resolve_conj().unsqueeze(-2)
-                elif self.partitions > 1 or values.device.type != "cpu" or values.shape[:-1].numel() * self.size > KEPT:
+                elif self.partitions > 1 or not _may_be_kept(values, self.size):
                     kernel = _spectra_of(_cells(taps, length, self.partitions), self.size).unsqueeze(-2)
                 else:
                     content = values.detach().numpy().tobytes()
@@ -334,6 +335,12 @@ def _cells(taps: Taps, length: int, partitions: int) -> Tensor:
     else:
         spread.index_copy_(-1, places, values)
     return spread.view(*values.shape[:-1], partitions, -1).movedim(-2, 0)
+
+
+def _may_be_kept(values: Tensor, size: int) -> bool:
+    """Whether the spectra of a kernel are few enough, and nothing but the values of its taps."""
+    plain = values.device.type == "cpu" and unpack_dual(values).tangent is None  # type: ignore[no-untyped-call]
+    return plain and values.shape[:-1].numel() * size <= KEPT
 
 
 @lru_cache(maxsize=4)

@@ -102,12 +102,14 @@ def _movie_ticks(peek: Peek, size: int) -> int:
 def _find_box(peek: Peek, name: bytes, at: int, end: int) -> tuple[int, int]:
     """Where the content of the box begins and ends among those from byte `at` on; without one, twice `end`."""
     for _ in range(_LOOKED_AT):
+        if at >= end:
+            break
         head = peek(at, 16)
         length, first = int.from_bytes(head[:4], "big"), 8
         if length == 1:
             length, first = int.from_bytes(head[8:], "big"), 16
         stop = end if length == 0 else at + length
-        if len(head) < 8 or length in range(1, first) or at >= end:
+        if len(head) < 8 or length in range(1, first):
             break
         if head[4:8] == name:
             return at + first, min(stop, end)

@@ -43,15 +43,15 @@ def _of_wav(peek: Peek, size: int) -> Iterator[tuple[int, bytes]]:
 def _of_w64(peek: Peek, size: int) -> Iterator[tuple[int, bytes]]:
     if int.from_bytes(peek(16, 8), "little") > _OPEN:
         yield 16, size.to_bytes(8, "little")
-    for name, at, length in islice(_chunks_of_w64(peek), _LOOKED_AT):
+    for name, at, length in islice(_chunks_of_w64(peek, size), _LOOKED_AT):
         if name == b"data" and length > _OPEN:
             yield at + 16, (size - at).to_bytes(8, "little")
 
 
-def _chunks_of_w64(peek: Peek) -> Iterator[tuple[bytes, int, int]]:
+def _chunks_of_w64(peek: Peek, size: int) -> Iterator[tuple[bytes, int, int]]:
     """Name, first byte and length of each chunk, which counts its head."""
     at = 40
-    while (head := peek(at, 24))[4:16] == _WAVE64:
+    while at < size and (head := peek(at, 24))[4:16] == _WAVE64:
         length = int.from_bytes(head[16:], "little")
         yield head[:4], at, length
         at += max(24, length + -length % 8)
@@ -60,14 +60,14 @@ def _chunks_of_w64(peek: Peek) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _of_caf(peek: Peek, size: int) -> Iterator[tuple[int, bytes]]:
-    for name, at, length in islice(_chunks_of_caf(peek), _LOOKED_AT):
+    for name, at, length in islice(_chunks_of_caf(peek, size), _LOOKED_AT):
         if name == b"data" and length < 0:
             yield at + 4, (size - at - 12).to_bytes(8, "big")
 
 
-def _chunks_of_caf(peek: Peek) -> Iterator[tuple[bytes, int, int]]:
+def _chunks_of_caf(peek: Peek, size: int) -> Iterator[tuple[bytes, int, int]]:
     at = 8
-    while len(head := peek(at, 12)) == 12:
+    while at < size and len(head := peek(at, 12)) == 12:
         length = int.from_bytes(head[4:], "big", signed=True)
         yield head[:4], at, length
         if length < 0:

@@ -29,12 +29,12 @@ _STATED = re.compile(
 )
 """Lines that say something about the numbers, although numbers stand in them: Excel, REW, ESRI."""
 _RULER = re.compile(r"\s*([-+=_~>*])\1{3,}\s*")
-_DATE = (
-    r"\d{4}([-/.])\d\d?\1\d\d?(?!\d).*|\d\d?([-/.])\d\d?\2(\d{4}|\d\d)\b.*|\d\d?[- ][A-Za-z]{3}[- ]\d{2,4}\b.*|"
-    r"\d\d?:\d\d(?!\d).*|[AaPp][Mm]"
+_CLOCK = r"\d\d?:\d\d(:\d\d([.,:]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?( ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?))?"
+_DATE = re.compile(
+    r"(\d{4}([-/.])\d\d?\2\d\d?|\d\d?([-/.])\d\d?\3(\d{4}|\d\d)|\d\d?[- ][A-Za-z]{3}[- ](\d{4}|\d\d))"
+    rf"([T _-]*{_CLOCK})?|{_CLOCK}|[AaPp]\.?[Mm]\.?",
+    re.ASCII,
 )
-_MOST_LABELS = 4
-"""Columns that a date, a time of day, AM or PM, and a count take together."""
 NO_NAMES = {"na", "n/a", "null", "none", "nil", "missing", "-", "?", "nan", "inf", "infinity", "true", "false"}
 
 
@@ -57,7 +57,7 @@ class Body:
     """Columns on the left that hold a preamble, beside the first rows, and an empty column."""
     commented: bool = False
     """A row may end in one more cell, with words."""
-    like: int | None = None
+    width_from: int | None = None
     """The line whose width all have; None where there are as many cells as names."""
     sure: bool = True
     """The first row is one of numbers; else nothing was, and the first row is as good as any."""
@@ -116,7 +116,7 @@ def find_body(lines: Sequence[str], options: TextOptions) -> Body | None:
     if not rows:
         return None
     dialect = dialect_of(lines[rows[0]], options)
-    return Body(rows[0], dialect, len(dialect.split(lines[rows[0]])), like=rows[0], sure=False)
+    return Body(rows[0], dialect, len(dialect.split(lines[rows[0]])), width_from=rows[0], sure=False)
 
 
 def _body_at(rows: _Rows, index: int, dialect: Dialect, options: TextOptions) -> Body | None:
@@ -126,20 +126,19 @@ def _body_at(rows: _Rows, index: int, dialect: Dialect, options: TextOptions) ->
     trailing = len(cells) - width
     kind = _kind(cells[:width], dialect)
     above = rows.cells(-1, dialect) if rows.at else []
-    if kind == "numeric" or (
-        options.columns is not None and _chosen_are_numbers(options.columns, cells, above, dialect)
-    ):
+    chosen = options.columns
+    if kind == "numeric" or (chosen is not None and _chosen_are_numbers(rows, chosen, above, dialect, len(cells))):
         if trailing and _all_trail(rows, dialect, width, len(cells)):
-            return Body(index, dialect, width, trailing, like=index)
-        return Body(index, dialect, len(cells), like=index)
+            return Body(index, dialect, width, trailing, width_from=index)
+        return Body(index, dialect, len(cells), width_from=index)
     if kind == "labelled" and _labels_go_on(rows, above, dialect, width):
-        return Body(index, dialect, width, trailing, labelled=1, like=index)
+        return Body(index, dialect, width, trailing, labelled=1, width_from=index)
     if dates := _dated(rows, dialect, width):
-        labels = max((column + 1 for column in dates if column < _MOST_LABELS), default=0)
-        dated = tuple(column for column in dates if column >= labels)
-        return Body(index, dialect, width, trailing, labelled=labels, dated=dated, like=index)
+        labels = next((at for at, column in enumerate(dates) if at != column), len(dates))
+        dated = tuple(dates[labels:])
+        return Body(index, dialect, width, trailing, labelled=labels, dated=dated, width_from=index)
     if beside := _preamble_beside(rows, dialect):
-        return Body(index, dialect, width, trailing, beside=beside, like=index)
+        return Body(index, dialect, width, trailing, beside=beside, width_from=index)
     return None
 
 
@@ -202,37 +201,45 @@ def _preamble_beside(rows: _Rows, dialect: Dialect) -> int:
     first = rows.cells(0, dialect)
     if dialect.delimiter is None or len(first) < 5 or not is_name(first[0]) or first[2]:
         return 0
-    for cells in rows.below(dialect):
+
+    def fit(cells: Sequence[str]) -> bool:
+        if len(cells) < 3:
+            return True
         numbers = cells[3 : len(cells) - (not cells[-1])]
-        if len(cells) != len(first) or cells[2] or _kind(numbers, dialect) != "numeric":
-            return 0
-    return 3 if rows.left > 1 else 0
+        return len(cells) == len(first) and not cells[2] and _kind(numbers, dialect) == "numeric"
+
+    return 3 if rows.left > 1 and rows.all(fit, dialect, ("beside", dialect, len(first))) else 0
 
 
-def _chosen_are_numbers(columns: str, cells: Sequence[str], above: Sequence[str], dialect: Dialect) -> bool:
-    """Whether the `columns` that are asked for, by numbers or by the names `above`, are numbers in a row of `cells`."""
-    names = above if len(above) == len(cells) else None
+def _chosen_are_numbers(rows: _Rows, columns: str, above: Sequence[str], dialect: Dialect, width: int) -> bool:
+    """Whether the `columns` asked for, by numbers or by the names `above`, are numbers in all rows of some `width`."""
+    names = tuple(above) if len(above) == width else None
     try:
-        return all(dialect.number(cells[column]) is not None for column in choose_columns(columns, names, len(cells)))
+        chosen = choose_columns(columns, names, width)
     except InputError:
         return False
 
+    def fit(cells: Sequence[str]) -> bool:
+        return len(cells) == width and all(dialect.number(cells[column]) is not None for column in chosen)
+
+    return rows.all(fit, dialect, ("chosen", dialect, width, *chosen))
+
 
 def _dated(rows: _Rows, dialect: Dialect, width: int) -> list[int]:
-    """The columns that are dates and times of day, where all others are numbers."""
+    """The columns that are dates and times of day, where all others are numbers; a date may be missing."""
     dates = [index for index, cell in enumerate(rows.cells(0, dialect)[:width]) if is_date(cell)]
 
     def fit(cells: Sequence[str]) -> bool:
         others = [cell for index, cell in enumerate(cells[:width]) if index not in dates]
-        beside = (cells[index] for index in dates if index < len(cells))
-        return _kind(others, dialect) == "numeric" and all(is_date(cell) or dialect.number(cell) for cell in beside)
+        beside = (cells[index].lower() for index in dates if index < len(cells))
+        return _kind(others, dialect) == "numeric" and all(is_date(cell) or cell in NO_NAMES for cell in beside)
 
-    return dates if dates and rows.all(fit, dialect, (dialect, width, *dates)) else []
+    return dates if dates and rows.all(fit, dialect, ("dated", dialect, width, *dates)) else []
 
 
 def is_date(cell: str) -> bool:
     """Whether a cell is a date, a time of day, or half a day."""
-    return re.fullmatch(_DATE, cell) is not None
+    return len(cell) < 60 and _DATE.fullmatch(cell) is not None
 
 
 def _labels_go_on(rows: _Rows, above: Sequence[str], dialect: Dialect, width: int) -> bool:
@@ -245,4 +252,4 @@ def _labels_go_on(rows: _Rows, above: Sequence[str], dialect: Dialect, width: in
         kind = _kind(cells[:width], dialect) if len(cells) >= width else "text"
         return kind != "text" if unnamed else kind == "labelled" and (is_name(cells[0]) or is_date(cells[0]))
 
-    return rows.all(fit, dialect, (dialect, width, unnamed)) and (unnamed or named or rows.left > 1)
+    return rows.all(fit, dialect, ("labels", dialect, width, unnamed)) and (unnamed or named or rows.left > 1)

@@ -13,6 +13,8 @@ _NO_VALUE = r"#n/a|#(div/0|value|ref|num|null|name)[!?]|-?1\.#\w+|nat|none|nil|m
 """What spreadsheets, instruments and programs write for a number that they do not have."""
 _LONG = 100
 """Characters of a cell past which none of the expressions below may look at it."""
+_TYPED = {"\u00a0": " ", "\u202f": " ", "’": "'"}
+"""How marks are typed that `Dialect` takes for others."""
 _PART = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _GROUPS = r"[+-]?\d{1,3}([., '\u00a0\u202f’])\d{3}(\1\d{3})*((?!\1)[.,]\d*)?"
 """Digits in groups of three."""
@@ -28,7 +30,10 @@ def no_number(cell: str, line: int, column: int, body: Body) -> InputError:
     if width == 1 and line > first and len(parts) > 1 and None not in map(body.dialect.number, parts):
         complaint += f"; if line {first} is cut off, --skip {first} passes over it"
     if width > 1 and line == first and is_name(cell) and not re.search(r"[=\[({]", cell):
-        complaint += "; --columns picks the columns to work on, --header yes takes the line for names"
+        complaint += "; --columns picks the columns to work on"
+        complaint += ", --header yes takes the line for names" * (line == 1)
+    elif line > first and column == 1 and is_name(cell):
+        complaint += f"; head -n {line - 1} ends above it"
     if width > 1 and is_date(cell):
         complaint += "; --columns leaves out columns of dates and words"
     return InputError(f"line {line}, column {column}: {complaint}")
@@ -60,7 +65,7 @@ def uneven(cells: Sequence[str], line: int, body: Body) -> InputError:
     else:
         way_out = f"; --skip {line - 1} begins with it" if line > 1 else ""
         way_out += f", head -n {line - 1} ends above it" if line > body.start + 1 else ""
-    as_in = ", one for each name" if body.like is None else f" as in line {body.like + 1}"
+    as_in = ", one for each name" if body.width_from is None else f" as in line {body.width_from + 1}"
     return InputError(f"line {line} has {count} column{'s' * (count != 1)}; expected {expected}{as_in}{way_out}")
 
 
@@ -85,14 +90,16 @@ def _hint(cell: str, dialect: Dialect) -> str:
     if "\u2212" in cell:
         return ": its minus is U+2212; write the minus of ASCII, '-'"
     if re.fullmatch(r"[+-]?\d+,\d+([eE][+-]?\d+)?", cell) and dialect.decimal == ".":
-        return "; decimal commas need --decimal ,"
+        grouped = dialect.thousands is None and re.fullmatch(_GROUPS, cell)
+        return "; decimal commas need --decimal ," + ", and digits in groups --thousands ," * bool(grouped)
     if re.fullmatch(r"[+-]?\d+\.\d+([eE][+-]?\d+)?", cell) and dialect.decimal == ",":
         return "; decimal points need --decimal ."
     if found := re.fullmatch(r"(\S+)\s+([#%;!/]).*", cell):
         mark = found[2]
         return f"; --comment '{mark}' cuts off what follows that" if dialect.number(found[1]) is not None else ""
     if dialect.thousands is None and re.fullmatch(_GROUPS, cell):
-        return f"; digits in groups need --thousands '{re.sub('[0-9+-]', '', cell)[0]}'"
+        mark = re.sub("[0-9+-]", "", cell)[0]
+        return f'; digits in groups need --thousands "{_TYPED.get(mark, mark)}"'
     if re.fullmatch(rf"\({_PART},{_PART}\)|({_PART}(?=[+-]))?{_PART}[ij]", cell):
         return "; complex numbers are not read: give their parts columns of their own"
     if re.fullmatch(rf"({_PART})\s*[^\W\d_]{{1,4}}|({_PART})\s*[%°Ω]|[$€£]\s*({_PART})", cell):

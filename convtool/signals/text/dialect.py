@@ -15,6 +15,8 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 _NAN = re.compile(r"[+-]?nan|-?inf", re.IGNORECASE)
 _POINT = str.maketrans("dD", "eE")
 _SHOWN = 40
+_ALIKE = {" ": str.maketrans("\u00a0\u202f", "  "), "'": str.maketrans("’", "'")}
+"""Blanks that do not break, and the apostrophe of print, between digits in groups."""
 _DELIMITERS = ("\t", ";", ",")
 
 
@@ -58,6 +60,8 @@ class Dialect:
             return "nan"
         if _NAN.fullmatch(cell):
             return cell.lower().replace("-nan", "nan").replace("+nan", "nan")
+        if self.thousands in _ALIKE:
+            cell = cell.translate(_ALIKE[self.thousands])
         if self.thousands is not None and self.thousands in cell:
             if not self._grouped(cell):
                 return None

@@ -19,6 +19,8 @@ from convtool.signals.text.options import TextOptions
 from convtool.signals.text.units import is_clock, is_count, is_frequency, is_short_clock, unit_in
 
 ROWS_COMPARED = 100
+_A_SAMPLE = re.compile(r"\s*[\d.]+\s*\w+/sample\b", re.IGNORECASE)
+"""How AcqKnowledge states its interval."""
 _TITLES = "ChannelTitle="
 _BAND = re.compile(r"\d+(\.\d+)? ?[kM]?Hz", re.ASCII)
 """A band as the name of a column, as in ``31.5Hz``."""
@@ -38,7 +40,8 @@ def find_names(
         above = rows[: bisect_left(rows, body.start)]
         if _counts_samples([_cells(lines[index], body) for index in above[-2:]], body):
             above.pop()
-        if titled := next((index for index in above if lines[index].startswith(_TITLES)), None):
+        titled = next((index for index in above if lines[index].startswith(_TITLES)), None)
+        if titled is not None:
             return _titles(lines[titled], body), None, replace(body, commented=True)
         names, units, bad = _nearest_names(lines, above, body)
         if bad is None:
@@ -54,7 +57,15 @@ def find_names(
         return _commented_names(lines, body, options), None, body
     if len(names) == 1 and body.width == 2 and options.delimiter is None and body.dialect.delimiter == ",":
         refuse_halves(names[0], lines, body)
+    if any(map(_A_SAMPLE.match, lines[options.skip : body.start])) and _same_integers(lines[body.start], body):
+        body = _after(body, lines, options)
     return (*_fitted(names, units, lines, body),)
+
+
+def _same_integers(line: str, body: Body) -> bool:
+    """Whether a row is one whole number in each column, as AcqKnowledge says how many samples there are."""
+    cells = set(body.dialect.split(line)[: body.width])
+    return len(cells) == 1 and cells.pop().isdigit()
 
 
 def _counts_samples(above: Sequence[Sequence[str]], body: Body) -> bool:
@@ -88,6 +99,7 @@ def _nearest_names(
     if headed and _are_units(cells, body.width):
         return before, cells, None
     title = len(cells) == 1 and (body.width > 2 or _is_statement(lines[above[-1]]))
+    # Below a preamble, words between blanks are prose rather than names where they are not as many as the columns.
     title |= len(above) > 2 and body.dialect.delimiter is None and len(cells) not in (body.width, body.width - 1)
     if _are_names(cells, body) and not title and not (body.width == 1 and _is_statement(lines[above[-1]])):
         if len(above) == 2 and len(before) == len(cells) and _all_names(before) and not _is_statement(lines[above[-2]]):
@@ -184,7 +196,7 @@ def _fitted(
     """Names, one for each column; a row of another length than the names is told when it is read."""
     if body.trailing and len(names) == body.width + body.trailing:
         if names[-1]:
-            body = replace(body, width=len(names), trailing=0, like=None)
+            body = replace(body, width=len(names), trailing=0, width_from=None)
         else:
             names = names[: body.width]
     if units is not None:
@@ -192,7 +204,7 @@ def _fitted(
     elif len(names) == body.width - 1 and _counts_rows(lines, body):
         names = ["", *names]
     elif len(names) != body.width:
-        body = replace(body, width=len(names), trailing=0, like=None)
+        body = replace(body, width=len(names), trailing=0, width_from=None)
     return names, units, body
 
 

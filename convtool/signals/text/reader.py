@@ -31,8 +31,9 @@ _SLICE = 1 << 18
 _LOOKED_AT = 2000
 """Lines among which the heading is looked for first."""
 
+_LONG_PREAMBLE = 1 << 16
 _LONG_CELL = 32
-_MOST_JOINED = 1 << 22
+_MOST_JOINED = 1 << 20
 """Samples of a signal that are put together from rows behind each other."""
 
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
@@ -99,6 +100,9 @@ class TextReader(Reader):
             raise InputError("there are 0 samples in it: its only line reads as names of columns")
         bare = heading.names is None and not heading.unsampled and self._options.columns is None and self._kept is None
         single = bare and self._lines.ended and body.count(b"\n") == 1
+        if bare and heading.points is not None and heading.points > _MOST_JOINED and heading.body.width > 1:
+            what = f"it says that it holds {heading.points} samples, row behind row perhaps"
+            raise InputError(f"{what}; up to {_MOST_JOINED} are put together: write one a line")
         joined = self._joined(body, as_kernel=wrapped) if bare else None
         self._pending = self._block(body, alone=self._lines.ended) if joined is None else joined
         if joined is not None and not wrapped:
@@ -124,7 +128,7 @@ class TextReader(Reader):
         while not self._lines.ended:
             if not whole and (len(text) >= enough or self._lines.paused):
                 heading = self._heading_of(text)
-                if heading is not None and _has_two_rows(text, heading) and len(text) >= _bytes_of_points(heading):
+                if heading is not None and _has_two_rows(text, heading) and len(text) >= _bytes_to_see(heading):
                     return heading, text
                 enough = max(enough, 2 * len(text))
             text += self._lines.next()
@@ -340,8 +344,13 @@ def _comments(chars: str) -> re.Pattern[str]:
     return re.compile(rf'(?:"[^"]*"|[^{re.escape(chars)}"]|"(?![^"]*"))*')
 
 
-def _bytes_of_points(heading: Heading) -> int:
-    """How much of a text to look at, to see whether its rows are as many numbers as it says that its signal has."""
+def _bytes_to_see(heading: Heading) -> int:
+    """How much of a text to look at before its heading is taken for what it seems.
+
+    A preamble may come without a number as yet, and rows may be as many numbers as is said that the signal has.
+    """
+    if not heading.body.sure:
+        return _LONG_PREAMBLE
     return 0 if heading.points is None or heading.body.width == 1 else _LONG_CELL * min(heading.points, _MOST_JOINED)
 
 

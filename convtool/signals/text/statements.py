@@ -19,18 +19,28 @@ _STATEMENT = re.compile(
     re.IGNORECASE,
 )
 _SPS = re.compile(rf"(?:^|,)\s*{_NUMBER}\s*sps\b", re.IGNORECASE)
-_POINTS = re.compile(r"\bNPTS\s*[=:]?\s*(\d+)|,\s*(\d+) samples,.*\bSLIST\b|\bDuration Time\s*\(s\)\s*(\d+)\s*$")
+_POINTS = re.compile(
+    r"\bNPTS[ \t]{0,9}[=:]?[ \t]{0,9}(\d+)|^TIMESERIES [^,]*,\s*(\d+) samples,.*\bSLIST\b|"
+    r"^Duration Time[ \t]{0,9}\(s\)[ \t]{0,30}(\d+)\s*$"
+)
 """How many samples there are, whatever the columns: PEER, ASCII of seismology, K-NET (in seconds)."""
 _A_SAMPLE = re.compile(rf"\s*{_NUMBER}\s*([a-zµμ]+)/sample\b", re.IGNORECASE)
 """The interval in AcqKnowledge's words."""
+_OLD_PEER = re.compile(r"\s*(\d+)\s+(\d*\.\d+)\s+NPTS,\s*DT\b")
 _REW = re.compile(rf"\s*{_NUMBER}\s*//\s*(sample interval|sample rate|start time)", re.IGNORECASE)
 _KEY = re.compile(r"\s*\"?[^\W\d_][\w \t()/.-]*[:=]")
+_FORMS = (_KEY, _OLD_PEER, _A_SAMPLE, re.compile(r"\s*\d+ channels?\s*$"))
 _NODATA = re.compile(rf"\bno_?data(?:[ _]value)?(?:[ \t]{{0,9}}\([^)]{{0,30}}\))?{_GAP}{_NUMBER}\s*$", re.IGNORECASE)
-_QUANTITY = re.compile(rf"{_NUMBER}(?P<gap>\s*[,;\t\"]*\s*)(?P<after>[^,;\t\"()]*)", re.IGNORECASE)
+_QUANTITY = re.compile(
+    rf"{_NUMBER}(?:\s*[(\[](?P<unit>[^)\]]{{0,30}})[)\]]|(?P<gap>\s*[,;\t\"]*\s*)(?P<after>[^,;\t\"()]*))",
+    re.IGNORECASE,
+)
 _GROUPED = re.compile(r"(\d{1,3}(?:[,'’ \u00a0\u202f]\d{3})+)(?P<gap>[ ]*)(?P<after>[a-z/][^,;\t\"()]*)", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"(\d+,(?:\d{1,2}|\d{4,}))(?P<gap>[ ]*)(?P<after>[a-zµμ/][^,;\t\"()]*)", re.IGNORECASE)
 _SPLIT = re.compile(r"\d+(?:,\d{1,3}|['’ \u00a0\u202f]\d{3})(?!\d)|\d+\.\d+\.")
 """What may be one number, in groups or with a decimal comma, or two."""
+_NO_UNITS = ("mono", "stereo", "channel", "channels", "bit", "bits", "real", "complex", "and", "with")
+"""What may follow a rate without a unit."""
 _LIKE_A_UNIT = re.compile(r"per\b|samples?\b|\w*/|\w*hz\b", re.IGNORECASE)
 _NO_ROWS = (
     (
@@ -64,7 +74,9 @@ def read_statements(lines: Sequence[str], decimal: str = ".") -> Stated:
 
 def _points(lines: Sequence[str], rate: float | None) -> int | None:
     """The samples of the one signal that the rows hold behind each other."""
-    found = next((found for line in lines if (found := _POINTS.search(line))), None)
+    if found := next(filter(None, map(_OLD_PEER.match, lines)), None):
+        return int(found[1])
+    found = next(filter(None, map(_POINTS.search, lines)), None)
     if found is None:
         return None
     return round(int(found[3]) * (rate or 0)) if found[3] else int(found[1] or found[2])
@@ -72,7 +84,7 @@ def _points(lines: Sequence[str], rate: float | None) -> int | None:
 
 def is_statement(line: str) -> bool:
     """Whether a line says something, in the form of ``Key: value``, or of a rate or an interval."""
-    return bool(_KEY.match(line) or _STATEMENT.search(line))
+    return any(form.match(line) for form in _FORMS) or _STATEMENT.search(line) is not None
 
 
 def _sample_rate(stated: Sequence[str]) -> float | None:
@@ -86,6 +98,8 @@ def _sample_rate(stated: Sequence[str]) -> float | None:
                 return _over(1.0, value) if "interval" in found[2].lower() else value or None
         elif (found := _A_SAMPLE.match(line)) and (scale := seconds_in(found[2])) is not None:
             return _over(1.0, float(found[1]) * scale)
+        elif found := _OLD_PEER.match(line):
+            return _over(1.0, float(found[2]))
         elif found := _SPS.search(line):
             return float(found[1]) or None
         elif (found := _STATEMENT.search(line)) and (rate := _stated_rate(found)) is not None:
@@ -96,7 +110,8 @@ def _sample_rate(stated: Sequence[str]) -> float | None:
 def _stated_rate(found: re.Match[str]) -> float | None:
     """The samples a second of a statement; None where its number or unit can be read in two ways or in none."""
     scale_of = rate_in if found["rate"] else seconds_in
-    own = scale_of(found["bracket"] or found["unit"] or "")
+    stated = found["bracket"] or found["unit"] or ""
+    own = scale_of(stated) if stated else 1.0
     said = found["said"]
     if plain := _GROUPED.match(said):
         scale = _scale(plain, scale_of)
@@ -108,7 +123,7 @@ def _stated_rate(found: re.Match[str]) -> float | None:
     else:
         plain = _QUANTITY.match(said)
         value = plain and plain[1]
-        scale = plain and _scale(plain, scale_of, bare=own or 1.0)
+        scale = plain and (scale_of(plain["unit"]) if plain["unit"] else _scale(plain, scale_of, bare=own))
     if value is None or scale is None:
         return None
     return (float(value) * scale or None) if found["rate"] else _over(1.0, float(value) * scale)
@@ -121,8 +136,9 @@ def _scale(found: re.Match[str], scale_of: Callable[[str], float | None], bare: 
         scale = scale_of(" ".join(words[:count])) if len(words) >= count else None
         if scale is not None:
             return scale
-    beside = found["gap"].isspace() and words and _LIKE_A_UNIT.match(words[0])
-    return None if words and (not found["gap"] or beside) else bare
+    if words and (not found["gap"].strip() or _LIKE_A_UNIT.match(words[0])):
+        return bare if scale_of is rate_in and found["gap"] and words[0].lower() in _NO_UNITS else None
+    return bare
 
 
 def _below_increment(names: str, units: str) -> re.Match[str] | None:

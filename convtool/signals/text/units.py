@@ -18,15 +18,17 @@ _BESIDE_CLOCKS = {
     "sample", "measurement",
 }  # fmt: skip
 _SHORT_CLOCKS = {"t", "ts", "s", "x-axis"}
+"""In lower case: T is a temperature."""
 _AMBIGUOUS = {"s", "h", "hr", "min", "mins"}
 """Units of time that may be names of something else, as of a minimum."""
 _SCALES = {
-    1e-9: "ns nsec nanosecond nanoseconds nanos",
-    1e-6: "us µs usec µsec microsec microsecond microseconds micros",
-    1e-3: "ms msec millisec millisecond milliseconds millis",
+    1e-9: "ns nsec nsecs nanosecond nanoseconds nanos",
+    1e-6: "us µs usec usecs µsec microsec microsecond microseconds micros",
+    1e-3: "ms msec msecs millisec millisecond milliseconds millis",
     1.0: "s sec secs second seconds",
     60.0: "min mins minute minutes",
     3600.0: "h hr hrs hour hours",
+    86400.0: "day days",
 }
 _SECONDS = {unit: scale for scale, units in _SCALES.items() for unit in units.split()}
 _HERTZ = {"hz", "khz", "mhz", "ghz"}
@@ -116,7 +118,7 @@ def is_clock(name: str) -> bool:
 
 def is_short_clock(name: str) -> bool:
     """Whether a name may stand for times: ``t``."""
-    return _plain(name) in _SHORT_CLOCKS
+    return name.strip() in _SHORT_CLOCKS
 
 
 def is_time_unit(unit: str, name: str) -> bool:

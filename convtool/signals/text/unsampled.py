@@ -71,8 +71,10 @@ def _sign(
     steps = [b - a for a, b in pairwise(values)]
     unit = unit_of(column, names, units)
     name = names[column] if names else ""
-    unnamed = names is None and rate is not None and len(values) > 2 and values[0] in (0, 1)
-    if values and (unnamed or is_count(name) or is_count(unit)) and _counts(steps):
+    whole = bool(values) and all(value.is_integer() for value in values)
+    if whole and (is_count(name) or is_count(unit)) and _counts(steps):
+        return COUNT
+    if whole and names is None and rate is not None and len(values) > 2 and _go_round(values):
         return COUNT
     if not values or (steps and min(steps) <= 0):
         return TIMES if values and is_clock(name) and _mostly_rise(steps) else None
@@ -99,6 +101,15 @@ def _counts(steps: Sequence[float]) -> bool:
     """Whether numbers count up by one, and stand still or begin anew now and then."""
     ones = sum(step == 1 for step in steps)
     return 2 * ones >= len(steps) and all(step in (0, 1) or step < 0 for step in steps) and _mostly_rise(steps)
+
+
+def _go_round(values: Sequence[float]) -> bool:
+    """Whether numbers count from 0 or 1 up to one number, and from there again."""
+    first, highest = values[0], max(values)
+    expected = (first + index % (highest - first + 1) for index in range(len(values)))
+    return (
+        first in (0, 1) and highest > first and all(value == each for value, each in zip(values, expected, strict=True))
+    )
 
 
 def _mostly_rise(steps: Sequence[float]) -> bool:

@@ -56,13 +56,16 @@ def read_layout(peek: Peek, start: int, size: int | None) -> Layout | None:
     data: list[tuple[int, int | None]] = []
     kept: list[tuple[str, bytes]] = []
     notes: list[str] = []
+    nothing_else: bool | None = None  # of the chunks behind a first `data` of size 0, which are those behind all
     for name, at, length in _chunks(peek, start + 12, size):
         if name == b"fmt " and described is None:
             described = peek(at, min(length, FORMAT_BYTES))
         elif name in _KEPT:
             _keep(name.decode(), peek, at, length, kept, notes)
         elif name == b"data":
-            open_ended = is_unstated(length) and not _is_empty(peek, at, length, size)
+            if length == 0 and nothing_else is None:
+                nothing_else = _is_empty(peek, at, length, size)
+            open_ended = is_unstated(length) and not (length == 0 and nothing_else)
             data.append((at, None if open_ended else length))
             if size is None or open_ended:
                 break

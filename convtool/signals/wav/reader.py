@@ -98,14 +98,18 @@ class WavReader(Reader):
         return raw.view(f"<i{self._bits // 8}")
 
     def _out_of_four(self, raw: np.ndarray[Any, Any]) -> Block:
-        """Samples of 24 bits that stand in the lower or in the upper three of four bytes; the first block tells."""
+        """Samples of 24 bits that stand in the lower or in the upper three of four bytes.
+
+        The first block with samples tells: in the lower three, the fourth byte is but the sign. So it is with quiet
+        samples in the upper three too, whose lowest byte is unused: they are read as libsndfile reads them.
+        """
+        lowest_used = bool(raw[:, 0].any())
+        is_sign = np.array_equal(raw[:, 3], np.where(raw[:, 2] > 127, 0xFF, 0)) or not raw[:, 3].any()
         if self._placed is None and raw.any():
-            spare = raw[:, 3]
-            is_sign = np.array_equal(spare, np.where(raw[:, 2] > 127, 0xFF, 0))
-            if not is_sign and spare.any() and raw[:, 0].any():
-                raise InputError("its header declares samples of 24 bits in 4 bytes, but all four are in use")
-            self._placed = "lower" if is_sign or not spare.any() else "upper"
+            self._placed = "lower" if lowest_used else "upper"
             self.remarks.append(f"its samples of 24 bits stand in 4 bytes; the {self._placed} three are read")
+        if (self._placed == "lower" and not is_sign) or (self._placed == "upper" and lowest_used):
+            raise InputError("its header declares samples of 24 bits in 4 bytes, but all four are in use")
         values: Block = raw.reshape(-1).view("<i4")
         return values << 8 if self._placed == "lower" else values
 

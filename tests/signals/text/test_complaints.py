@@ -20,8 +20,9 @@ COMPLEX_HINT = "complex numbers are not read: give their parts columns of their 
         ("−3.5", ".", "'−3.5' is not a number: its minus is U+2212; write the minus of ASCII, '-'"),
         ("1,5", ".", "'1,5' is not a number; decimal commas need --decimal ,"),
         ("1.5", ",", "'1.5' is not a number; decimal points need --decimal ."),
-        ("1,234.5", ".", "'1,234.5' is not a number; digits in groups need --thousands ','"),
-        ("1\u202f234", ".", "'1\\u202f234' is not a number; digits in groups need --thousands '\u202f'"),
+        ("1,234.5", ".", "'1,234.5' is not a number; digits in groups need --thousands \",\""),
+        ("1\u202f234", ".", "'1\\u202f234' is not a number; digits in groups need --thousands \" \""),
+        ("1,234", ".", "'1,234' is not a number; decimal commas need --decimal ,, and digits in groups --thousands ,"),
         ("512,300,1", ".", "'512,300,1' is not a number"),
         (
             "1.0+2.0j",

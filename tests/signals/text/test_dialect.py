@@ -42,6 +42,8 @@ def test_numbers(cell: str, number: str | None) -> None:
         ("1234,567", Dialect(",", thousands=","), None),
         ("1.234,5", Dialect(";", ",", "."), "1234.5"),
         ("1 234", Dialect(";", thousands=" "), "1234"),
+        ("1\u202f234\u00a0567,5", Dialect(";", ",", thousands=" "), "1234567.5"),
+        ("1’234.5", Dialect(";", thousands="'"), "1234.5"),
         ("n/a", Dialect(",", missing=True), "nan"),
         ("", Dialect(",", missing=True), "nan"),
         ("-", Dialect(",", missing=True), "nan"),

@@ -634,7 +634,8 @@ def test_chosen_columns_alone_need_to_be_numbers() -> None:
             "when,b,c\n6/27/2012,1,W\n6/28/2012,2,W\n",
             "'6/27/2012' is not a number; --columns leaves out columns of dates",
         ),
-        ("12\n512,300\n513,301\n", "need --decimal ,; if line 1 is cut off, --skip 1 passes over it"),
+        ("a,b\n1,2\nTotal,6\n", "'Total' is not a number; head -n 2 ends above it"),
+        ("12\n512,300\n513,301\n", "--thousands ,; if line 1 is cut off, --skip 1 passes over it"),
         ("1 2\n3 4\n\n5 6\n", "line 3, column 1: the cell is empty: the line is blank; --skip 3 begins below it"),
     ],
 )
@@ -655,6 +656,16 @@ def test_one_row_may_end_in_a_tab() -> None:
     assert values(opened("1\t2\t3\t\n")).tolist() == [[1, 2, 3]]
     with pytest.raises(InputError, match="column 4: the cell is empty"):
         values(opened("1,2,3,\n"))
+
+
+def test_chosen_columns_do_not_begin_in_the_preamble() -> None:
+    text = "Instrument,X1\nChannels,4\nRate,1000\n\ntime,a,b\n0,1,2\n1,3,4\n"
+    reader = opened(text, columns="2")
+    assert (values(reader).tolist(), reader.signal.names) == ([[1, 3]], ("a",))
+
+
+def test_names_of_the_first_line_are_found() -> None:
+    assert opened("ChannelTitle=\tFlow\tEMG\n0\t1\t2\n0.01\t3\t4\n").signal.names == ("Flow", "EMG")
 
 
 def test_columns_by_name_need_not_have_numbers_beside_them() -> None:
@@ -691,10 +702,19 @@ def test_lines_without_end_are_looked_at_in_one_pass(line: str) -> None:
             assert len(values(opened(text))) in (1, 2)
 
 
+def test_so_long_a_signal_is_not_put_together() -> None:
+    with pytest.raises(InputError, match="it holds 2000000 samples, row behind row perhaps; up to 1048576"):
+        opened("NPTS= 2000000, DT= .01 SEC\n1 2 3\n4 5 6\n")
+
+
 @pytest.mark.parametrize(
     ("text", "expected", "rate"),
     [
         ("A RECORD\nNPTS=   7, DT=   .0050 SEC,\n 1 2 3\n 4 5 6\n 7\n", [[1, 2, 3, 4, 5, 6, 7]], 200),
+        ("A RECORD\n  6  .0100  NPTS, DT\n1 2 3\n4 5 6\n", [[1, 2, 3, 4, 5, 6]], 100),
+        ("x\n0.5 msec/sample\n1 channels\nECG\nmV\nCH1\n4\n5\n6\n", [[5, 6]], 2000),
+        ("x\n0.5 msec/sample\n2 channels\nECG\nmV\nCH1,CH2\n4,4\n5,1\n6,2\n", [[5, 6], [1, 2]], 2000),
+        ("x\n0.5 msec/sample\n1 channels\nECG\nmV\nCH1\n4.5\n5\n6\n", [[4.5, 5, 6]], 2000),
         ("NPTS= 6, DT= .01 SEC\n1 2 3\n4 5 6\n", [[1, 2, 3, 4, 5, 6]], 100),
         ("NPTS= 2, DT= .01 SEC\n1 2 3\n4 5 6\n", [[1, 4], [2, 5], [3, 6]], 100),
         ("NPTS= 3\n1\n2\n3\n", [[1, 2, 3]], None),
@@ -711,5 +731,5 @@ def test_rows_behind_each_other_are_one_signal_where_it_says_so(
         reader = opened(text)
         assert (reader.signal.sample_rate, reader.signal.flat) == (rate, False)
         joined = f"one signal of {len(expected[0])} samples, row behind row, as it says"
-        assert (joined in reader.remarks[0]) == (len(expected) == 1 and "\n1\n2\n" not in text)
+        assert (joined in reader.remarks[0]) == (len(expected) == 1 and "\n1\n2\n" not in text and "CH1" not in text)
         assert values(reader).tolist() == expected

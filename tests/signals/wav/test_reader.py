@@ -198,14 +198,14 @@ TALL = np.array([[1, -2, 1 << 22], [-(1 << 23), 257, -1]], "<i4")
         (TALL, "lower"),
         (TALL & 0xFFFFFF, "lower"),
         (TALL << 8, "upper"),
-        (TALL // 256 * 256, "lower"),
+        (TALL // 256 * 256, "upper"),
     ],
 )
 @pytest.mark.parametrize("silence", [0, 5])
 def test_24_bits_in_4_bytes(tmp_path: Path, values: np.ndarray, place: str, silence: int) -> None:
     frames = np.concatenate([np.zeros((2, silence), "<i4"), values], axis=1).T.astype("<i4")
     (tmp_path / "x.wav").write_bytes(wav(fmt(channels=2, bits=24, frame=8), chunk(b"data", frames.tobytes())))
-    expected = TALL // 256 * 256 if np.array_equal(values, TALL // 256 * 256) else TALL
+    expected = TALL >> 8 if np.array_equal(values, TALL // 256 * 256) else TALL
     with opened(tmp_path / "x.wav") as reader:
         assert (reader.signal.subtype, reader.signal.frames, reader.signal.full_scale) == (
             "PCM_24",
@@ -223,6 +223,15 @@ def test_24_bits_in_4_bytes_all_of_which_are_in_use(tmp_path: Path) -> None:
     (tmp_path / "x.wav").write_bytes(wav(fmt(bits=24, frame=4), chunk(b"data", values.tobytes())))
     with opened(tmp_path / "x.wav") as reader, pytest.raises(InputError, match="but all four are in use"):
         reader.read(9)
+
+
+@pytest.mark.parametrize("values", [[1, 2, 3, 4, 5, 0x01020300], [256, 0x01020300, 0x01020300, 0, 0, 1]])
+def test_24_bits_in_4_bytes_that_change_their_place(tmp_path: Path, values: list[int]) -> None:
+    (tmp_path / "x.wav").write_bytes(wav(fmt(bits=24, frame=4), chunk(b"data", np.array(values, "<i4").tobytes())))
+    with opened(tmp_path / "x.wav") as reader:
+        reader.read(5)
+        with pytest.raises(InputError, match="but all four are in use"):
+            reader.read(5)
 
 
 def without_size(data: bytes, end: bytes = b"") -> bytes:
