@@ -5,7 +5,7 @@ A first column is passed over where
 - it is named as a count (index, sample...) and its numbers count up by one, and begin anew now and then, or
 - it is named or measured as a time, a frequency or a wavelength (time, seconds, Hz...) and its numbers rise; a clock,
   by its name, may also stand still and begin anew now and then, or
-- its name may be one of times or wavelengths (t, wl) and its numbers rise in even steps, or
+- its name may be one of times or wavelengths (t, wl) and its numbers rise in even or nearly even steps, or
 - its numbers rise by the sample interval that is stated above, or, where they have no name, count up from 0 or 1 below
   a sample rate that is stated.
 Otherwise it is a column like the others: numbers without such a sign are samples.
@@ -83,7 +83,7 @@ def _sign(
         return TIMES
     if is_frequency(unit, name):
         return FREQUENCY
-    if is_wavelength(unit, name) or (is_short_wavelength(name) and in_even_steps):
+    if is_wavelength(unit, name) or (is_short_wavelength(name) and len(steps) > 1 and max(steps) < 1.5 * min(steps)):
         return "wavelengths"
     if not steps or rate is None:
         return None
@@ -104,12 +104,11 @@ def _counts(steps: Sequence[float]) -> bool:
 
 
 def _go_round(values: Sequence[float]) -> bool:
-    """Whether numbers count from 0 or 1 up to one number, and from there again."""
-    first, highest = values[0], max(values)
-    expected = (first + index % (highest - first + 1) for index in range(len(values)))
-    return (
-        first in (0, 1) and highest > first and all(value == each for value, each in zip(values, expected, strict=True))
-    )
+    """Whether numbers count up from 0 or 1, or up to one number and from there again, wherever they begin."""
+    turns = {(a, b) for a, b in pairwise(values) if b - a != 1}
+    if not turns:
+        return values[0] in (0, 1)
+    return turns == {(max(values), min(values))} and max(values) > min(values)
 
 
 def _mostly_rise(steps: Sequence[float]) -> bool:
