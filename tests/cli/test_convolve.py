@@ -741,7 +741,7 @@ def test_columns_that_are_not_chosen_may_hold_anything(convtool: Convtool, tmp_p
     (tmp_path / "t.csv").write_text("when,v,note\n2024-01-01,1,a\n2024-01-02,3,b\n2024-01-03,5,\n")
     assert convtool("convolve", "t.csv", "-k", "0.5,0.5", "--columns", "v", "--mode", "valid").out == "v\n2\n4\n"
     run = convtool("convolve", "t.csv", "-k", "1")
-    way_out = "--columns picks the columns to work on, --header yes takes the line for names"
+    way_out = "--columns picks the columns to work on"
     assert (run.code, run.err) == (1, f"Error: t.csv: line 2, column 3: 'a' is not a number; {way_out}\n")
 
 

@@ -19,7 +19,7 @@ _BESIDE_CLOCKS = {
 }  # fmt: skip
 _SHORT_CLOCKS = {"t", "ts", "s", "x-axis"}
 """In lower case: T is a temperature."""
-_AMBIGUOUS = {"s", "h", "hr", "min", "mins"}
+_AMBIGUOUS = {"s", "h", "hr", "hrs", "min", "mins", "minute", "minutes", "hour", "hours", "day", "days"}
 """Units of time that may be names of something else, as of a minimum."""
 _SCALES = {
     1e-9: "ns nsec nsecs nanosecond nanoseconds nanos",
