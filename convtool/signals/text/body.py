@@ -2,8 +2,8 @@
 
 A row is numeric where each of its cells is a number; labelled where its first cell is none and all others are.
 The body begins with the first numeric row, or with labelled rows where they go on to the end of what is looked at
-and either the row above says that the first column has no name, or each label looks like a name or a date. Several
-columns on the left name the rows where they are dates and times of day, and what counts them.
+and either the row above says that the first column has no name, or each label looks like a name or a date; or with rows
+whose other cells are dates and times of day, in the same columns.
 A row is numeric or not under its own delimiter, so that comments and preambles have no say in it.
 """
 
@@ -28,12 +28,11 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 """Lines that say something about the numbers, although numbers stand in them: Excel, REW, ESRI."""
-_RULER = re.compile(r"\s*([-+=_~>*])\1{3,}\s*")
+_RULER = r"\s*([-+=_~>*])\1{3,}\s*"
 _CLOCK = r"\d\d?:\d\d(:\d\d([.,:]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?( ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?))?"
-_DATE = re.compile(
+_DATE = (
     r"(\d{4}([-/.])\d\d?\2\d\d?|\d\d?([-/.])\d\d?\3(\d{4}|\d\d)|\d\d?[- ][A-Za-z]{3}[- ](\d{4}|\d\d))"
-    rf"([T _-]*{_CLOCK})?|{_CLOCK}|[AaPp]\.?[Mm]\.?",
-    re.ASCII,
+    rf"([T _-]*{_CLOCK})?|{_CLOCK}|[AaPp]\.?[Mm]\.?"
 )
 NO_NAMES = {"na", "n/a", "null", "none", "nil", "missing", "-", "?", "nan", "inf", "infinity", "true", "false"}
 
@@ -151,7 +150,7 @@ def dialect_of(line: str, options: TextOptions) -> Dialect:
 
 def is_row(line: str, options: TextOptions) -> bool:
     """Whether `line` has cells: it is not blank, no comment, and states nothing about the others."""
-    stated = _STATED.match(line) or _RULER.fullmatch(line)
+    stated = _STATED.match(line) or re.fullmatch(_RULER, line)
     return bool(line.strip()) and not is_comment(line, options) and not stated
 
 
@@ -239,7 +238,7 @@ def _dated(rows: _Rows, dialect: Dialect, width: int) -> list[int]:
 
 def is_date(cell: str) -> bool:
     """Whether a cell is a date, a time of day, or half a day."""
-    return len(cell) < 60 and _DATE.fullmatch(cell) is not None
+    return len(cell) < 60 and re.fullmatch(_DATE, cell, re.ASCII) is not None
 
 
 def _labels_go_on(rows: _Rows, above: Sequence[str], dialect: Dialect, width: int) -> bool:

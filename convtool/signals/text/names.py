@@ -19,13 +19,10 @@ from convtool.signals.text.options import TextOptions
 from convtool.signals.text.units import is_clock, is_count, is_frequency, is_short_clock, unit_in
 
 ROWS_COMPARED = 100
-_A_SAMPLE = re.compile(r"\s*[\d.]+\s*\w+/sample\b", re.IGNORECASE)
-"""How AcqKnowledge states its interval."""
 _TITLES = "ChannelTitle="
-_BAND = re.compile(r"\d+(\.\d+)? ?[kM]?Hz", re.ASCII)
+_BAND = r"\d+(\.\d+)? ?[kM]?Hz"
 """A band as the name of a column, as in ``31.5Hz``."""
-_WORD = re.compile(r"[^\W\d_]{3}")
-_NEXT_WORD = re.compile(r"\s\W?[^\W\d_]{3}")
+_WORD, _NEXT_WORD = r"[^\W\d_]{3}", r"\s\W?[^\W\d_]{3}"
 
 
 def find_names(
@@ -57,9 +54,15 @@ def find_names(
         return _commented_names(lines, body, options), None, body
     if len(names) == 1 and body.width == 2 and options.delimiter is None and body.dialect.delimiter == ",":
         refuse_halves(names[0], lines, body)
-    if any(map(_A_SAMPLE.match, lines[options.skip : body.start])) and _same_integers(lines[body.start], body):
+    if _is_of_acqknowledge(lines[options.skip : body.start]) and _same_integers(lines[body.start], body):
         body = _after(body, lines, options)
     return (*_fitted(names, units, lines, body),)
+
+
+def _is_of_acqknowledge(above: Sequence[str]) -> bool:
+    from convtool.signals.text.statements import is_interval_a_sample
+
+    return any(map(is_interval_a_sample, above))
 
 
 def _same_integers(line: str, body: Body) -> bool:
@@ -129,7 +132,7 @@ def _without_statements(cells: list[str], width: int) -> list[str]:
 
 
 def _all_names(cells: Sequence[str]) -> bool:
-    return all(is_name(cell) or _BAND.fullmatch(cell) for cell in cells)
+    return all(is_name(cell) or re.fullmatch(_BAND, cell, re.ASCII) for cell in cells)
 
 
 def _may_head_units(cells: Sequence[str]) -> bool:
@@ -166,8 +169,8 @@ def _is_preamble(line: str, cells: Sequence[str], body: Body) -> bool:
 
 def _is_prose(line: str) -> bool:
     """Whether a line has two words or more, as in ``1 channel (mono).``"""
-    first = _WORD.search(line)
-    return first is not None and _NEXT_WORD.search(line, first.end()) is not None
+    first = re.search(_WORD, line)
+    return first is not None and re.search(_NEXT_WORD, line[first.end() :]) is not None
 
 
 def _is_statement(line: str) -> bool:

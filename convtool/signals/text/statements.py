@@ -72,6 +72,11 @@ def read_statements(lines: Sequence[str], decimal: str = ".") -> Stated:
     return Stated(rate, None if nodata is None else float(nodata[1]), start, _points(lines, rate))
 
 
+def is_interval_a_sample(line: str) -> bool:
+    """Whether a line states the interval as AcqKnowledge does: ``0.5 msec/sample``."""
+    return _A_SAMPLE.match(line) is not None
+
+
 def _points(lines: Sequence[str], rate: float | None) -> int | None:
     """The samples of the one signal that the rows hold behind each other."""
     if found := next(filter(None, map(_OLD_PEER.match, lines)), None):

@@ -42,7 +42,7 @@ _UNITS = {
     "µt", "nt", "deg c", "ts",
 }  # fmt: skip
 _LONGEST_NAME = 100
-_RATIO = re.compile(r"[^\W\d_]{1,4}[23²³]?(/[^\W\d_]{1,4}[23²³]?)+")
+_RATIO = r"[^\W\d_]{1,4}[23²³]?(/[^\W\d_]{1,4}[23²³]?)+"
 """A unit over another, as in ``l/min``."""
 
 
@@ -97,7 +97,7 @@ def unit_in(cell: str) -> str | None:
     """The unit that a cell is, in lower case, without brackets; None for another word."""
     bracketed = re.fullmatch(r"[(\[](.*)[)\]]", cell)
     word = _plain(bracketed[1] if bracketed else cell)
-    return word if bracketed or word in _UNITS or _RATIO.fullmatch(word) else None
+    return word if bracketed or word in _UNITS or re.fullmatch(_RATIO, word) else None
 
 
 def bare(name: str) -> str:

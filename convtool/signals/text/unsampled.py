@@ -48,11 +48,10 @@ def find_unsampled(
         if sign is None:
             break
         signs[len(signs)] = sign
-    first = {(names[column], *(row[column] for row in rows)): sign for column, sign in signs.items()} if names else {}
-    for column in range(len(signs), body.width if names and rows else 0):
-        sign = first.get((names[column], *(row[column] for row in rows))) if names else None
-        if sign is not None:
-            signs[column] = sign
+    if names and rows:
+        columns = [(name, *cells) for name, *cells in zip(names, *rows, strict=False)]
+        repeated = {columns[column]: sign for column, sign in signs.items()}
+        signs |= {column: repeated[cells] for column, cells in enumerate(columns) if cells in repeated}
     return signs | dict.fromkeys(body.dated, "dates")
 
 
