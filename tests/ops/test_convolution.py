@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from convtool.errors import InputError
 from convtool.ops import parallel
-from convtool.ops.convolution import overlap_save
+from convtool.ops.convolution import overlap_save, silence
 from convtool.ops.convolution.convolve import Convolution, convolve
 from convtool.ops.convolution.taps import Taps
 from tests.helpers import reference
@@ -454,7 +454,32 @@ def test_silence_stays_silence(small_rows: int, mixed: bool, dilation: int) -> N
 
 def test_what_is_still_behind_the_last_output_is_of_no_account() -> None:
     segment = torch.cat([torch.ones(1, 1, 10), torch.zeros(1, 1, 50)], -1)
-    assert overlap_save.silence(segment, Taps(torch.ones(1, 4), 1), 3) is None
+    y = torch.ones(1, 1, 3)
+    assert silence.silenced(y, segment, Taps(torch.ones(1, 4), 1)).all()
+
+
+@pytest.mark.parametrize("few", [0, 64])
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize(("shape", "channels"), [((1,), 2), ((2,), 2), ((3,), 1), ((3, 2), 2)])
+def test_exactly_what_is_silent_is_zero(
+    few: int, recorded: bool, shape: tuple[int, ...], channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "FEW", few)
+    torch.manual_seed(0)
+    for _ in range(60):
+        count, dilation, outputs, behind = (int(torch.randint(1, most, ())) for most in (9, 4, 60, 7))
+        taps = Taps(torch.ones(*shape, count), dilation)
+        density = (0.02, 0.1, 0.9)[int(torch.randint(3, ()))]
+        x = (torch.rand(2, channels, outputs + taps.span + behind) < density).float()
+        heard = x.bool().any(1, keepdim=True) if taps.mixes else x.bool()
+        wanted = torch.stack([heard[..., k * dilation :][..., :outputs] for k in range(count)]).any(0)
+        y = torch.ones(2, taps.channels(channels), outputs, requires_grad=recorded)
+        found = silence.silenced(y, x, taps)
+        assert torch.equal(found.detach(), wanted.expand(found.shape).float())
+        if recorded:
+            found.sum().backward()
+            assert y.grad is not None
+            assert bool((y.grad == 1).all())
 
 
 def test_silence_without_a_minus() -> None:

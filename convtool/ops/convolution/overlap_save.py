@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
-from torch.nn.functional import pad
 
+from convtool.ops.convolution.silence import silenced
 from convtool.ops.convolution.taps import Taps, needs_grad
 from convtool.ops.exact import scaled
 
@@ -35,7 +35,10 @@ BATCH = 1 << 18
 """Samples transformed by one call: small enough for the cache, large enough to forget the planning."""
 
 PLANNED = 16
-"""Rows that could be transformed in the time that MKL plans a call, whatever their size."""
+"""Rows that could be transformed in the time that MKL plans a call, for most sizes."""
+
+EASY = (5 << 12, 5 << 13, 1 << 17)
+"""Sizes that are planned in the time of one or two rows."""
 
 KEPT = 1 << 19
 """Values of a kernel's spectra up to which they are kept for the next signal."""
@@ -55,11 +58,12 @@ the sample rate, is real, where both agree."""
 def row_size(span: int) -> tuple[int, int]:
     """The FFT size of a row and the number of partitions for a window of ``span + 1`` samples.
 
-    No FFT is longer than 2^19: beyond, float32 loses digits.
+    The limits are where one size takes as long for an output as the next, measured with `BATCH` samples a call. No FFT
+    is longer than 2^19: beyond, float32 loses digits.
     """
-    for limit, size in ((256, 11), (1024, 13), (4096, 15), (10_500, 16), (26_000, 17)):
+    for limit, size in zip((256, 2400, 6000, 9500, 26_000), (1 << 11, 1 << 13, *EASY), strict=True):
         if span < limit:
-            return 1 << size, 1
+            return size, 1
     half = 16 if span < 1 << 18 else 17
     return 2 << half, -(-(span + 1) // (1 << half))
 
@@ -73,8 +77,13 @@ def short_row_size(span: int, outputs: int) -> int:
     longest, _ = row_size(span)
     if outputs >= 4 * longest:
         return longest
-    sizes = [1 << k for k in range(span.bit_length(), longest.bit_length()) if 1 << k > span]
-    return min(sizes, key=lambda size: (PLANNED + max(2, -(-outputs // (size - span)))) * size * size.bit_length())
+    sizes = [size for size in (*(1 << k for k in range(1, 17)), *EASY) if span < size <= longest]
+
+    def cost(size: int) -> int:
+        rows = max(2, -(-outputs // (size - span)))
+        return ((2 if size in EASY else PLANNED) + rows) * size * size.bit_length()
+
+    return min(sizes, key=cost)
 
 
 class OverlapSave:
@@ -129,23 +138,13 @@ class OverlapSave:
         batch, received, rows, _ = windows.shape
         parts = ((at, self._repaired(windows[:, :, at : at + y.shape[2]], y)) for at, y in compute(windows))
         if needs_grad(segment, self.taps.values):
-            result = torch.cat([y for _, y in parts], 2).flatten(-2)
-            found = silence(segment, self.taps, result.shape[-1])
-            if found is None:
-                return result
-            part = result[..., found[0]]
-            # Exactly 0, and the gradient of the sum that it stands for.
-            part = torch.where(found[1], part - part.detach(), part)
-            return torch.cat([result[..., : found[0].start], part, result[..., found[0].stop :]], -1)
+            return silenced(torch.cat([y for _, y in parts], 2).flatten(-2), segment, self.taps)
         if out is None:
             out = segment.new_empty((batch, self.taps.channels(received), rows * self.hop))
         places = out.view(*out.shape[:-1], rows, self.hop)
         for at, y in parts:
             places[:, :, at : at + y.shape[2]] = y
-        found = silence(segment, self.taps, out.shape[-1])
-        if found is not None:
-            out[..., found[0]].masked_fill_(found[1], 0)
-        return out
+        return silenced(out, segment, self.taps)
 
     def _rows(self, windows: Tensor) -> Iterator[tuple[int, Tensor]]:
         """The outputs of whole rows, some rows at a time, each with the number of its first row."""
@@ -396,41 +395,6 @@ def _add_times(total: Tensor, signal: Tensor, kernel: Tensor, mixes: bool, *, fi
 def _exponents(x: Tensor) -> Tensor:
     """The exponent of each row's peak ``(..., 1)``."""
     return x.detach().abs().amax(-1, keepdim=True).frexp().exponent
-
-
-def silence(segment: Tensor, taps: Taps, outputs: int) -> tuple[slice, Tensor] | None:
-    """Where the inputs of an output are all zero: some outputs, and a mask ``(B, C, n)`` of them; none if nowhere.
-
-    K zeros in a row contain one of the aligned runs of (K + 1) // 2, and that one its first sample: where no such
-    sample is zero, looking at a few of them is all the work.
-    """
-    x = segment.detach()
-    if taps.mixes:
-        x = x.bool().any(1, keepdim=True)
-    run, dilation = (taps.count + 1) // 2, taps.dilation
-    aligned = run * dilation
-    body = x if x.shape[-1] % aligned == 0 or dilation == 1 else pad(x, (0, -x.shape[-1] % aligned), value=1)
-    runs = body[..., : body.shape[-1] // aligned * aligned].view(*x.shape[:-1], -1, run, dilation)
-    begun = (runs[..., 0, :] == 0).any(-1)
-    if not bool(begun.any()):
-        return None
-    zero = begun.clone()
-    zero[begun] = ~runs[begun].bool().any(-2).all(-1)
-    places = zero.flatten(0, 1).any(0).nonzero()
-    if places.numel() == 0:
-        return None
-    low = max(0, int(places[0]) * aligned - taps.span)
-    high = min(outputs, (int(places[-1]) + 1) * aligned)
-    if low >= high:
-        return None
-    sounding = x[..., low : high + taps.span].bool()  # seven times as fast as a comparison
-    if dilation > 1:
-        sounding = pad(sounding, (0, -sounding.shape[-1] % dilation))
-    sounding = sounding.view(*x.shape[:-1], -1, dilation)
-    heard = torch.zeros((*x.shape[:-1], sounding.shape[-2] + 1, dilation), dtype=torch.int32, device=x.device)
-    torch.cumsum(sounding, -2, dtype=torch.int32, out=heard[..., 1:, :])
-    met = (heard[..., taps.count :, :] - heard[..., : -taps.count, :]).bool().flatten(-2)[..., : high - low]
-    return None if bool(met.view(torch.uint8).amin()) else (slice(low, high), ~met)
 
 
 def spoil(segment: Tensor, y: Tensor, taps: Taps) -> Tensor:
