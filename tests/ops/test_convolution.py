@@ -6,7 +6,7 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -301,6 +301,19 @@ def test_each_kernel_has_its_own_spectra(small_rows: int) -> None:
     followed = signal.clone().requires_grad_()
     convolve(followed, kernel * 3, method="fft").sum().backward()
     assert followed.grad is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize("method", ["direct", "fft"])
+def test_one_convolution_after_another(small_rows: int, method: Literal["direct", "fft"], dtype: torch.dtype) -> None:
+    kernel = random(small_rows, seed=1)
+    first = Convolution(kernel, method=method, bias=0.5)
+    for samples in (300, 1000, 300):
+        signal = random(2, samples).to(dtype)
+        operation = first.again(samples=samples)
+        parts = [operation.push(block) for block in signal.split(170, -1)]
+        expected = convolve(signal, kernel, method=method, bias=0.5)
+        assert torch.equal(torch.cat([*parts, operation.finish()], -1), expected)
 
 
 @pytest.mark.parametrize("padding_mode", ["reflect", "replicate", "circular"])

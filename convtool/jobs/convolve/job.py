@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,9 +13,9 @@ import numpy as np
 from convtool.errors import InputError
 from convtool.files.names import show
 from convtool.jobs.convolve import kernel as kernels
-from convtool.jobs.convolve.shaping import Shaping, shape
+from convtool.jobs.convolve.kernel import Kernel
+from convtool.jobs.convolve.shaping import Shaped, Shaping, shape
 from convtool.jobs.signal_job import SignalJob, Work
-from convtool.jobs.stream import Ingest
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
@@ -40,7 +40,7 @@ class ConvolveJob(SignalJob):
     dilation: int = 1
     padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros"
     method: Literal["auto", "direct", "fft"] = "auto"
-    carried: Mapping[str, kernels.Kernel] = field(default_factory=dict, repr=False)
+    carried: Mapping[str, Kernel] = field(default_factory=dict, repr=False)
     """Kernels that were read already, by the words that stand for them."""
 
     @property
@@ -62,7 +62,7 @@ class ConvolveJob(SignalJob):
         words |= set() if self.bias is None else {self.bias}
         return replace(self, carried={word: self._load(word) for word in words})
 
-    def _load(self, word: str) -> kernels.Kernel:
+    def _load(self, word: str) -> Kernel:
         return self.carried.get(word) or kernels.load(word, self.read.raw, self.read.text.decimal)
 
     def _with_choice(self, task: Task) -> ConvolveJob:
@@ -71,14 +71,31 @@ class ConvolveJob(SignalJob):
     def prepare(self, item: Input, signal: Signal) -> Work:
         """The convolution of `signal` with the kernel, brought into shape for it."""
         kernel = self._load(self.kernel)
-        taps, ringing = shape(kernel, signal, self.shaping)
-        kernels.check_span(self.dilation * (taps.shape[-1] - 1) + 1, signal.channels)
-        bias = None if self.bias is None else self._load(self.bias).taps.reshape(-1)
-        working = self._working_dtype(signal, taps, bias)
+        bias = None if self.bias is None else self._load(self.bias)
+        taps, _ = self._shaped(kernel, signal)
+        working = self._working_dtype(signal, taps, None if bias is None else bias.taps)
         result = _result(signal, taps, working)
         whole = signal.dtype == "int64" and self.normalize is None
         ingest = self.ingest(signal, self.dtype or "int64" if whole else working)
-        operation = self._operation(taps, ringing, bias, ingest, item)
+        settled = _settled(
+            kernel,
+            self.shaping,
+            bias,
+            channels=signal.channels,
+            sample_rate=signal.sample_rate,
+            device=ingest.device,
+            mode=self.mode,
+            stride=self.stride,
+            dilation=self.dilation,
+            padding_mode=self.padding_mode,
+            method=self.method,
+        )
+        operation = settled.again(samples=signal.frames)
+        if self.padding_mode == "circular":
+            # Whether a NaN is an error is for the pass over the whole signal, which knows where it is.
+            tail = replace(ingest, nan="zero" if self.nan == "zero" else "propagate")
+            before = tail.tensor(self.last_samples(item, max(1, settled.left)))
+            operation = settled.again(samples=signal.frames, before=before)
         resampled = None not in (kernel.sample_rate, signal.sample_rate) and kernel.sample_rate != signal.sample_rate
         picture = partial(self._picture, taps, signal, result.names, item.name, resampled)
         moves = self.mode not in ("same", "causal") and taps.shape[-1] > 1
@@ -92,7 +109,7 @@ class ConvolveJob(SignalJob):
 
     def describe(self, signal: Signal) -> Signal:
         """The result's channels and rate; refuses a kernel that does not fit."""
-        taps, _ = shape(self._load(self.kernel), signal, self.shaping)
+        taps, _ = self._shaped(self._load(self.kernel), signal)
         span = (taps.shape[-1] - 1) * self.dilation + 1
         if self.mode == "valid" and signal.frames is not None and signal.frames < span:
             raise InputError(
@@ -100,6 +117,9 @@ class ConvolveJob(SignalJob):
                 f"has {signal.frames}; use --mode same or full"
             )
         return at_stride(_result(signal, taps, self._working_dtype(signal, taps)), self.stride)
+
+    def _shaped(self, kernel: Kernel, signal: Signal) -> Shaped:
+        return shape(kernel, self.shaping, channels=signal.channels, sample_rate=signal.sample_rate)
 
     def _working_dtype(self, signal: Signal, *others: np.ndarray[Any, Any] | None) -> str:
         """float64, float32, or int64 where everything is an integer."""
@@ -140,40 +160,31 @@ class ConvolveJob(SignalJob):
             format=format,
         )
 
-    def _operation(
-        self,
-        taps: np.ndarray[Any, Any],
-        ringing: tuple[int, int],
-        bias: np.ndarray[Any, Any] | None,
-        ingest: Ingest,
-        item: Input,
-    ) -> Convolution:
-        import torch
 
-        from convtool.ops.convolution.convolve import Convolution
+@lru_cache(maxsize=2)
+def _settled(
+    kernel: Kernel,
+    shaping: Shaping,
+    bias: Kernel | None,
+    *,
+    channels: int,
+    sample_rate: int | None,
+    device: str,
+    **options: Any,
+) -> Convolution:
+    """A convolution with the kernel in shape for such signals, from which that of each one is made."""
+    import torch
 
-        def tensor(values: np.ndarray[Any, Any]) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values)).to(ingest.device)
+    from convtool.ops.convolution.convolve import Convolution
 
-        single = taps.ndim == 2 and len(taps) == 1
-        make = partial(
-            Convolution,
-            tensor(taps[0] if single else taps),
-            mode=self.mode,
-            stride=self.stride,
-            dilation=self.dilation,
-            padding_mode=self.padding_mode,
-            method=self.method,
-            bias=None if bias is None else tensor(bias),
-            ringing=ringing,
-            samples=ingest.signal.frames,
-        )
-        operation = make()
-        if self.padding_mode == "circular":
-            # Whether a NaN is an error is for the pass over the whole signal, which knows where it is.
-            tail = replace(ingest, nan="zero" if self.nan == "zero" else "propagate")
-            operation = make(before=tail.tensor(self.last_samples(item, max(1, operation.left))))
-        return operation
+    def tensor(values: kernels.Taps) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+
+    taps, ringing = shape(kernel, shaping, channels=channels, sample_rate=sample_rate)
+    kernels.check_span(options["dilation"] * (taps.shape[-1] - 1) + 1, channels)
+    single = taps.ndim == 2 and len(taps) == 1
+    added = None if bias is None else tensor(bias.taps.reshape(-1))
+    return Convolution(tensor(taps[0] if single else taps), bias=added, ringing=ringing, **options)
 
 
 def _result(signal: Signal, taps: np.ndarray[Any, Any], working: str) -> Signal:

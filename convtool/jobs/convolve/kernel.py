@@ -38,7 +38,7 @@ _SPAN_BYTES = 48
 """Memory that a convolution takes for each of them, as measured with few taps far apart."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
     """Taps ``(channels, taps)`` or ``(out, in, taps)``, float64 or int64, and the rate they were measured at."""
 

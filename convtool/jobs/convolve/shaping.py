@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,6 @@ import numpy as np
 from convtool.errors import InputError
 from convtool.jobs.convolve.kernel import Kernel, Taps, apart_by_groups, check_taps
 from convtool.signals.length import Length
-from convtool.signals.signal import Signal
 
 _INAUDIBLE = 1e-5
 """Of a peak: what is left out of the ringing beside it, all of it together."""
@@ -60,26 +60,27 @@ class Shaped(NamedTuple):
     """How many of its taps stand before time 0, and behind its end: what its resampling has added."""
 
 
-def shape(kernel: Kernel, signal: Signal, how: Shaping) -> Shaped:
-    """`kernel` as the convolution of `signal` is to use it.
+@lru_cache(maxsize=2)
+def shape(kernel: Kernel, how: Shaping, *, channels: int, sample_rate: int | None) -> Shaped:
+    """`kernel` as the convolution of a signal of so many channels and that rate is to use it.
 
     Gain, mix and the dry part are all linear, so they go into the taps: the result of one convolution
     with ``mix * gain * h + (1 - mix) * delta`` is the mix itself, at no cost and in every mode.
     """
-    taps = _as_matrix(kernel.taps, signal.channels) if how.matrix else kernel.taps
+    taps = _as_matrix(kernel.taps, channels) if how.matrix else kernel.taps
     if how.groups is not None:
-        taps = _with_groups(taps, signal.channels, how.groups)
-    elif taps.ndim == 3 and taps.shape[1] == 1 and taps.shape[0] == signal.channels > 1:
+        taps = _with_groups(taps, channels, how.groups)
+    elif taps.ndim == 3 and taps.shape[1] == 1 and taps.shape[0] == channels > 1:
         taps = taps[:, 0]  # a filter for each channel, as the weight of a depthwise layer has them
-    taps, ahead, behind = _at_rate(taps, kernel.sample_rate, signal.sample_rate, resample=how.resample)
+    taps, ahead, behind = _at_rate(taps, kernel.sample_rate, sample_rate, resample=how.resample)
     if how.delay is not None:
-        taps = _delayed(taps, how.delay.samples(signal.sample_rate), early=how.early)
+        taps = _delayed(taps, how.delay.samples(sample_rate), early=how.early)
     if how.trim_db is not None:
         whole = taps.shape[-1]
         taps = _trimmed(taps, abs(how.trim_db))
         behind = max(0, behind - (whole - taps.shape[-1]))
     if how.fade is not None:
-        taps = _faded(taps, how.fade.samples(signal.sample_rate))
+        taps = _faded(taps, how.fade.samples(sample_rate))
     if how.norm != "none":
         taps = _normed(taps, how.norm)
     if how.correlate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, get_args
@@ -256,10 +257,20 @@ class Convolution(Blockwise):
             taps = int(kernel.count_nonzero(-1).max())
             method = "direct" if taps <= DIRECT_TAPS * stride else "fft"
         self.method = method
+        self._taps: dict[tuple[torch.device, torch.dtype], Taps] = {}
         self.outputs = 0
         self._plan: _Plan | None = None
         self._pending: list[Tensor] = []
         self._position = 0  # of the first pending sample in the padded signal, and of the next output before stride
+
+    def again(self, *, samples: int | None = None, before: Tensor | None = None) -> Convolution:
+        """The same convolution for another signal: what was found out about the kernel is found out once.
+
+        To be called before the first block.
+        """
+        other = copy(self)
+        other._samples, other._before, other._pending = samples, before, []
+        return other
 
     def describe(self) -> str:
         """The method in a few words, such as ``fft, 8192-point rows``."""
@@ -392,7 +403,7 @@ class Convolution(Blockwise):
         if like.dtype == torch.uint64 and bool((like.to(torch.int64) < 0).any()):
             raise InputError("the signal is uint64 with values past 2^63 - 1; convert it to float64")
         shape, result, values = _layout(like.shape[:-1], kernel)
-        taps = Taps(values.to(like.device, work), self._dilation)
+        taps = self._taps.setdefault((like.device, work), Taps(values.to(like.device, work), self._dilation))
         if bias is not None:
             bias = bias.to(like.device, work)
             if bias.numel() not in (1, result[-1] if result else 1):

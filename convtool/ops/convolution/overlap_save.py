@@ -22,10 +22,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.autograd.forward_ad import unpack_dual
 
 from convtool.ops.convolution.silence import silenced
-from convtool.ops.convolution.taps import Taps, needs_grad
+from convtool.ops.convolution.taps import Taps, exponents, needs_grad
 from convtool.ops.exact import scaled
 
 if TYPE_CHECKING:
@@ -39,9 +38,6 @@ PLANNED = 16
 
 EASY = (5 << 12, 5 << 13, 1 << 17)
 """Sizes that are planned in the time of one or two rows."""
-
-KEPT = 1 << 19
-"""Values of a kernel's spectra up to which they are kept for the next signal."""
 
 HELD = 1 << 22
 """Samples that the partitions of a long kernel have transformed by one call, so that what it takes stays small."""
@@ -68,6 +64,7 @@ def row_size(span: int) -> tuple[int, int]:
     return 2 << half, -(-(span + 1) // (1 << half))
 
 
+@lru_cache(maxsize=64)
 def short_row_size(span: int, outputs: int) -> int:
     """The FFT size for `outputs` outputs: where they are few, a long row would be mostly empty.
 
@@ -105,10 +102,8 @@ class OverlapSave:
             self.size = short_row_size(taps.span, outputs)
         self.hop = self.size - taps.span if self.partitions == 1 else self.size // 2
         self.reach = self.size - self.hop if self.partitions == 1 else self.partitions * self.hop
-        self._lock = Lock()
-        self._kernels: dict[bool, Tensor] = {}
-        self._exponents = _exponents(taps.values).unsqueeze(-1)  # as `_spectra` has them, but for Q
-        self._extreme = int(self._exponents.abs().max()) > (40 if taps.values.dtype == torch.float32 else 400)
+        self._exponents = taps.exponents.unsqueeze(-1)  # as `_spectra` has them, but for Q
+        self._extreme = taps.extreme
         self._known: list[_Spectra] = []
 
     def describe(self) -> str:
@@ -169,15 +164,15 @@ class OverlapSave:
         kernel = self._spectra(windows, moderate=True)
         rows = windows.shape[2]
         windows = windows.expand(-1, -1, rows + (rows == 1), -1)
-        exponents = _exponents(windows)
-        windows = scaled(windows, -exponents)
+        loudness = exponents(windows)
+        windows = scaled(windows, -loudness)
         if not self.taps.mixes:
-            return scaled(self._back(self._product(windows, kernel, False)), exponents + self._exponents)[:, :, :rows]
+            return scaled(self._back(self._product(windows, kernel, False)), loudness + self._exponents)[:, :, :rows]
         total = windows.new_zeros(())
         for channel in range(windows.shape[1]):
             one = slice(channel, channel + 1)
             y = self._back(self._product(windows[:, one], kernel[:, :, channel], False))
-            total = total + scaled(y, exponents[:, one] + self._exponents[:, channel])
+            total = total + scaled(y, loudness[:, one] + self._exponents[:, channel])
         return total[:, :, :rows]
 
     def _product(self, windows: Tensor, kernel: Tensor, mixes: bool) -> Tensor:
@@ -223,24 +218,18 @@ class OverlapSave:
     def _spectra(self, like: Tensor, *, moderate: bool = False) -> Tensor:
         """The kernel's conjugate spectra ``(Q, C, 1, bins)`` or ``(Q, O, I, 1, bins)``, computed once.
 
-        Where they are `moderate`, each row of taps is about 1, and `_exponents` says by what.
+        Where they are `moderate`, each row of taps is about 1, and `Taps.exponents` says by what.
         """
-        with self._lock:
-            kernel = self._kernels.get(moderate)
-            if kernel is None:
-                values = scaled(self.taps.values, -self._exponents.squeeze(-1)) if moderate else self.taps.values
-                taps = self.taps.map(lambda _: values)
-                length = self.size if self.partitions == 1 else self.partitions * self.hop
-                if needs_grad(like, values):
-                    cells = _cells(taps, length, self.partitions)
-                    kernel = torch.fft.rfft(cells, n=self.size).conj().resolve_conj().unsqueeze(-2)
-                elif self.partitions > 1 or not _may_be_kept(values, self.size):
-                    kernel = _spectra_of(_cells(taps, length, self.partitions), self.size).unsqueeze(-2)
-                else:
-                    content = values.detach().numpy().tobytes()
-                    kernel = _kept_spectra(content, values.dtype, values.shape, taps.dilation, self.size)
-                self._kernels[moderate] = kernel
-            return kernel
+        return self.taps.once((self.size, moderate), lambda: self._spectra_of_taps(like, moderate=moderate))
+
+    def _spectra_of_taps(self, like: Tensor, *, moderate: bool) -> Tensor:
+        values = scaled(self.taps.values, -self._exponents.squeeze(-1)) if moderate else self.taps.values
+        length = self.size if self.partitions == 1 else self.partitions * self.hop
+        cells = _cells(self.taps.map(lambda _: values), length, self.partitions)
+        if needs_grad(like, values):
+            spectra: Tensor = torch.fft.rfft(cells, n=self.size).conj().resolve_conj().unsqueeze(-2)
+            return spectra
+        return _spectra_of(cells, self.size).unsqueeze(-2)
 
     def _repaired(self, windows: Tensor, y: Tensor) -> Tensor:
         """Undo what a NaN, an infinity or an overflow did to the other outputs of its row.
@@ -336,19 +325,6 @@ def _cells(taps: Taps, length: int, partitions: int) -> Tensor:
     return spread.view(*values.shape[:-1], partitions, -1).movedim(-2, 0)
 
 
-def _may_be_kept(values: Tensor, size: int) -> bool:
-    """Whether the spectra of a kernel are few enough, and nothing but the values of its taps."""
-    plain = values.device.type == "cpu" and unpack_dual(values).tangent is None  # type: ignore[no-untyped-call]
-    return plain and values.shape[:-1].numel() * size <= KEPT
-
-
-@lru_cache(maxsize=4)
-def _kept_spectra(content: bytes, dtype: torch.dtype, shape: torch.Size, dilation: int, size: int) -> Tensor:
-    """The conjugate spectra of a kernel by its content, which many short signals ask for one after the other."""
-    taps = Taps(torch.frombuffer(bytearray(content), dtype=dtype).view(shape), dilation)
-    return _spectra_of(_cells(taps, size, 1), size).unsqueeze(-2)
-
-
 def _spectra_of(cells: Tensor, size: int) -> Tensor:
     """The conjugate spectra of the partitions ``(Q, ..., taps)`` of a kernel, a few of them at a time."""
     spectra = [
@@ -390,11 +366,6 @@ def _add_times(total: Tensor, signal: Tensor, kernel: Tensor, mixes: bool, *, fi
         else:
             total.addcmul_(left, right)
         first = False
-
-
-def _exponents(x: Tensor) -> Tensor:
-    """The exponent of each row's peak ``(..., 1)``."""
-    return x.detach().abs().amax(-1, keepdim=True).frexp().exponent
 
 
 def spoil(segment: Tensor, y: Tensor, taps: Taps) -> Tensor:

@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from convtool import isolation
 from convtool.errors import InputError, UsageError
 from convtool.jobs import backend, record, signal_job, stream
-from convtool.jobs.convolve import kernel
+from convtool.jobs.convolve import kernel, shaping
 from convtool.jobs.convolve.job import ConvolveJob
 from convtool.jobs.convolve.kernel import Kernel, load, path_of
-from convtool.jobs.convolve.shaping import Shaping, shape
+from convtool.jobs.convolve.shaping import Shaped, Shaping
 from convtool.jobs.stream import Ingest, Stream, read_ahead
 from convtool.ops.convolution.convolve import Convolution, convolve
 from convtool.runs.outcome import Outcome
@@ -36,6 +36,13 @@ from convtool.signals.opening import Output, ReadOptions, WriteOptions
 from convtool.signals.signal import Block, Reader, Signal
 
 MONO, STEREO = Signal("WAV", 1, "float32", 44100), Signal("WAV", 2, "float32", 44100)
+
+
+def shape(kernel: Kernel, signal: Signal, how: Shaping) -> Shaped:
+    """`kernel` in shape for `signal`."""
+    return shaping.shape(kernel, how, channels=signal.channels, sample_rate=signal.sample_rate)
+
+
 H = np.array([[3.0, -4.0, 0.5, 0.1]])
 FOUR = np.arange(8.0).reshape(4, 2)
 
