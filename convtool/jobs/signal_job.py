@@ -25,7 +25,7 @@ from convtool.jobs import progress
 from convtool.jobs.backend import choose_device, load_torch
 from convtool.jobs.normalising import Normalised
 from convtool.jobs.record import Record
-from convtool.jobs.stream import Ingest, Stream, read_ahead
+from convtool.jobs.stream import Ingest, Stage, Stream, computed, read_ahead
 from convtool.runs.announcing import announced, is_announced
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
@@ -169,9 +169,13 @@ class SignalJob(ABC):
         self, blocks: Iterator[Block], work: Work, output: Output | Normalised, record: Callable[[Block], None] | None
     ) -> int:
         """Send the blocks through the operation; how many samples came of them."""
-        stream = Stream(blocks, work.ingest.tensor, work.operation, output, record)
+        stream = Stream(blocks, self.stage(work, output, recorded=record is not None), output, record)
         stream.run(self.threads)
         return stream.samples
+
+    def stage(self, work: Work, output: Output | Normalised, *, recorded: bool) -> Stage:
+        """How blocks become results in the numbers of `output`; with the results themselves where they are recorded."""
+        return computed(work.ingest.tensor, work.operation, output.encode)
 
     def _normalised(
         self, blocks: Iterator[Block], work: Work, output: Output, record: Callable[[Block], None] | None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,7 +27,7 @@ pipe's never. libsndfile does not survive that a file is closed while another th
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from convtool.ops.blocks import Blockwise, Work
+    from convtool.ops.blocks import Blockwise
 
 
 def working_dtype(asked: str | None, signal: Signal) -> str:
@@ -92,25 +92,49 @@ class Sink(Protocol):
         """Append the next block."""
 
 
+class Made(NamedTuple):
+    """The result of one block."""
+
+    samples: int
+    encoded: Any
+    """The block as `Sink.write` takes it; None where there is nothing to write."""
+    block: Block | None
+    """Its numbers, where they are to be recorded."""
+
+
+Stage = Callable[[Block | None], Callable[[], Made]]
+"""Takes in the next block, or at None the end of the signal; the function returned computes what that completes, and
+any thread may call it."""
+
+
+def computed(ingest: Callable[[Block], Tensor], operation: Blockwise, encode: Callable[[Block], Any]) -> Stage:
+    """Blocks through the operation."""
+
+    def stage(block: Block | None) -> Callable[[], Made]:
+        work = operation.stage_end() if block is None else operation.stage(ingest(block))
+
+        def made() -> Made:
+            result = work().cpu().numpy()
+            return Made(result.shape[-1], encode(result) if result.shape[-1] else None, result)
+
+        return made
+
+    return stage
+
+
 class Stream:
     """One signal on its way: blocks are read in order, worked side by side, written in order.
 
-    Every thread runs the same loop: under a lock it reads the next block and lets the operation take it
-    in, then computes and encodes outside the lock, and writes when all earlier blocks have been written.
+    Every thread runs the same loop: under a lock it reads the next block and stages it, then computes and encodes
+    outside the lock, and writes when all earlier blocks have been written.
     The bytes written do not depend on the number of threads.
     """
 
     def __init__(
-        self,
-        blocks: Iterator[Block],
-        ingest: Callable[[Block], Tensor],
-        operation: Blockwise,
-        output: Sink,
-        record: Callable[[Block], None] | None = None,
+        self, blocks: Iterator[Block], stage: Stage, output: Sink, record: Callable[[Block], None] | None = None
     ) -> None:
         self._blocks = blocks
-        self._ingest = ingest
-        self._operation = operation
+        self._stage = stage
         self._output = output
         self._record = record
         self._lock = threading.Lock()
@@ -137,34 +161,34 @@ class Stream:
         try:
             with torch.inference_mode():
                 while (item := self._take()) is not None:
-                    number, work = item
-                    result = work().cpu().numpy()
-                    self._put(number, result, self._output.encode(result) if result.shape[-1] else None)
+                    number, make = item
+                    self._put(number, make())
         except BaseException as error:  # of any kind: the other threads must not wait for this block
             with self._turn:
                 self._failure = self._failure or error
                 self._turn.notify_all()
 
-    def _take(self) -> tuple[int, Work] | None:
+    def _take(self) -> tuple[int, Callable[[], Made]] | None:
         with self._lock:
             if self._ended or self._failure is not None:
                 return None
             block = next(self._blocks, None)
             self._ended = block is None
-            work = self._operation.stage_end() if block is None else self._operation.stage(self._ingest(block))
+            make = self._stage(block)
             self._taken += 1
-            return self._taken - 1, work
+            return self._taken - 1, make
 
-    def _put(self, number: int, result: Block, encoded: Any) -> None:
+    def _put(self, number: int, made: Made) -> None:
         with self._turn:
             self._turn.wait_for(lambda: self._written == number or self._failure is not None)
             if self._failure is not None:
                 return
-            if encoded is not None:
-                self._output.write(encoded)
+            if made.encoded is not None:
+                self._output.write(made.encoded)
                 if self._record is not None:
-                    self._record(result)
-            self.samples += result.shape[-1]
+                    assert made.block is not None
+                    self._record(made.block)
+            self.samples += made.samples
             self._written += 1
             self._turn.notify_all()
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from convtool.errors import InputError
 from convtool.files.names import counted
+from convtool.jobs.normalising import Normalised
 from convtool.jobs.rescale.fitting import Fitting, check_finite, check_order, kept_nan
 from convtool.jobs.rescale.params import FITTED, Params
 from convtool.jobs.signal_job import SignalJob, Work
-from convtool.jobs.stream import working_dtype
+from convtool.jobs.stream import Stage, working_dtype
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
 from convtool.signals.inputs import Input
@@ -86,6 +87,14 @@ class RescaleJob(SignalJob):
         result = replace(signal, dtype=working, full_scale=None, frames=None)
         method, picture = partial(self._described, params), partial(self._picture, params, signal, item.name)
         return Scaled(operation=operation, ingest=ingest, result=result, method=method, picture=picture, params=params)
+
+    def stage(self, work: Work, output: Output | Normalised, *, recorded: bool) -> Stage:
+        """By levels where there are few enough, else block by block."""
+        from convtool.jobs.rescale.levels import levels_of
+
+        assert isinstance(work, Scaled)
+        levels = None if recorded else levels_of(work.ingest, work.operation, output.encode)
+        return levels or super().stage(work, output, recorded=recorded)
 
     def _picture(self, params: Params, signal: Signal, name: str, heard: Trace, made: Trace, format: str) -> bytes:
         from convtool.plots import render_before_after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import TYPE_CHECKING
 
 from convtool.errors import InputError
@@ -43,12 +43,18 @@ class ScaledBlocks(Blockwise):
     def stage_end(self) -> Work:
         return lambda: self._nothing
 
+    def all_of(self, numbers: Tensor) -> tuple[Tensor, Tensor] | None:
+        """What becomes of `numbers` ``(channels, n)``, and which of them lie outside; None where one may end the work.
+
+        Nothing is counted.
+        """
+        if self._no_place and any(low == high for low, high in self._ranges or ()):
+            return None
+        least, most = _limits(numbers, self._ranges or [(-inf, inf)])
+        return self._scale(numbers), (numbers < least) | (numbers > most)
+
     def _watch(self, block: Tensor, ranges: Sequence[tuple[float, float]]) -> None:
-        if block.is_floating_point():
-            least, most = block.new_tensor(ranges).T.unsqueeze(-1)
-        else:  # whole numbers, of which the same ones lie between these
-            ends = [(ceil(_in_int64(low)), floor(_in_int64(high))) for low, high in ranges]
-            least, most = block.new_tensor(ends).T.unsqueeze(-1)
+        least, most = _limits(block, ranges)
         low, high = block.amin(-1, keepdim=True), block.amax(-1, keepdim=True)
         if bool(((low >= least) & (high <= most)).all()):  # the usual case, at a fraction of the cost
             return
@@ -58,6 +64,14 @@ class ScaledBlocks(Blockwise):
         if count and self._no_place and (outside & single).any():
             raise InputError(f"{self._no_place}; fit to data that varies")
         self.outside += count
+
+
+def _limits(block: Tensor, ranges: Sequence[tuple[float, float]]) -> tuple[Tensor, Tensor]:
+    """The ends of the ranges as numbers of `block`, a row each."""
+    if not block.is_floating_point():  # whole numbers, of which the same ones lie between these
+        ranges = [(ceil(_in_int64(low)), floor(_in_int64(high))) for low, high in ranges]
+    least, most = block.new_tensor(ranges).T.unsqueeze(-1)
+    return least, most
 
 
 def _in_int64(number: float) -> float:

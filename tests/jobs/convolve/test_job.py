@@ -27,7 +27,7 @@ from convtool.jobs.convolve import kernel, shaping
 from convtool.jobs.convolve.job import ConvolveJob
 from convtool.jobs.convolve.kernel import Kernel, load, path_of
 from convtool.jobs.convolve.shaping import Shaped, Shaping
-from convtool.jobs.stream import Ingest, Stream, read_ahead
+from convtool.jobs.stream import Ingest, Stream, computed, read_ahead
 from convtool.ops.convolution.convolve import Convolution, convolve
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
@@ -416,7 +416,8 @@ def counting(threads: int, reader: Reader, output: Output, fail_at: int | None =
             raise InputError("can't be taken in")
         return torch.from_numpy(block)
 
-    made = Stream(reader.blocks(1), ingest, Convolution(torch.ones(1, dtype=torch.float64)), output)
+    stage = computed(ingest, Convolution(torch.ones(1, dtype=torch.float64)), output.encode)
+    made = Stream(reader.blocks(1), stage, output)
     made.run(threads)
     return made
 
