@@ -1,9 +1,10 @@
 """Sums over every window of samples that are whole steps of 16 bits, as those of most sound files: exact, so simple.
 
-In steps such samples are integers k of at most 2^15. As long as (sum |k|)^2 stays below 2^53 in a window, float64 holds
-everything below exactly, so running sums from the beginning of a tile may be taken from one another, and
+Such a sample x is an integer of at most 2^15 times 2^-15, its square one times 2^-30. As long as (sum |x|)^2 stays
+below 2^53 times 2^-30 in a window, float64 holds everything below exactly, so running sums from the beginning of a tile
+may be taken from one another, and
 
-    m = (n sum k^2 - (sum k)^2) / n
+    m = (n sum x^2 - (sum x)^2) / n
 
 is rounded once: nothing cancels but integers. Other samples, and longer windows of louder ones, are for
 `sample_windows`.
@@ -42,15 +43,14 @@ def exact_rows(x: Tensor, window: int) -> Tensor:
     none = x.new_zeros(len(x), dtype=torch.bool)
     if not x.is_floating_point() or x.requires_grad or not bool(_are_steps(x[:, :_LOOKED_AT]).any()):
         return none
-    low, high = x.aminmax(dim=1)
+    low, high = x.amin(1), x.amax(1)  # ten times as fast as both at once
     largest = torch.maximum(-low, high).double() * _STEPS
     samples = max(window * window, _TILE + window, 5 * window)
     return _are_steps(x) & (samples * largest * largest <= _EXACT)
 
 
 def _are_steps(x: Tensor) -> Tensor:
-    steps = x * _STEPS
-    return (steps - steps.round()).abs_().amax(1) == 0
+    return (x * _STEPS).frac_().abs_().amax(1) == 0
 
 
 def _tile(x: Tensor, window: int) -> int:
@@ -66,17 +66,17 @@ def slide_exact(x: Tensor, window: int, finish: Callable[[Part], Part], dtype: t
     def tiles() -> Iterator[tuple[int, int, Part]]:
         for start in range(0, count, tile):
             size = min(tile, count - start)
-            steps = x.narrow(1, start, size + window - 1).double() * _STEPS
-            sums, squares = _sums(steps, window), _sums(steps.square(), window)
-            deviations = (squares * window).addcmul_(sums, sums, value=-1).div_(window * _STEPS**2)
-            part = window, zero.expand_as(sums), sums.div_(_STEPS), deviations
+            samples = x.narrow(1, start, size + window - 1).double()
+            sums, squares = _sums(samples, window), _sums(samples.square(), window)
+            deviations = squares.mul_(window).addcmul_(sums, sums, value=-1).div_(window)
+            part = window, zero.expand_as(sums), sums, deviations
             yield 0, start, finish(part)
 
     return joined(tiles(), (len(x), count), dtype)
 
 
 def _sums(x: Tensor, window: int) -> Tensor:
-    """The sum of each window of integers."""
+    """The sum of each window."""
     running = x.new_empty((len(x), x.shape[1] + 1))
     running[:, 0] = 0
     torch.cumsum(x, 1, out=running[:, 1:])

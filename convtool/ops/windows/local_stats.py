@@ -244,7 +244,8 @@ class LocalStats(Sliding):
     def _compute(self, piece: Tensor, first: int, absent: Absent) -> Tensor:
         """``(1, rows, n)`` -> ``(..., channels * S, outputs)``."""
         made = window_stats(piece[0], self._request, (first,), (absent,))
-        return torch.stack(made, 1).reshape(*self._shape, made[0].shape[-1])
+        whole = torch.stack(made, 1) if len(made) > 1 else made[0]
+        return whole.reshape(*self._shape, made[0].shape[-1])
 
 
 def _whole(operation: Sliding, signal: Tensor) -> Tensor:

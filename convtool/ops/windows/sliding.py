@@ -146,7 +146,9 @@ class Cutter:
         pieces = -(-ready // size) if ended else ready // size
         if pieces == 0:
             return []
-        joined = torch.cat(self._pending, self._axis) if len(self._pending) > 1 else self._pending[0]
+        used = min(pieces * size, ready)
+        parts = self._first(used + self._window - 1)
+        joined = torch.cat(parts, self._axis) if len(parts) > 1 else parts[0]
         made: list[Piece] = []
         for start in range(0, pieces * size, size):
             count = min(size, ready - start)
@@ -155,12 +157,28 @@ class Cutter:
                 outputs = len(range(first, count, stride))
                 work = self._work(start, joined.narrow(self._axis, start, count + self._window - 1), first)
                 made.append(Piece(outputs, work))
-        used = min(pieces * size, ready)
-        left = joined.narrow(self._axis, used, self._held - used)
-        self._pending = [left if self._lent else left.clone()]
-        self._held -= used
-        self._position += used
+        self._drop(used)
         return made
+
+    def _first(self, samples: int) -> list[Tensor]:
+        """The first of the pending samples."""
+        parts: list[Tensor] = []
+        for piece in self._pending:
+            there = min(samples, piece.shape[self._axis])
+            if there:
+                parts.append(piece.narrow(self._axis, 0, there))
+            samples -= there
+        return parts
+
+    def _drop(self, samples: int) -> None:
+        """Leave the first of the pending samples behind."""
+        self._held -= samples
+        self._position += samples
+        while self._pending and samples >= self._pending[0].shape[self._axis]:
+            samples -= self._pending.pop(0).shape[self._axis]
+        if samples:
+            first = self._pending[0]
+            self._pending[0] = first.narrow(self._axis, samples, first.shape[self._axis] - samples)
 
     def _work(self, start: int, piece: Tensor, first: int) -> Work:
         absent = 0, 0
@@ -219,4 +237,6 @@ class Sliding(Blockwise):
 
     def _together(self, pieces: list[Piece]) -> Work:
         nothing = self.nothing
+        if len(pieces) == 1:
+            return pieces[0].work
         return lambda: torch.cat([piece.work() for piece in pieces], self.axis) if pieces else nothing
