@@ -67,7 +67,7 @@ def slide_exact(x: Tensor, window: int, finish: Callable[[Part], Part], dtype: t
         for start in range(0, count, tile):
             size = min(tile, count - start)
             samples = x.narrow(1, start, size + window - 1).double()
-            sums, squares = _sums(samples, window), _sums(samples.square(), window)
+            (sums, _), (squares, _) = window_sums(samples, window), window_sums(samples.square(), window)
             deviations = squares.mul_(window).addcmul_(sums, sums, value=-1).div_(window)
             part = window, zero.expand_as(sums), sums, deviations
             yield 0, start, finish(part)
@@ -75,9 +75,9 @@ def slide_exact(x: Tensor, window: int, finish: Callable[[Part], Part], dtype: t
     return joined(tiles(), (len(x), count), dtype)
 
 
-def _sums(x: Tensor, window: int) -> Tensor:
-    """The sum of each window."""
+def window_sums(x: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """The sum of each window of ``(rows, n)``, and the running sums ``(rows, n + 1)`` whose differences they are."""
     running = x.new_empty((len(x), x.shape[1] + 1))
     running[:, 0] = 0
     torch.cumsum(x, 1, out=running[:, 1:])
-    return running[:, window:] - running[:, :-window]
+    return running[:, window:] - running[:, :-window], running

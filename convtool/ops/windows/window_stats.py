@@ -16,6 +16,7 @@ from convtool.ops.windows.mergeable import Joining, slide
 from convtool.ops.windows.moments import Part, mean, mean_square, merge_weighed, total, variance, weighed_samples
 from convtool.ops.windows.percentiles import grid_percentiles, sliding_percentiles
 from convtool.ops.windows.request import Request, percent_of
+from convtool.ops.windows.running_windows import SHORTEST, slide_running
 from convtool.ops.windows.sample_windows import HIGHER, MOMENTS, slide_samples
 
 if TYPE_CHECKING:
@@ -237,21 +238,30 @@ def _worked(x: Tensor, present: Tensor | None, request: Request, names: list[str
     def finish(part: Part) -> Part:
         return tuple(_MOMENTS[name](part, request.ddof) for name in names)
 
-    return dict(zip(names, _slid(x, present, request, finish, (2,)), strict=True))
+    only_spread = set(names) <= {"var", "std"}
+    return dict(zip(names, _slid(x, present, request, finish, (2,), only_spread=only_spread), strict=True))
 
 
 def _slid(
-    x: Tensor, present: Tensor | None, request: Request, finish: Callable[[Part], Part], powers: tuple[int, ...]
+    x: Tensor,
+    present: Tensor | None,
+    request: Request,
+    finish: Callable[[Part], Part],
+    powers: tuple[int, ...],
+    *,
+    only_spread: bool = False,
 ) -> Part:
-    """`finish` of those moments of every window."""
+    """`finish` of those moments of every window; `only_spread` where it asks for nothing but the squared deviations."""
     dtype = x.dtype if x.is_floating_point() else torch.float64
     if present is None and len(request.windows) == 1:
         exact = exact_rows(x, request.windows[0]) if powers == (2,) else None
         if exact is None or not bool(exact.any()):
+            if only_spread and x.dtype == torch.float32 and request.windows[0] >= SHORTEST and not x.requires_grad:
+                return slide_running(x, request.windows[0], finish)
             return slide_samples(x, request.windows[0], finish, dtype, powers=powers)
         if bool(exact.all()):
             return slide_exact(x, request.windows[0], finish, dtype)
-        made = [_slid(x[rows], None, request, finish, powers) for rows in (exact, ~exact)]
+        made = [_slid(x[rows], None, request, finish, powers, only_spread=only_spread) for rows in (exact, ~exact)]
         places = torch.cat([exact.nonzero(), (~exact).nonzero()]).flatten().argsort()
         return tuple(torch.cat(fields).index_select(0, places) for fields in zip(*made, strict=True))
     order, joining = powers[-1], MOMENTS if powers == (2,) else HIGHER

@@ -1,0 +1,105 @@
+"""The variance of long windows of float32 against rational arithmetic, and tiles that are left to the general way."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+from torch import Tensor
+
+from convtool.ops import LocalStats, local_stats
+from convtool.ops.windows import running_windows
+from convtool.ops.windows.running_windows import SHORTEST
+
+N = 6000
+T = torch.arange(N, dtype=torch.float64)
+NOISE = torch.randn(N, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+QUICK = {
+    "noise": NOISE,
+    "noise on an offset": NOISE + 1e4,
+    "a ramp": T * 1e-3,
+    "small": NOISE * 1e-15,
+    "large": NOISE * 1e18,
+}
+SLOW = {
+    "loud, then silent": torch.where(T < N // 2, NOISE, 0.0),
+    "one far sample": torch.where(T == 100, 1e6, NOISE),
+    "constant": torch.full((N,), 0.1),
+}
+OTHERS = {
+    "a tone": (T * 0.01).sin(),
+    "fading": NOISE * (-T / 300).exp(),
+    "loud, then quiet": torch.where(T < N // 2, NOISE * 1e4, NOISE * 1e-4),
+}
+SIGNALS = {name: made.float() for name, made in (QUICK | SLOW | OTHERS).items()}
+
+
+@pytest.fixture
+def general(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths of what is left to the general way."""
+    seen: list[int] = []
+    slide = running_windows.slide_samples
+
+    def spy(x: Tensor, *arguments: object) -> object:
+        seen.append(x.shape[-1])
+        return slide(x, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(running_windows, "slide_samples", spy)
+    monkeypatch.setattr(running_windows, "_TILE", 500)
+    return seen
+
+
+@pytest.mark.parametrize("window", [SHORTEST, 100, 1201])
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_variance_errs_by_its_rounding(name: str, window: int, general: list[int]) -> None:
+    x = SIGNALS[name]
+    before = x.clone()
+    found, deviation = local_stats(x, window, stats=("var", "std"), ddof=1)
+    assert torch.equal(x, before)
+    samples = [Fraction(value) for value in x.tolist()]
+    for n in [*range(0, N - window + 1, 173), N - window]:
+        held = samples[n : n + window]
+        variance = (sum(v * v for v in held) - sum(held) ** 2 / window) / (window - 1)
+        assert abs(Fraction(found[n].item()) - variance) <= variance * Fraction(5, 4) / (1 << 24)
+        assert deviation[n].item() == pytest.approx(float(variance) ** 0.5, rel=1e-7)
+    assert name in OTHERS or bool(general) == (name in SLOW)
+
+
+def test_what_is_constant_does_not_vary(general: list[int]) -> None:
+    x = torch.cat([torch.randn(2000), torch.full((2000,), 0.1), torch.randn(2000)])
+    found = local_stats(x, 100)[0]
+    assert not found[2000:3901].any()
+    assert found[:1901].all()
+
+
+def test_neither_rows_nor_blocks_change_a_bit(general: list[int]) -> None:
+    x = torch.stack([SIGNALS[name] for name in ("noise", "loud, then silent", "a tone")])
+    whole = local_stats(x, 100)
+    general.clear()
+    one = local_stats(x[1], 100)
+    assert general
+    general.clear()
+    two = local_stats(x[0], 100)
+    assert not general
+    monkeyed = LocalStats(100)
+    parts = [monkeyed.push(block) for block in x.split(777, -1)]
+    assert torch.equal(torch.cat([*parts, monkeyed.finish()], -1), whole.flatten(0, 1))
+    torch.testing.assert_close(whole[1], one, rtol=2e-7, atol=0)
+    torch.testing.assert_close(whole[0], two, rtol=2e-7, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("x", "stats"),
+    [
+        (torch.randn(N, dtype=torch.float64), ("var",)),
+        (torch.randn(N), ("var", "mean")),
+        (torch.randn(N).requires_grad_(), ("var",)),
+        (torch.randn(N)[: SHORTEST - 1], ("var",)),
+    ],
+)
+def test_the_rest_is_left_to_the_general_way(
+    x: Tensor, stats: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running_windows, "window_sums", None)
+    assert local_stats(x, min(60, len(x)), stats=stats).isfinite().all()  # type: ignore[arg-type]
