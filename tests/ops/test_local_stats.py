@@ -483,8 +483,12 @@ class TestStreaming:
 class TestPercentiles:
     NAMES = ("p0", "p5", "p25", "p33.3", "p50", "p95", "p99.9", "p100")
 
+    @pytest.mark.parametrize("by_network", [False, True])
     @pytest.mark.parametrize("window", [1, 2, 7, 40])
-    def test_as_in_numpy(self, small_pieces: None, window: int) -> None:
+    def test_as_in_numpy(
+        self, small_pieces: None, window: int, by_network: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(percentiles, "LONGEST", 128 if by_network else 0)
         x = noise(3, 150)
         views = np.lib.stride_tricks.sliding_window_view(x.numpy(), window, axis=-1)
         made = local_stats(x, window, stats=self.NAMES).unbind(-2)

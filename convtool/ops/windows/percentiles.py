@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from convtool.ops.exact import difference, float_parts, wide
+from convtool.ops.windows.sorting_network import LONGEST, samples_of_rank
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+# The distance of windows up to which it takes less time to compute those between as well.
+_DENSE = 8
 # Windows looked up at once: their tables stay in cache. Longer windows take runs in proportion.
 _RUN = 1 << 15
 # Samples sorted at once, for grids.
@@ -30,7 +34,8 @@ def sliding_percentiles(
 ) -> list[Tensor]:
     """Percentiles of the windows that begin at `first`, ``first + stride`` ... along the last axis of ``(rows, n)``.
 
-    Samples are replaced by their ranks, and the ranks wanted of a window are found bit by bit, from the highest:
+    The samples of short windows are sorted by a network of comparisons. In longer ones, and where some do not count,
+    samples are replaced by their ranks, and the ranks wanted of a window are found bit by bit, from the highest:
     at each bit a running count tells how many ranks of the window have a 0 there, so on which side the
     wanted one lies, and the ranks are parted into zeros and ones, in order, for the next (a wavelet matrix:
     F. Claude, G. Navarro, G. Ordonez, Information Systems 47, 2015). The cost a window grows with the
@@ -50,6 +55,9 @@ def sliding_percentiles(
         is the mean of the middle two, the others are as `between`; any value where a window has none. Medians of
         integers are integers if `odd`, all else of them is float64.
     """
+    if window <= LONGEST and stride <= _DENSE and _plain(x, missing):
+        whole = _by_network(x[:, first:], tuple(range(window)), percents, odd=odd)
+        return [stat[:, ::stride] for stat in whole]
     count = x.shape[1] - window + 1
     run = -(-max(_RUN, 4 * window) // stride) * stride
     rows: list[list[Tensor]] = [[] for _ in percents]
@@ -71,8 +79,16 @@ def sliding_percentiles(
 def grid_percentiles(
     x: Tensor, windows: tuple[int, ...], missing: Tensor, percents: Sequence[float | None], *, odd: bool
 ) -> list[Tensor]:
-    """Percentiles of all windows of a grid ``(h, w)``, each sorted on its own: the cost grows with the area."""
-    area = windows[0] * windows[1]
+    """Percentiles of all windows of a grid ``(h, w)``, each sorted on its own: the cost grows with the area.
+
+    Small windows are sorted by a network. The rows of the grid stand one behind the other for it; windows that would
+    begin in one and end in the next are left out.
+    """
+    area, width = windows[0] * windows[1], x.shape[1]
+    if area <= LONGEST and _plain(x, missing):
+        places = tuple(row * width + column for row in range(windows[0]) for column in range(windows[1]))
+        whole = _by_network(pad(x.reshape(1, -1), (0, windows[1] - 1)), places, percents, odd=odd)
+        return [stat.view(-1, width)[:, : width - windows[1] + 1] for stat in whole]
     views = x.unfold(0, windows[0], 1).unfold(1, windows[1], 1)
     run = max(1, _SORTED // (area * views.shape[1]))
     pieces: list[list[Tensor]] = [[] for _ in percents]
@@ -80,10 +96,24 @@ def grid_percentiles(
         here = views[start : start + run].flatten(2).sort(-1).values
         held = area - missing[start : start + run]
         for kept, percent in zip(pieces, percents, strict=True):
-            *places, share = _places(held, percent)
-            low, high = (here.gather(-1, place.clamp(max=area - 1).unsqueeze(-1)).squeeze(-1) for place in places)
+            *ahead, share = _places(held, percent)
+            low, high = (here.gather(-1, place.clamp(max=area - 1).unsqueeze(-1)).squeeze(-1) for place in ahead)
             kept.append(_joined(low, high, share, odd=odd))
     return [torch.cat(kept) for kept in pieces]
+
+
+def _plain(x: Tensor, missing: Tensor) -> bool:
+    """Whether every sample counts, and no gradient is wanted."""
+    return not (x.requires_grad or bool(missing.any()))
+
+
+def _by_network(x: Tensor, places: tuple[int, ...], percents: Sequence[float | None], *, odd: bool) -> Iterator[Tensor]:
+    """Percentiles of windows that hold all samples at `places`, see `samples_of_rank`."""
+    wanted = [_places(torch.tensor([len(places)], device=x.device), percent) for percent in percents]
+    ranks = sorted({int(rank) for low, high, _ in wanted for rank in (low, high)})
+    found = dict(zip(ranks, samples_of_rank(x, places, tuple(ranks)), strict=True))
+    for low, high, share in wanted:
+        yield _joined(found[int(low)], found[int(high)], share, odd=odd)
 
 
 def _places(held: Tensor, percent: float | None) -> tuple[Tensor, Tensor, Tensor | None]:
