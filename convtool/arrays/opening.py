@@ -157,7 +157,7 @@ def reader_of(path: str) -> tuple[str, str]:
     if not head:
         raise InputError("the file is empty")
     kind = recognise(head)
-    extension = os.path.splitext(base_name(path) if is_url(path) else path)[1].lower()
+    extension = os.path.splitext(base_name(path))[1].lower()
     if kind in (UNKNOWN, TEXT) or (kind is ONNX and extension in (".pt", ".pth")):
         if extension in (".safetensors", ".onnx"):  # their first bytes can be anything; the reader says what is wrong
             return _READERS[SAFETENSORS if extension == ".safetensors" else ONNX]

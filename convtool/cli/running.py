@@ -265,7 +265,7 @@ def tell(outcome: Outcome, *, one: bool) -> None:
     """Say what became of an input, as far as it is of interest."""
     name = outcome.name
     if outcome.trace and messages.asked_for("debug"):
-        messages.say(outcome.trace)
+        messages.trace(outcome.trace)
     if outcome.error:
         messages.error(f"{name}: {outcome.error}")
     for note in outcome.notes:

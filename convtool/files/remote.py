@@ -46,9 +46,12 @@ AHEAD_BYTES = 32 << 20
 
 _LARGEST_BLOCK = 8 << 20
 _KEPT_BLOCKS = 16
-_TRIES = 3
+_TRIES = 4
 _PAUSE = 0.5
-"""Seconds before a request is repeated; twice as many before the last."""
+"""Seconds before a request is repeated; twice as many before each that follows."""
+
+_PASSING = (408, 429)
+"""What servers answer that are too slow, or asked too often."""
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
@@ -95,13 +98,24 @@ def is_http(url: str) -> bool:
     return url.lower().startswith(("http://", "https://"))
 
 
-def base_name(url: str) -> str:
-    """The name of the file at `url`, without folders, query and fragment.
+def base_name(path: str) -> str:
+    """The name of the file at a path or URL, without folders; of a web server's without query and fragment.
 
-    >>> base_name("https://host/a/take%201.wav?sig=x"), base_name("s3://bucket/a/take#1.wav")
-    ('take 1.wav', 'take#1.wav')
+    >>> base_name("https://host/a/take%201.wav?sig=x"), base_name("s3://bucket/a/take#1.wav"), base_name("a/b?c.wav")
+    ('take 1.wav', 'take#1.wav', 'b?c.wav')
     """
-    return os.path.basename(unquote(urlsplit(url).path) if is_http(url) else url)
+    return os.path.basename(unquote(urlsplit(path).path) if is_http(path) and is_url(path) else path)
+
+
+def parent(path: str) -> str:
+    """The folders above what is at a path or URL: from the bucket on, and of a web server's those of its path.
+
+    >>> parent("https://me:key@host/a/take%201.wav?sig=x"), parent("s3://bucket/a/b/take.wav"), parent("a/b.wav")
+    ('/a', 'bucket/a/b', 'a')
+    """
+    if not is_url(path):
+        return os.path.dirname(path)
+    return os.path.dirname(unquote(urlsplit(path).path) if is_http(path) else path.partition("://")[2])
 
 
 _AS_IT_IS = {"Accept-Encoding": "identity"}
@@ -146,9 +160,10 @@ class _Large(ConvtoolError):
 class _Limit:
     """The progress of a download, as fsspec tells it to a callback, which ends one that is too large."""
 
-    def __init__(self, *, small: bool) -> None:
+    def __init__(self, to_stop: Callable[[], bool], *, small: bool) -> None:
         self.size: int | None = None
         self.value = 0
+        self._to_stop = to_stop
         self._small = small
         self._limit = min(SPOOL_LIMIT, shutil.disk_usage(tempfile.gettempdir()).free)
 
@@ -163,6 +178,8 @@ class _Limit:
         self._check(self.value)
 
     def _check(self, size: int) -> None:
+        if self._to_stop():
+            raise InputError("the work was stopped")
         if size > self._limit:
             raise InputError(
                 f"it takes {size} bytes or more; the limit is {self._limit}, by the temporary folder "
@@ -179,10 +196,25 @@ def download(url: str) -> BinaryIO:
         InputError: it can't be read, or is too large; nothing is left of it.
     """
     spool: BinaryIO = tempfile.TemporaryFile(buffering=0)
+    try:
+        fetch(url, spool)
+    except BaseException:
+        spool.close()
+        raise
+    spool.seek(0)
+    return spool
 
-    def fetch(*, small: bool) -> None:
+
+def fetch(url: str, spool: BinaryIO, to_stop: Callable[[], bool] = lambda: False) -> None:
+    """Let the file at `url` be what is in `spool`, a file without a buffer.
+
+    Raises:
+        InputError: it can't be read, is too large, or `to_stop` gave true, in whatever thread.
+    """
+
+    def get(*, small: bool) -> None:
         os.ftruncate(spool.fileno(), 0)
-        limit = _Limit(small=small)
+        limit = _Limit(to_stop, small=small)
         store, path = _store(url)
         checked = not (small or is_http(url))  # what is large, a store may send in several answers
         before = _state(store, path) if checked else None
@@ -194,17 +226,11 @@ def download(url: str) -> BinaryIO:
             raise InputError(_CHANGED)
 
     try:
-        try:
-            if is_http(url) and _TURN.get() is None:
-                raise _Large
-            _attempt(url, partial(fetch, small=True), InputError)
-        except _Large:
-            _attempt(url, partial(fetch, small=False), InputError, in_turn=True)
-    except BaseException:
-        spool.close()
-        raise
-    spool.seek(0)
-    return spool
+        if is_http(url) and _TURN.get() is None:
+            raise _Large
+        _attempt(url, partial(get, small=True), InputError)
+    except _Large:
+        _attempt(url, partial(get, small=False), InputError, in_turn=True)
 
 
 def read_bytes(url: str) -> bytes:
@@ -248,21 +274,21 @@ def remove(url: str) -> None:
     _attempt(url, ask, OutputError)
 
 
-def below(folder: str) -> list[str]:
+def below(folder: str, kind: type[ConvtoolError] = InputError) -> list[str]:
     """The URLs of all files below `folder`, in bytewise order; of a folder that does not exist, none.
 
     Raises:
-        InputError: the store can't be listed.
+        InputError: the store can't be listed; another `kind` where that is given.
     """
-    return _listed(folder, lambda store, path: store.find(path.rstrip("/") + "/"))
+    return _listed(folder, lambda store, path: store.find(path.rstrip("/") + "/"), kind)
 
 
 def matching(pattern: str) -> list[str]:
     """The URLs of what fits `pattern`, in bytewise order."""
-    return _listed(pattern, lambda store, path: store.glob(path))
+    return _listed(pattern, lambda store, path: store.glob(path), InputError)
 
 
-def _listed(url: str, listing: Callable[[Any, str], Sequence[str]]) -> list[str]:
+def _listed(url: str, listing: Callable[[Any, str], Sequence[str]], kind: type[ConvtoolError]) -> list[str]:
     if is_http(url):
         raise InputError("a web server does not list what it has; name the files, or give --input-list")
 
@@ -271,7 +297,7 @@ def _listed(url: str, listing: Callable[[Any, str], Sequence[str]]) -> list[str]
         scheme = url.partition("://")[0]
         return [f"{scheme}://{name.lstrip('/')}" for name in listing(store, path) if not name.endswith("/")]
 
-    return sorted(_attempt(url, ask, InputError), key=os.fsencode)
+    return sorted(_attempt(url, ask, kind), key=os.fsencode)
 
 
 def is_folder(url: str) -> bool:
@@ -463,6 +489,9 @@ def _store(url: str) -> tuple[Any, str]:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
             options["client_kwargs"] = {"timeout": timeout, "trust_env": True}
             options["headers"] = _AS_IT_IS
+        elif protocol.startswith("s3"):
+            own = fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})
+            options["config_kwargs"] = {**own, "retries": {"total_max_attempts": 1}}  # `_attempt` counts them
         store, path = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:
         package = _PACKAGES.get(protocol, "fsspec's package for it")
@@ -475,7 +504,7 @@ def _store(url: str) -> tuple[Any, str]:
 
 
 def _attempt(url: str, work: Callable[[], T], kind: type[ConvtoolError], *, in_turn: bool = False) -> T:
-    """What `work` gives, which is tried three times where the store or the way there failed.
+    """What `work` gives, which is tried four times where the store or the way there failed.
 
     But for `in_turn`, others may work meanwhile.
     """
@@ -496,12 +525,12 @@ def _attempt(url: str, work: Callable[[], T], kind: type[ConvtoolError], *, in_t
                 raise FileExistsError(412, "exists") from error
             if status == 412 or type(error).__name__ == "FileExpired":  # the latter of s3fs
                 raise InputError(_CHANGED) from error
-            again = _may_pass(error) and not 400 <= status < 500
+            again = _may_pass(error)
             if not again or number == _TRIES:
                 tries = f" (tried {_TRIES} times)" if again else ""
                 place = "" if kind is InputError else f"{show(url)}: "
-                raise kind(f"{place}{_reason(error)}{tries}") from error
-            time.sleep(_PAUSE * number)
+                raise kind(f"{place}{_reason(error, kind)}{tries}") from error
+            time.sleep(_PAUSE * 2 ** (number - 1))
 
 
 def _cause(error: Exception) -> Exception:
@@ -520,15 +549,21 @@ def _status(error: Exception) -> int:
 
 def _may_pass(error: Exception) -> bool:
     """Whether trying again may help: the network, not the request, is at fault."""
-    if isinstance(error, (FileNotFoundError, PermissionError)):
+    if isinstance(error, TimeoutError):
+        return True
+    status = _status(error)
+    if isinstance(error, (FileNotFoundError, PermissionError)) or (400 <= status < 500 and status not in _PASSING):
         return False
     of_s3: tuple[type[Exception], ...] = getattr(sys.modules.get("s3fs.core"), "S3_RETRYABLE_ERRORS", ())
-    return isinstance(error, (OSError, TimeoutError, *of_s3)) or type(error).__module__.partition(".")[0] == "aiohttp"
+    unreached = getattr(sys.modules.get("botocore.exceptions"), "ConnectionError", OSError)
+    return isinstance(error, (OSError, unreached, *of_s3)) or type(error).__module__.partition(".")[0] == "aiohttp"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, kind: type[ConvtoolError]) -> str:
     name, status = type(error).__name__, _status(error)
     if isinstance(error, FileNotFoundError) or status == 404:
+        if kind is OutputError:
+            return "there is no such bucket, or no such place, in the store"
         return "no such file in the store, or no such bucket"
     if isinstance(error, PermissionError) or status in (401, 403):
         return "the store denies access; check its credentials, which are taken from the store's own settings"

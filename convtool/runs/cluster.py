@@ -407,15 +407,22 @@ def _output_folder(tasks: Sequence[Task]) -> str | None:
 
 def _check(client: Any, run: Run) -> None:
     """Refuse a cluster whose workers can't do what is done here, or do it otherwise."""
+    needed = run.versions[1]
+    try:  # the scheduler unpickles what the workers get
+        found = f"convtool {client.run_on_scheduler(metadata.version, 'convtool')}"
+    except metadata.PackageNotFoundError:
+        found = "no convtool"
+    if found != needed:
+        raise UsageError(f"the scheduler has {found}; install {needed} there")
     with suppress(TimeoutError):
         client.wait_for_workers(1, timeout=CONNECT)
     installed = client.run(metadata.version, "convtool", on_error="return")
     if not installed:
         raise UsageError(f"the scheduler had no worker within {CONNECT:g} seconds; start some with 'dask worker'")
     lacking = {worker: "has no convtool" for worker, found in installed.items() if isinstance(found, Exception)}
-    _refuse(lacking, f"install {run.versions[1]} there")
-    found = client.run(there.unfitness, run, on_error="return")
-    _refuse({worker: str(reason) for worker, reason in found.items() if reason is not None})
+    _refuse(lacking, f"install {needed} there")
+    reasons = client.run(there.unfitness, run, on_error="return")
+    _refuse({worker: str(reason) for worker, reason in reasons.items() if reason is not None})
     if run.output is not None:
         _check_folder(client, run.output, run.token)
 

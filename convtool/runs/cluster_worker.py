@@ -285,11 +285,12 @@ def _as_given(outcome: Outcome, there: Task, task: Task) -> Outcome:
             text = text.replace(show(path), show(short or "")) if path else text
         return text
 
+    plain = Outcome.of(task, outcome.status)
     return replace(
         outcome,
-        input=task.input.value,
-        output=task.output,
-        name=task.name,
+        input=plain.input,
+        output=plain.output,
+        name=plain.name,
         error=None if outcome.error is None else given(outcome.error),
         notes=[given(note) for note in outcome.notes],
         remarks=[given(remark) for remark in outcome.remarks],

@@ -63,12 +63,12 @@ class Input:
                 return cls("numbers", word, "numbers")
             if fault := _odd_cell(word):
                 return cls("nothing", word, "", fault=fault)
-        return cls("file", word, base_name(word) if is_url(word) else os.path.basename(word))
+        return cls("file", word, base_name(word))
 
     @classmethod
     def of_array(cls, path: str, array: str) -> Input:
         """The array called `array` of the file at `path`; its output is called after both."""
-        stem = os.path.splitext(base_name(path) if is_url(path) else os.path.basename(path))[0]
+        stem = os.path.splitext(base_name(path))[0]
         return cls("file", path, f"{stem}.{array.replace(os.sep, '.')}.npy", array)
 
 

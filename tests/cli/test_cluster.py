@@ -215,6 +215,12 @@ def test_a_cluster_of_this_machine_comes_and_goes(takes: Path, convtool: Callabl
     assert len({row["worker"] for row in rows("r")}) == 1
 
 
+def test_what_pad_batch_says_behind_the_work_of_a_cluster_is_heard(program: Callable[..., Run]) -> None:
+    batches = ("pad-batch", "4,1", "2", "-o", "b/", "--batch-size", "1", "--strategy", "bucket")
+    run = program(*batches, "--cluster", "local", "--jobs", "1")
+    assert (run.code, run.err) == (0, "2 written, 0 skipped, 0 failed\n")
+
+
 def test_where_the_work_is_lost_what_was_done_is_reported(
     cluster: Cluster, takes: Path, convtool: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

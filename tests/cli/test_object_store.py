@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 import soundfile
@@ -152,6 +153,37 @@ def test_what_breaks_off_is_fetched_anew_from_its_beginning(s3: S3Server, monkey
     with remote.download("s3://b/n") as file:
         assert file.read() == after
     assert s3.requests == ["GET b/n"] * 3
-    s3.breaking = 3
-    with pytest.raises(InputError, match=r"the store or the connection failed: .*\(tried 3 times\)"):
+    s3.breaking = 4
+    with pytest.raises(InputError, match=r"the store or the connection failed: .*\(tried 4 times\)"):
         remote.download("s3://b/n")
+
+
+def test_a_store_that_is_not_up_is_asked_four_times(monkeypatch: pytest.MonkeyPatch, convtool: Program) -> None:
+    """By us alone: what botocore would do by itself comes neither before nor between."""
+    monkeypatch.setattr(remote, "_PAUSE", 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    waited: list[float] = []
+    monkeypatch.setattr(remote.time, "sleep", waited.append)
+    fsspec.filesystem("s3").clear_instance_cache()
+    run = convtool("convolve", "s3://b/a.csv", "-k", "1")
+    fsspec.filesystem("s3").clear_instance_cache()
+    assert (run.code, run.err.count("\n"), len(waited)) == (1, 1, 3)
+    assert run.err.startswith("Error: s3://b/a.csv: the store or the connection failed: Could not connect to the endp")
+    assert run.err.endswith("(tried 4 times)\n")
+
+
+def test_requests_that_a_store_can_not_serve_are_made_four_times(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, convtool: Program
+) -> None:
+    monkeypatch.setattr(remote, "_PAUSE", 0)
+    s3.objects["b/a.csv"] = b"1\n"
+    s3.failing = 3
+    assert convtool("convolve", "s3://b/a.csv", "-k", "1").out == "1\n"
+    s3.requests.clear()
+    s3.failing = 9
+    run = convtool("convolve", "s3://b/a.csv", "-k", "1")
+    assert run.err == "Error: s3://b/a.csv: the server answers 503 (tried 4 times)\n"
+    assert s3.requests == ["GET b/a.csv"] * 4
+    s3.failing = 0

@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -255,6 +257,16 @@ def test_a_folder_is_met_by_reading_and_writing(tmp_path: Path) -> None:
     assert "can't read and write in" in str(there.meet(str(tmp_path / "q"), "token")[0])
 
 
+def test_outcomes_of_a_worker_hold_no_secrets() -> None:
+    task = Task(0, Input.of_word("https://me:key@h/a?sig=1"), "https://h/b?sig=2")
+
+    def job(task: Task) -> Outcome:
+        return Outcome.of(task, "written")
+
+    outcome = there.on_worker(job, Run("t", nothing, "/here"), SimpleNamespace(address="tcp://a:1"))(task)
+    assert (outcome.input, outcome.output, outcome.worker) == ("https://h/a?...", "https://h/b?...", "tcp://a:1")
+
+
 def refusal(address: str, tasks: list[Task]) -> str:
     with pytest.raises(UsageError) as error, remote_workers(address, tasks, nothing):
         pass
@@ -283,10 +295,16 @@ def test_a_cluster_is_refused_before_any_work(
     monkeypatch.setattr(there, "unfitness", lambda _: "has torch 1.0, where torch 2.13 is needed")
     assert f"--cluster {address}: the worker at tcp://" in refusal(address, [])
     assert "has torch 1.0, where torch 2.13 is needed" in refusal(address, [])
-    monkeypatch.setattr(cluster.metadata, "version", refuse)
     monkeypatch.setattr(there, "versions", lambda: ("Python 3", "convtool 9"))
-    assert "has no convtool" in refusal(address, [])
-    assert refusal(address, []).endswith("; install convtool 9 there")
+    assert " the scheduler has convtool " in refusal(address, [])
+    monkeypatch.setattr(cluster.metadata, "version", missing)
+    assert refusal(address, []).endswith(": the scheduler has no convtool; install convtool 9 there")
+    monkeypatch.setattr("distributed.Client.run_on_scheduler", lambda *_: "9")
+    assert refusal(address, []).endswith(" has no convtool (and 1 more worker); install convtool 9 there")
+
+
+def missing(name: str) -> str:
+    raise PackageNotFoundError(name)
 
 
 def refuse(*_: object, **__: object) -> Any:

@@ -181,7 +181,9 @@ class ShardFolder(BatchStore):
 
     def __enter__(self) -> None:
         if is_url(self.path):
-            self._stored = {name for url in below(self.path) if "/" not in (name := url[len(self._inside("")) :])}
+            self._stored = {
+                name for url in below(self.path, OutputError) if "/" not in (name := url[len(self._inside("")) :])
+            }
             return
         try:
             os.makedirs(self.path, exist_ok=True)

@@ -23,7 +23,7 @@ def is_folder(path: str) -> bool:
     """Whether the output is a folder of shards; refuses files of other kinds."""
     if path in ("", "-"):
         raise UsageError(f"-o '{path}': a batch is written at many places, into a file or a folder; give its name")
-    named = path.endswith(("/", os.sep)) or os.path.isdir(path) or not os.path.splitext(path)[1]
+    named = path.endswith(("/", os.sep)) or os.path.isdir(path) or not extension(path)
     if named and is_url(path) and is_http(path):
         raise UsageError(
             f"-o {show(path)}: a web server does not list what it has, so no run could complete a folder of shards "
