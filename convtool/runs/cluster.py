@@ -320,6 +320,7 @@ def local_workers(workers: int, setup: Callable[[], None]) -> Iterator[ClusterEx
             silence_logs=logging.CRITICAL,
             loop=loop.loop,
         )
+        stack.callback(setattr, cluster, "shutdown_on_close", False)  # at exit nobody waits for it once more
         stack.callback(_within, _ENDING, cluster.close)
         client = Client(cluster, set_as_default=False)
         stack.callback(_within, _ENDING, client.close)

@@ -19,7 +19,7 @@ import soundfile
 
 from tests.conftest import PROGRAM, Run
 
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
 
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -60,6 +60,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made = Cluster(tmp_path_factory.mktemp("elsewhere"))
     made.add_worker()
     made.add_worker()
+    with distributed.Client(made.address, timeout=120, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=120)
     yield made
     made.end()
 
@@ -202,7 +204,7 @@ def start(*arguments: object) -> subprocess.Popen[bytes]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -96,7 +97,7 @@ def executor(here: LocalCluster) -> Iterator[ClusterExecutor]:
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120  # a machine may have much else to do
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -135,9 +136,10 @@ def test_what_reads_or_writes_standard_streams_is_done_here(executor: ClusterExe
 def test_no_more_at_a_time_than_was_asked_for(here: LocalCluster) -> None:
     with remote_workers(here.scheduler_address, [], nothing, at_once=1) as executor:
         assert executor.slots == 1
-        calls = [executor.submit(first, number, []) for number in (3, 4, 5)]
-        assert len(executor._out) == 1
-        calls[1].cancel()
+        with executor._lock:  # nothing ends meanwhile
+            calls = [executor.submit(first, number, []) for number in (3, 4, 5)]
+            assert len(executor._out) == 1
+            calls[1].cancel()
         assert [calls[0].result(), calls[2].result()] == [3, 5]
         with pytest.raises(TypeError):
             executor.submit(first, 1, [], key=abs)
@@ -178,14 +180,14 @@ def test_what_is_told_is_known_before_the_call_ends(executor: ClusterExecutor) -
     assert not call.done()
 
 
-def test_a_stopped_run_ends_what_works(executor: ClusterExecutor) -> None:
+def test_a_stopped_run_ends_what_works(executor: ClusterExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_ENDING", 120)
+    monkeypatch.setattr(there, "_PATIENCE", 120)
     told: list[Any] = []
     running = executor.submit_telling(told.append, there_perform, Act(), tasks_of("a", "wait"))
     waiting = [executor.submit(there_perform, Act(), tasks_of("wait")) for _ in range(3)]
     wait_for(lambda: told)
-    started = time.monotonic()
     executor.shutdown(cancel_futures=True)
-    assert time.monotonic() - started < 3
     assert not there._working
     assert running.cancelled()
     assert all(each.cancelled() for each in waiting)
@@ -193,8 +195,9 @@ def test_a_stopped_run_ends_what_works(executor: ClusterExecutor) -> None:
 
 def test_what_waits_for_its_turn_is_cancelled_too(here: LocalCluster) -> None:
     with remote_workers(here.scheduler_address, [], nothing, at_once=1) as executor:
-        calls = [executor.submit(first, number, []) for number in range(50)]
-    assert calls[-1].cancelled()
+        executor.submit(there_perform, Act(), tasks_of("wait"))
+        call = executor.submit(first, 1, [])
+    assert call.cancelled()
 
 
 def there_perform(job: Any, tasks: list[Task], tell: Any = None) -> None:
@@ -203,12 +206,20 @@ def there_perform(job: Any, tasks: list[Task], tell: Any = None) -> None:
         tell((task.index, outcome))
 
 
+RELEASED = threading.Event()
+
+
+def until_released(_: Any, __: Any) -> None:
+    RELEASED.wait(120)
+
+
 def test_a_run_that_can_not_be_stopped_is_left(executor: ClusterExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(there, "_PATIENCE", 0.05)
-    running = executor.submit(lambda seconds, _: time.sleep(seconds), 1, [])
+    running = executor.submit(until_released, 1, [])
     wait_for(lambda: there._working)
     executor.shutdown(cancel_futures=True)
     assert running.cancelled()
+    RELEASED.set()
     wait_for(lambda: not there._working)
 
 
@@ -364,7 +375,8 @@ def another(workers: int) -> LocalCluster:
     )
 
 
-def test_where_the_scheduler_goes_the_work_is_lost(tmp_path: Path) -> None:
+def test_where_the_scheduler_goes_the_work_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "CONNECT", 120)  # the worker is on its way
     made = Cluster(tmp_path)
     made.add_worker()
     with remote_workers(made.address, [], nothing, at_once=1) as executor:
@@ -387,8 +399,16 @@ def test_where_all_workers_go_the_run_waits_no_longer_than_it_says(monkeypatch: 
         gone.scale(0)
         with pytest.raises(WorkLost, match=r"it has had no worker for 0.2 seconds"):
             run_all(Act(), tasks_of("wait"), executor)
+    connected = cluster._connected
+
+    @contextmanager
+    def in_haste(address: str) -> Iterator[Any]:
+        with connected(address) as client:
+            monkeypatch.setattr(cluster, "CONNECT", 0.3)
+            yield client
+
     with another(0) as empty:
-        monkeypatch.setattr(cluster, "CONNECT", 0.3)
+        monkeypatch.setattr(cluster, "_connected", in_haste)
         assert "the scheduler had no worker within 0.3 seconds" in refusal(empty.scheduler_address, [])
 
 
