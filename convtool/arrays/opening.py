@@ -26,8 +26,10 @@ from convtool.files.recognition import (
     ZIP,
     recognise,
 )
-from convtool.files.remote import RemoteFile, base_name, below, is_url
+from convtool.files.remote import below
+from convtool.files.remote_file import RemoteFile
 from convtool.files.source import reason_of
+from convtool.files.urls import base_name, is_url
 
 EXTENSIONS = (
     *(".safetensors", ".pt", ".pth", ".pt2", ".keras", ".h5", ".hdf5", ".npz", ".npy", ".mat", ".onnx"),

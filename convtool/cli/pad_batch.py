@@ -357,7 +357,7 @@ def _cluster(job: PadBatch, rows: Sequence[Row], options: Options) -> Iterator[W
     if options.cluster is None or not is_folder(folder):
         yield None
         return
-    from convtool.files.remote import is_url
+    from convtool.files.urls import is_url
     from convtool.jobs.padding.spreading import ShardJob, tasks_of, writing_on
 
     with cluster_workers(tasks_of(rows, folder), options) as workers:

@@ -284,7 +284,7 @@ def _executor(tasks: Sequence[Task], jobs: int, meter: str | None) -> Iterator[E
         messages.quiet_libraries()
         yield None
         return
-    from convtool.files.remote import packages_of
+    from convtool.files.urls import packages_of
     from convtool.jobs.backend import prepare_worker
     from convtool.runs.local import LocalExecutor
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from convtool.files.remote import base_name
+from convtool.files.urls import base_name
 
 DELIMITERS = {"csv": ",", "tsv": "\t", "txt": " "}
 """Text formats and what stands between their cells."""

@@ -9,8 +9,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 
 from convtool.files.atomic import is_special
-from convtool.files.remote import fetch, is_url
+from convtool.files.remote import fetch
 from convtool.files.source import Source
+from convtool.files.urls import is_url
 from convtool.runs import stopping
 from convtool.signals.inputs import Input
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from convtool.errors import ConvtoolError, Terminated
 from convtool.files.names import show
-from convtool.files.remote import is_url
+from convtool.files.urls import is_url
 from convtool.runs.local import WorkerDied
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task

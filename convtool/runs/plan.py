@@ -13,7 +13,8 @@ from convtool.errors import UsageError
 from convtool.files.atomic import is_special
 from convtool.files.formats import ARRAYS, NAMES, extension, family
 from convtool.files.names import show
-from convtool.files.remote import base_name, existing, is_folder, is_url, parent
+from convtool.files.remote import existing, is_folder
+from convtool.files.urls import base_name, is_url, parent
 from convtool.signals.inputs import Input
 
 

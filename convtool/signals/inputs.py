@@ -15,7 +15,8 @@ from convtool.errors import InputError, UsageError
 from convtool.files.formats import AUDIO, NAMES, extension, family
 from convtool.files.names import show
 from convtool.files.recognition import HEAD, TEXT, recognise
-from convtool.files.remote import base_name, below, is_folder, is_http, is_url, matching, read_bytes, without_file_url
+from convtool.files.remote import below, is_folder, matching, read_bytes
+from convtool.files.urls import base_name, is_http, is_url, without_file_url
 
 _NUMBERS = re.compile(r"\s*[+-]?[\d.][^/\\]*|\s*[+-]?(nan|inf)\b[^/\\]*", re.ASCII | re.IGNORECASE)
 _NUMBER_LINE = re.compile(

@@ -15,7 +15,8 @@ import soundfile
 from safetensors.numpy import save
 
 from convtool.errors import InputError, OutputError
-from convtool.files import remote
+from convtool.files import remote, remote_file, stores
+from convtool.files.remote_file import RemoteFile
 from tests.helpers.web_server import WebServer, serving
 
 Program = Callable[..., Any]
@@ -29,7 +30,7 @@ def server() -> Iterator[WebServer]:
 
 @pytest.fixture
 def web(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> WebServer:
-    monkeypatch.setattr(remote, "_PAUSE", 0)
+    monkeypatch.setattr(stores, "_PAUSE", 0)
     server.files.clear()
     server.requests.clear()
     server.sent = 0
@@ -275,7 +276,7 @@ def test_file_urls_are_paths(convtool: Program, tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["tagged", "dated"])
 def test_a_file_of_a_web_server_that_changes_while_it_is_read(web: WebServer, folder: str) -> None:
     web.files["n"] = bytes(1 << 20)
-    with remote.RemoteFile(web.url(f"/{folder}/n")) as file:
+    with RemoteFile(web.url(f"/{folder}/n")) as file:
         assert file.pread(10, 1 << 19) == bytes(10)
         web.files["n"] = bytes(1 << 21)
         with pytest.raises(InputError, match="changed while it was read"):
@@ -284,7 +285,7 @@ def test_a_file_of_a_web_server_that_changes_while_it_is_read(web: WebServer, fo
 
 def test_an_object_that_changes_while_it_is_read(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     store.pipe("/b/n", bytes(1 << 20))
-    with remote.RemoteFile("memory://b/n") as file:
+    with RemoteFile("memory://b/n") as file:
         assert file.pread(10, 1 << 19) == bytes(10)
         store.pipe("/b/n", b"1" * (1 << 20))
         with pytest.raises(InputError, match="changed while it was read"):
@@ -293,7 +294,7 @@ def test_an_object_that_changes_while_it_is_read(store: Any, monkeypatch: pytest
     with remote.download("memory://b/n") as file:
         assert file.read() == b"1" * (1 << 20)
     states = iter(["before", "after"])
-    monkeypatch.setattr(remote, "_state", lambda *_: next(states))
+    monkeypatch.setattr(remote, "state_of", lambda *_: next(states))
     with pytest.raises(InputError, match="another file was put in its place; run the command again"):
         remote.download("memory://b/n")
 
@@ -317,7 +318,7 @@ def test_ranges_of_a_file(web: WebServer) -> None:
     data = np.arange(300_000, dtype="<u4").tobytes()
     web.files["n"] = data
     for folder in ("files", "plain", "whole"):
-        with remote.RemoteFile(web.url(f"/{folder}/n")) as file:
+        with RemoteFile(web.url(f"/{folder}/n")) as file:
             assert file.read(10) == data[:10]
             assert file.seek(-4, 2) == len(data) - 4
             assert file.read() == data[-4:]
@@ -325,7 +326,7 @@ def test_ranges_of_a_file(web: WebServer) -> None:
             assert file.seek(5, 1) == 5
             assert b"".join(file.pread(50_000, at) for at in range(0, len(data), 50_000)) == data
     with pytest.raises(InputError, match="tried 4 times"):
-        remote.RemoteFile(web.url("/always-broken/n"))
+        RemoteFile(web.url("/always-broken/n"))
 
 
 def test_inputs_are_bounded(web: WebServer, monkeypatch: pytest.MonkeyPatch, convtool: Program) -> None:
@@ -362,9 +363,9 @@ class _Waiting:
 
 
 def test_what_comes_too_late_is_asked_for_again_and_what_is_not_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_PAUSE", 0)
+    monkeypatch.setattr(stores, "_PAUSE", 0)
     waiting = _Waiting()
-    monkeypatch.setattr(remote, "_store", lambda url: (waiting, url))
+    monkeypatch.setattr(remote, "store_of", lambda url: (waiting, url))
     with pytest.raises(InputError, match=r"the connection failed: TimeoutError \(tried 4 times\)"):
         remote.download("s3://bucket/a.wav")
     assert waiting.asked == 4
@@ -403,12 +404,13 @@ class _Faulty:
 
 
 def test_answers_that_are_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_PAUSE", 0)
-    monkeypatch.setattr(remote, "_store", lambda url: (_Faulty(), url))
+    monkeypatch.setattr(stores, "_PAUSE", 0)
+    for module in (remote, remote_file):
+        monkeypatch.setattr(module, "store_of", lambda url: (_Faulty(), url))
     with pytest.raises(InputError, match=r"5 bytes were declared, 3 came \(tried 4 times\)"):
         remote.download("s3://bucket/a.wav")
     with pytest.raises(InputError, match="5 bytes were declared, 3 came"):
-        remote.RemoteFile("s3://bucket/a.wav")
+        RemoteFile("s3://bucket/a.wav")
     with pytest.raises(InputError, match="there are no credentials for the store"):
         remote.download("s3://bucket/secret.wav")
 

@@ -23,7 +23,7 @@ import pytest
 import soundfile
 
 from convtool.errors import CheckFailed, InputError
-from convtool.files import remote
+from convtool.files import remote, stores
 from convtool.jobs import backend
 from convtool.runs import local as workers
 from convtool.runs import plan
@@ -513,7 +513,7 @@ class Waiting:
     working: list[int]
 
     def __call__(self, task: Task) -> Outcome:
-        remote._attempt("memory://b", self.away.wait, InputError)
+        stores.attempt("memory://b", self.away.wait, InputError)
         self.working.append(1)
         time.sleep(0.001)
         most = sum(self.working)

@@ -13,7 +13,7 @@ from convtool.arrays.numpy.header import HEADER_LIMIT, Header, read_header
 from convtool.arrays.raw import RawFile, as_void, numbers_in, piece_length
 from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError
-from convtool.files.remote import base_name
+from convtool.files.urls import base_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,8 @@ from itertools import groupby
 import numpy as np
 
 from convtool.errors import InputError, UsageError
-from convtool.files.remote import AHEAD, is_url
+from convtool.files.remote import AHEAD
+from convtool.files.urls import is_url
 from convtool.jobs.backend import load_torch
 from convtool.jobs.padding.grouping import Sort, Strategy, group
 from convtool.jobs.padding.labels import Labels

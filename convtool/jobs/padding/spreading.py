@@ -8,7 +8,8 @@ from concurrent.futures import Future, as_completed
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
-from convtool.files.remote import AHEAD, is_url
+from convtool.files.remote import AHEAD
+from convtool.files.urls import is_url
 from convtool.jobs.copies import Copies
 from convtool.jobs.padding.grouping import PlannedBatch
 from convtool.jobs.padding.pad import PadBatch, Write

@@ -9,7 +9,7 @@ from convtool.errors import UsageError
 from convtool.files.atomic import is_special
 from convtool.files.formats import extension
 from convtool.files.names import show
-from convtool.files.remote import is_http, is_url
+from convtool.files.urls import is_http, is_url
 from convtool.jobs.padding.reading import shortage
 from convtool.jobs.padding.store import MANIFEST, is_shard
 from convtool.runs.plan import refuse_both, refuse_collisions, refuse_existing, taken
