@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from convtool.jobs.progress import Meter
     from convtool.jobs.signal_job import SignalJob
-    from convtool.runs.cluster import ClusterExecutor
+    from convtool.runs.cluster_executor import ClusterExecutor
     from convtool.runs.outcome import Outcome
     from convtool.runs.plan import Choice, Task
     from convtool.runs.run import Job

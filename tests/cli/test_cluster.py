@@ -226,7 +226,7 @@ def test_what_pad_batch_says_behind_the_work_of_a_cluster_is_heard(program: Call
 def test_where_the_work_is_lost_what_was_done_is_reported(
     cluster: Cluster, takes: Path, convtool: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from convtool.runs.cluster import ClusterExecutor
+    from convtool.runs.cluster_executor import ClusterExecutor
 
     heard = ClusterExecutor._heard
     (takes / "bad.wav").unlink()

@@ -18,7 +18,7 @@ from convtool.jobs.padding.store import BatchStore, Plan, ShardFolder, ShardKind
 from convtool.jobs.padding.writing import RowResult
 from convtool.jobs.side_by_side import side_by_side
 from convtool.runs import stopping
-from convtool.runs.cluster import ClusterExecutor
+from convtool.runs.cluster_executor import ClusterExecutor
 from convtool.runs.plan import Task
 from convtool.runs.run import explain
 from convtool.signals.inputs import Input
