@@ -1,6 +1,6 @@
-"""What a Dask worker does for a run: it is checked, works on inputs, tells of them, and leaves them when told to.
+"""What a Dask worker does for a run: it works on inputs, tells of them, and leaves them when told to.
 
-All of this is called on the workers, by the executor in `cluster.py`.
+All of this is called on the workers, by the executor in `cluster_executor.py`.
 """
 
 from __future__ import annotations
