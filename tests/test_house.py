@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "models": {"models", "weights", "arrays", "files", "errors"},
     "weights": {"weights", "arrays", "files", "errors"},
     "signals": {"signals", "arrays", "isolation", "files", "errors"},
-    "plots": {"plots", "errors"},
+    "plots": {"plots", "files", "errors"},
     "ops": {"ops", "errors"},
     "arrays": {"arrays", "files", "errors"},
     "isolation": {"errors"},

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from convtool.arrays.description import PIECE_BYTES, TEXT, TensorInfo, WeightFile
 from convtool.errors import InputError
-from convtool.files.remote import RemoteFile, is_url, pread, size_of
+from convtool.files.remote_file import RemoteFile, pread, size_of
+from convtool.files.urls import is_url
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

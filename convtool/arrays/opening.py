@@ -26,8 +26,10 @@ from convtool.files.recognition import (
     ZIP,
     recognise,
 )
-from convtool.files.remote import RemoteFile, base_name, below, is_url
+from convtool.files.remote import below
+from convtool.files.remote_file import RemoteFile
 from convtool.files.source import reason_of
+from convtool.files.urls import base_name, is_url
 
 EXTENSIONS = (
     *(".safetensors", ".pt", ".pth", ".pt2", ".keras", ".h5", ".hdf5", ".npz", ".npy", ".mat", ".onnx"),
@@ -157,7 +159,7 @@ def reader_of(path: str) -> tuple[str, str]:
     if not head:
         raise InputError("the file is empty")
     kind = recognise(head)
-    extension = os.path.splitext(base_name(path) if is_url(path) else path)[1].lower()
+    extension = os.path.splitext(base_name(path))[1].lower()
     if kind in (UNKNOWN, TEXT) or (kind is ONNX and extension in (".pt", ".pth")):
         if extension in (".safetensors", ".onnx"):  # their first bytes can be anything; the reader says what is wrong
             return _READERS[SAFETENSORS if extension == ".safetensors" else ONNX]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from convtool.arrays.description import PIECE_BYTES
 from convtool.arrays.narrow import NARROW, nibbles, widen
 from convtool.errors import InputError
-from convtool.files.remote import RemoteFile, is_url, pread
+from convtool.files.remote_file import RemoteFile, pread
 from convtool.files.source import reason_of
+from convtool.files.urls import is_url
 
 if TYPE_CHECKING:
     import numpy as np

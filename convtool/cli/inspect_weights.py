@@ -15,7 +15,7 @@ from convtool.cli.options import arguments, choice, command, flag, given, intege
 from convtool.cli.shared_options import MOST_HZ
 from convtool.errors import CheckFailed, ConvtoolError, InputError, UsageError
 from convtool.files.names import counted, show
-from convtool.files.remote import is_url
+from convtool.files.urls import is_url
 
 if TYPE_CHECKING:
     from convtool.jobs.inspection.checks import Finding
@@ -194,7 +194,8 @@ def _expanded(words: Sequence[str]) -> tuple[list[str], dict[str, InputError]]:
 
 def _of_store(url: str) -> list[str]:
     from convtool.arrays.opening import weight_files
-    from convtool.files.remote import is_http, matching
+    from convtool.files.remote import matching
+    from convtool.files.urls import is_http
 
     if set(url) & set("*?[") and not is_http(url):
         return matching(url) or [url]

@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
     def make_context(self, info_name: str | None, args: list[str], *others: Any, **extra: Any) -> click.Context:
         """Read the command line, print --help; Click would turn a closed pipe into exit 1."""
         if any("file://" in word.lower() for word in args):
-            from convtool.files.remote import without_file_url
+            from convtool.files.urls import without_file_url
 
             args = [without_file_url(word) for word in args]
         try:

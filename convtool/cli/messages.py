@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from convtool.errors import ConvtoolError
+from convtool.files.names import without_secrets
 from convtool.warm import launcher
 
 
@@ -71,7 +72,12 @@ def traceback_of(error: BaseException) -> None:
     if asked_for("debug"):
         import traceback
 
-        say("".join(traceback.format_exception(error)))
+        trace("".join(traceback.format_exception(error)))
+
+
+def trace(text: str) -> None:
+    """Say `text`, which libraries may have quoted the addresses in that they were given."""
+    say(without_secrets(text))
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -111,5 +117,7 @@ def quiet_libraries() -> None:
     from convtool.files.streams import silence_stderr
 
     sys.stderr.flush()
+    if sys.stderr.fileno() != 2:
+        return  # they are kept off already
     encoding = sys.stderr.encoding
     sys.stderr = os.fdopen(silence_stderr(), "w", encoding=encoding, errors="backslashreplace", buffering=1)

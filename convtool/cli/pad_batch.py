@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -139,6 +139,7 @@ def pad_batch(options: Options) -> int:
       convtool pad-batch takes/ -o minutes/ --segment 10s --hop 5s --batch-size 32
       convtool pad-batch --manifest train.csv -o labelled/ --split 0.8,0.1,0.1 --batch-size 32
     """
+    from convtool.jobs.copies import Copies
     from convtool.jobs.padding.outcomes import skipped
 
     _check(options)
@@ -160,8 +161,8 @@ def pad_batch(options: Options) -> int:
             ended.update(enumerate([*outcomes, *(last[index] for index in sorted(last))]))
 
         for part in left:
-            with ExitStack() as stack:
-                outcomes += _run(part, _copies(part.inputs, stack), stopped)
+            with Copies() as copies:  # lengths are read before samples
+                outcomes += _run(part, copies.of, stopped)
             stopped({})
     if left and not options.dry_run:
         tell_counts(outcomes, len(inputs))
@@ -268,19 +269,6 @@ def _check(options: Options) -> None:
         )
 
 
-def _copies(inputs: Sequence[Input], stack: ExitStack) -> dict[int, Input]:
-    """Lengths are read before samples: temporary files of what comes through pipes, by the inputs' indices."""
-    from convtool.files.atomic import is_special
-    from convtool.files.remote import is_url
-    from convtool.jobs.signal_job import rereadable
-
-    return {
-        index: stack.enter_context(rereadable(item))
-        for index, item in enumerate(inputs)
-        if item.kind == "stdin" or (item.kind == "file" and (is_special(item.value) or is_url(item.value)))
-    }
-
-
 def _job(options: Options, labels: Labels) -> PadBatch:
     from convtool.jobs.padding.pad import Grouping, PadBatch
     from convtool.jobs.padding.rows import RowOptions
@@ -320,7 +308,7 @@ def _job(options: Options, labels: Labels) -> PadBatch:
     )
 
 
-def _run(part: Part, copies: dict[int, Input], ended: Callable[[Mapping[int, Outcome]], None]) -> list[Outcome]:
+def _run(part: Part, copy: Callable[[Input], Input], ended: Callable[[Mapping[int, Outcome]], None]) -> list[Outcome]:
     """Measure, plan, and write or only tell; what became of the inputs. A signal lets `ended` know what has by then."""
     from convtool.jobs.padding.outcomes import outcomes_of, outcomes_so_far
     from convtool.jobs.padding.pad import Written
@@ -330,7 +318,7 @@ def _run(part: Part, copies: dict[int, Input], ended: Callable[[Mapping[int, Out
     inputs, options = part.inputs, part.options
     job = _job(options, part.labels)
     with progress(len(inputs), options) as planned:
-        rows, failures = job.measure(inputs, copies, fail_fast=options.fail_fast, done=planned.end)
+        rows, failures = job.measure(inputs, copy, fail_fast=options.fail_fast, done=planned.end)
     plan: Plan | None = None
     written: Written | None = None
     store: BatchStore | None = None
@@ -369,7 +357,7 @@ def _cluster(job: PadBatch, rows: Sequence[Row], options: Options) -> Iterator[W
     if options.cluster is None or not is_folder(folder):
         yield None
         return
-    from convtool.files.remote import is_url
+    from convtool.files.urls import is_url
     from convtool.jobs.padding.spreading import ShardJob, tasks_of, writing_on
 
     with cluster_workers(tasks_of(rows, folder), options) as workers:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from convtool.jobs.progress import Meter
     from convtool.jobs.signal_job import SignalJob
-    from convtool.runs.cluster import ClusterExecutor
+    from convtool.runs.cluster_executor import ClusterExecutor
     from convtool.runs.outcome import Outcome
     from convtool.runs.plan import Choice, Task
     from convtool.runs.run import Job
@@ -265,7 +265,7 @@ def tell(outcome: Outcome, *, one: bool) -> None:
     """Say what became of an input, as far as it is of interest."""
     name = outcome.name
     if outcome.trace and messages.asked_for("debug"):
-        messages.say(outcome.trace)
+        messages.trace(outcome.trace)
     if outcome.error:
         messages.error(f"{name}: {outcome.error}")
     for note in outcome.notes:
@@ -284,7 +284,7 @@ def _executor(tasks: Sequence[Task], jobs: int, meter: str | None) -> Iterator[E
         messages.quiet_libraries()
         yield None
         return
-    from convtool.files.remote import packages_of
+    from convtool.files.urls import packages_of
     from convtool.jobs.backend import prepare_worker
     from convtool.runs.local import LocalExecutor
 

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, TypeVar
 
 from convtool.errors import OutputError
 from convtool.files.names import show
-from convtool.files.remote import is_url, upload
+from convtool.files.remote import upload
+from convtool.files.urls import is_url
 
 T = TypeVar("T")
 

@@ -1,8 +1,10 @@
-"""The formats by name and by extension. Imports nothing, so that a plan costs nothing."""
+"""The formats by name and by extension."""
 
 from __future__ import annotations
 
 import os
+
+from convtool.files.urls import base_name
 
 DELIMITERS = {"csv": ",", "tsv": "\t", "txt": " "}
 """Text formats and what stands between their cells."""
@@ -49,10 +51,10 @@ NAMES = (*DELIMITERS, "npy", *AUDIO, *PICTURES)
 def extension(path: str) -> str:
     """The extension of `path` in lower case, without its dot.
 
-    >>> extension("takes/One.WAV")
-    'wav'
+    >>> extension("takes/One.WAV"), extension("https://host/one.wav?signature=1.2")
+    ('wav', 'wav')
     """
-    return os.path.splitext(path)[1][1:].lower()
+    return os.path.splitext(base_name(path))[1][1:].lower()
 
 
 def family(name: str | None) -> str | None:

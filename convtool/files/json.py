@@ -10,7 +10,8 @@ from itertools import chain
 from typing import Any
 
 from convtool.errors import InputError
-from convtool.files.remote import download, is_url
+from convtool.files.remote import download
+from convtool.files.urls import is_url
 
 JSON_LIMIT = 32 << 20
 """Bytes of text that a JSON file may have."""

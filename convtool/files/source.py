@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 from convtool.errors import InputError
 from convtool.files.recognition import HEAD, Kind, is_binary, recognise
-from convtool.files.remote import download, is_url
+from convtool.files.remote import download
+from convtool.files.urls import is_url
 
 CHUNK = 1 << 20
 

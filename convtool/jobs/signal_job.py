@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,13 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convtool.errors import CheckFailed, InputError
-from convtool.files.atomic import is_special, write_file
+from convtool.files.atomic import write_file
 from convtool.files.formats import PICTURES
 from convtool.files.names import counted
-from convtool.files.remote import is_url
-from convtool.files.source import Source
 from convtool.jobs import progress
 from convtool.jobs.backend import choose_device, load_torch
+from convtool.jobs.copies import is_read_once, rereadable
 from convtool.jobs.normalising import Normalised
 from convtool.jobs.record import Record
 from convtool.jobs.stream import Ingest, Stage, Stream, computed, read_ahead
@@ -113,7 +110,7 @@ class SignalJob(ABC):
         What comes through a pipe or from a URL is left alone: it would have to be read whole.
         """
         outcome = Outcome.of(task, "planned")
-        if task.input.kind == "stdin" or is_special(task.input.value) or is_url(task.input.value):
+        if is_read_once(task.input):
             return outcome
         with open_reader(task.input, self.read) as reader, plain_errors():
             output = Output(task.output, self.describe(reader.signal), self.write, trial=True)
@@ -289,18 +286,3 @@ def plain_errors() -> Iterator[None]:
 
 def _as_option(argument: re.Match[str]) -> str:
     return f"--{'padding-' if argument[1] else ''}mode {argument[2]}".replace('"', "")
-
-
-@contextmanager
-def rereadable(item: Input, *, needed: bool = True) -> Iterator[Input]:
-    """`item`, or where it can be read only once but `needed` twice, a temporary copy of it."""
-    if not needed or item.kind in ("numbers", "nothing") or (item.kind == "file" and os.path.isfile(item.value)):
-        yield item
-        return
-    source = Source.of_stdin() if item.kind == "stdin" else Source.of_path(item.value)
-    with tempfile.NamedTemporaryFile(prefix="convtool-") as spool:
-        while chunk := source.read():
-            spool.write(chunk)
-        spool.flush()
-        source.close()
-        yield replace(item, kind="file", value=spool.name)

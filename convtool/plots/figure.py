@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convtool.errors import UsageError
+from convtool.files.formats import extension
+from convtool.files.names import show
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -72,14 +74,14 @@ def picture_format(path: str | os.PathLike[str]) -> str:
     'png'
     """
     name = os.fspath(path)
-    extension = os.path.splitext(name)[1].lower().removeprefix(".")
-    if extension not in FORMATS:
+    found = extension(name)
+    if found not in FORMATS:
         raise UsageError(
-            f"{name}: a picture can be {', '.join(FORMATS)}, not {extension or 'a file without an extension'}: "
+            f"{show(name)}: a picture can be {', '.join(FORMATS)}, not {found or 'a file without an extension'}: "
             "name it e.g. plot.png"
         )
     need_matplotlib()
-    return extension
+    return found
 
 
 def channel_colours(channels: int) -> list[str]:

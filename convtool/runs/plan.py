@@ -13,7 +13,8 @@ from convtool.errors import UsageError
 from convtool.files.atomic import is_special
 from convtool.files.formats import ARRAYS, NAMES, extension, family
 from convtool.files.names import show
-from convtool.files.remote import existing, is_folder, is_url
+from convtool.files.remote import existing, is_folder
+from convtool.files.urls import base_name, is_url, parent
 from convtool.signals.inputs import Input
 
 
@@ -175,10 +176,10 @@ def _fields(task: Task) -> Mapping[str, Any]:
     item = task.input
     name = os.path.basename(item.relative)
     stem, ext = os.path.splitext(name)
-    parent = os.path.dirname(item.relative)
-    if item.kind == "file" and item.relative == name and os.path.basename(item.value) == name:
-        parent = os.path.dirname(item.value)
-    parts = [part for part in parent.split(os.sep) if part not in ("", ".", "..")]
+    folders = os.path.dirname(item.relative)
+    if item.kind == "file" and item.relative == name == base_name(item.value):
+        folders = parent(item.value)
+    parts = [part for part in folders.split(os.sep) if part not in ("", ".", "..")]
     fields = {"stem": stem, "ext": ext[1:], "name": name, "parent": os.sep.join(parts) or ".", "index": task.index}
     return fields if task.choice is None else {**fields, task.choice.field: task.choice.name}
 

@@ -14,7 +14,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from convtool.errors import ConvtoolError
 from convtool.files.names import show
-from convtool.files.remote import AHEAD, in_turn, is_url
+from convtool.files.remote import AHEAD
+from convtool.files.stores import in_turn
+from convtool.files.urls import is_url
 from convtool.runs.announcing import announced_to
 from convtool.runs.local import NoWorkers
 from convtool.runs.outcome import Outcome

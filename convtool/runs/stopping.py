@@ -15,18 +15,23 @@ _ASKED: ContextVar[Callable[[], bool]] = ContextVar("asked", default=lambda: Fal
 
 
 @contextmanager
-def stoppable(asked: Callable[[], bool]) -> Iterator[None]:
-    """Work in this thread that is to end as soon as `asked` gives true."""
-    before = _ASKED.set(asked)
+def stoppable(to_stop: Callable[[], bool]) -> Iterator[None]:
+    """Work in this thread that is to end as soon as `to_stop` gives true."""
+    before = _ASKED.set(to_stop)
     try:
         yield
     finally:
         _ASKED.reset(before)
 
 
+def asked() -> Callable[[], bool]:
+    """What tells whether the work of this thread is to stop, in whatever thread it is called."""
+    return _ASKED.get()
+
+
 def check() -> None:
     """Raise Terminated where the work of this thread is to stop."""
-    if _ASKED.get()():
+    if asked()():
         raise Terminated
 
 
@@ -36,14 +41,14 @@ def until_stopped(blocks: Iterable[T]) -> Iterator[T]:
     Raises:
         Terminated: the work that began with this call, in its own thread, is to stop.
     """
-    asked = _ASKED.get()
+    to_stop = asked()
 
     def checked() -> Iterator[T]:
         for block in blocks:
-            if asked():
+            if to_stop():
                 raise Terminated
             yield block
-        if asked():  # no output takes its name any more
+        if to_stop():  # no output takes its name any more
             raise Terminated
 
     return checked()

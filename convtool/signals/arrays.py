@@ -24,8 +24,8 @@ from convtool.errors import InputError
 from convtool.files.atomic import write_all
 from convtool.files.names import show
 from convtool.files.recognition import TEXT
-from convtool.files.remote import is_url
 from convtool.files.source import Source
+from convtool.files.urls import is_url
 from convtool.signals.npy import NpyReader
 
 if TYPE_CHECKING:

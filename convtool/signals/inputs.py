@@ -15,7 +15,8 @@ from convtool.errors import InputError, UsageError
 from convtool.files.formats import AUDIO, NAMES, extension, family
 from convtool.files.names import show
 from convtool.files.recognition import HEAD, TEXT, recognise
-from convtool.files.remote import base_name, below, is_folder, is_http, is_url, matching, read_bytes, without_file_url
+from convtool.files.remote import below, is_folder, matching, read_bytes
+from convtool.files.urls import base_name, is_http, is_url, without_file_url
 
 _NUMBERS = re.compile(r"\s*[+-]?[\d.][^/\\]*|\s*[+-]?(nan|inf)\b[^/\\]*", re.ASCII | re.IGNORECASE)
 _NUMBER_LINE = re.compile(
@@ -63,12 +64,12 @@ class Input:
                 return cls("numbers", word, "numbers")
             if fault := _odd_cell(word):
                 return cls("nothing", word, "", fault=fault)
-        return cls("file", word, base_name(word) if is_url(word) else os.path.basename(word))
+        return cls("file", word, base_name(word))
 
     @classmethod
     def of_array(cls, path: str, array: str) -> Input:
         """The array called `array` of the file at `path`; its output is called after both."""
-        stem = os.path.splitext(base_name(path) if is_url(path) else os.path.basename(path))[0]
+        stem = os.path.splitext(base_name(path))[0]
         return cls("file", path, f"{stem}.{array.replace(os.sep, '.')}.npy", array)
 
 

@@ -19,7 +19,7 @@ import soundfile
 
 from tests.conftest import PROGRAM, Run
 
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
 
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -60,6 +60,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made = Cluster(tmp_path_factory.mktemp("elsewhere"))
     made.add_worker()
     made.add_worker()
+    with distributed.Client(made.address, timeout=120, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=120)
     yield made
     made.end()
 
@@ -202,7 +204,7 @@ def start(*arguments: object) -> subprocess.Popen[bytes]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -215,10 +217,16 @@ def test_a_cluster_of_this_machine_comes_and_goes(takes: Path, convtool: Callabl
     assert len({row["worker"] for row in rows("r")}) == 1
 
 
+def test_what_pad_batch_says_behind_the_work_of_a_cluster_is_heard(program: Callable[..., Run]) -> None:
+    batches = ("pad-batch", "4,1", "2", "-o", "b/", "--batch-size", "1", "--strategy", "bucket")
+    run = program(*batches, "--cluster", "local", "--jobs", "1")
+    assert (run.code, run.err) == (0, "2 written, 0 skipped, 0 failed\n")
+
+
 def test_where_the_work_is_lost_what_was_done_is_reported(
     cluster: Cluster, takes: Path, convtool: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from convtool.runs.cluster import ClusterExecutor
+    from convtool.runs.cluster_executor import ClusterExecutor
 
     heard = ClusterExecutor._heard
     (takes / "bad.wav").unlink()

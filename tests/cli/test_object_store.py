@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 import soundfile
 
 from convtool.errors import InputError
-from convtool.files import remote
+from convtool.files import remote, stores
+from convtool.files.remote_file import RemoteFile
 from tests.helpers.s3_server import S3Server, storing
 
 Program = Callable[..., Any]
@@ -121,7 +123,7 @@ def test_an_output_that_came_after_planning_is_left(s3: S3Server) -> None:
 
 def test_an_object_that_changes_while_it_is_read(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     s3.objects["b/n"] = bytes(1 << 20)
-    with remote.RemoteFile("s3://b/n") as file:
+    with RemoteFile("s3://b/n") as file:
         assert file.pread(10, 1 << 19) == bytes(10)
         s3.objects["b/n"] = b"1" * (1 << 20)
         with pytest.raises(InputError, match="changed while it was read"):
@@ -140,7 +142,7 @@ def test_an_object_that_changes_while_it_is_read(s3: S3Server, monkeypatch: pyte
 
 
 def test_what_breaks_off_is_fetched_anew_from_its_beginning(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_PAUSE", 0)
+    monkeypatch.setattr(stores, "_PAUSE", 0)
     before, after = b"1" * 400_000, b"2" * 400_000
     s3.objects["b/n"] = before
     s3.breaking = 2
@@ -152,6 +154,37 @@ def test_what_breaks_off_is_fetched_anew_from_its_beginning(s3: S3Server, monkey
     with remote.download("s3://b/n") as file:
         assert file.read() == after
     assert s3.requests == ["GET b/n"] * 3
-    s3.breaking = 3
-    with pytest.raises(InputError, match=r"the store or the connection failed: .*\(tried 3 times\)"):
+    s3.breaking = 4
+    with pytest.raises(InputError, match=r"the store or the connection failed: .*\(tried 4 times\)"):
         remote.download("s3://b/n")
+
+
+def test_a_store_that_is_not_up_is_asked_four_times(monkeypatch: pytest.MonkeyPatch, convtool: Program) -> None:
+    """By us alone: what botocore would do by itself comes neither before nor between."""
+    monkeypatch.setattr(stores, "_PAUSE", 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    waited: list[float] = []
+    monkeypatch.setattr(stores.time, "sleep", waited.append)
+    fsspec.filesystem("s3").clear_instance_cache()
+    run = convtool("convolve", "s3://b/a.csv", "-k", "1")
+    fsspec.filesystem("s3").clear_instance_cache()
+    assert (run.code, run.err.count("\n"), len(waited)) == (1, 1, 3)
+    assert run.err.startswith("Error: s3://b/a.csv: the store or the connection failed: Could not connect to the endp")
+    assert run.err.endswith("(tried 4 times)\n")
+
+
+def test_requests_that_a_store_can_not_serve_are_made_four_times(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, convtool: Program
+) -> None:
+    monkeypatch.setattr(stores, "_PAUSE", 0)
+    s3.objects["b/a.csv"] = b"1\n"
+    s3.failing = 3
+    assert convtool("convolve", "s3://b/a.csv", "-k", "1").out == "1\n"
+    s3.requests.clear()
+    s3.failing = 9
+    run = convtool("convolve", "s3://b/a.csv", "-k", "1")
+    assert run.err == "Error: s3://b/a.csv: the server answers 503 (tried 4 times)\n"
+    assert s3.requests == ["GET b/a.csv"] * 4
+    s3.failing = 0

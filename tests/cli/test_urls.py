@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import soundfile
 from safetensors.numpy import save
 
 from convtool.errors import InputError, OutputError
-from convtool.files import remote
+from convtool.files import remote, remote_file, stores
+from convtool.files.remote_file import RemoteFile
 from tests.helpers.web_server import WebServer, serving
 
 Program = Callable[..., Any]
@@ -28,7 +30,7 @@ def server() -> Iterator[WebServer]:
 
 @pytest.fixture
 def web(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> WebServer:
-    monkeypatch.setattr(remote, "_PAUSE", 0)
+    monkeypatch.setattr(stores, "_PAUSE", 0)
     server.files.clear()
     server.requests.clear()
     server.sent = 0
@@ -63,8 +65,9 @@ def test_servers_that_send_no_ranges_or_break_off_at_first(web: WebServer, convt
         ("/files/none.csv", "no such file in the store"),
         ("/denied/x.csv", "the store denies access; check its credentials, which are taken from the store's own"),
         ("/long/x.csv", "the store or the connection failed"),
-        ("/always-broken/x.csv", "(tried 3 times)"),
-        ("/failing/x.csv", "the server answers 503 (tried 3 times)"),
+        ("/always-broken/x.csv", "(tried 4 times)"),
+        ("/failing/x.csv", "the server answers 503 (tried 4 times)"),
+        ("/busy/x.csv", "the server answers 429 (tried 4 times)"),
         ("/away/x.csv", "the store or the connection failed"),
     ],
 )
@@ -77,6 +80,10 @@ def test_faults_are_one_line_without_secrets(web: WebServer, convtool: Program, 
     assert said in run.err
     assert "key" not in run.err.replace("x.csv", "")
     assert "signature=1" not in run.err
+    run = convtool("convolve", f"{url}?signature=1", "-k", "1", "--debug")
+    assert "Traceback" in run.err
+    assert "signature=1" not in run.err
+    assert "key@" not in run.err
 
 
 def test_a_store_that_is_not_known_is_refused(convtool: Program) -> None:
@@ -103,6 +110,10 @@ def test_an_output_is_put_whole_and_replaces_nothing_unasked(web: WebServer, con
     assert convtool(*arguments, "--overwrite").code == 0
     assert convtool(*arguments, "--skip-existing").code == 0
     assert sum(each.startswith("PUT") for each in web.requests) == 2
+    assert convtool(*arguments[:-1], web.url("/files/signed.wav?signature=1.2")).code == 0
+    assert web.files["signed.wav"] == web.files["out.wav"]
+    run = convtool("local-var", "1,2", "-w", "2", "-o", out, "--plot", web.url("/files/p.csv?signature=1"))
+    assert "/files/p.csv?...: a picture can be png" in run.err
 
 
 def test_an_output_that_came_after_planning_is_left(web: WebServer, tmp_path: Path) -> None:
@@ -112,7 +123,7 @@ def test_an_output_that_came_after_planning_is_left(web: WebServer, tmp_path: Pa
     with pytest.raises(OutputError, match="exists since the work on it began"):
         write_file(web.url("/files/x.csv"), b"1")
     assert web.files["x.csv"] == b"4\n1\n2\n5\n"
-    with pytest.raises(OutputError, match=r"^http://127[^ ]*/y.csv: the store or the connection failed.*3 times"):
+    with pytest.raises(OutputError, match=r"^http://127[^ ]*/y.csv: the store or the connection failed.*4 times"):
         write_file(web.url("/files/y.csv").replace(str(web.server_address[1]), "9"), b"1")
 
 
@@ -171,6 +182,22 @@ def test_batches_to_a_store_and_back(store: Any, convtool: Program) -> None:
         2,
         True,
     )
+
+
+def test_an_input_of_a_batch_that_is_not_there_stops_no_other(store: Any, convtool: Program) -> None:
+    inputs = ("memory://b/in/a.csv", "memory://b/none.csv", "memory://b/in/sub/b.csv")
+    run = convtool("pad-batch", *inputs, "-o", "memory://b/batch.npz")
+    assert (run.code, run.err) == (
+        1,
+        "Error: memory://b/none.csv: no such file in the store, or no such bucket\n2 written, 0 skipped, 1 failed\n",
+    )
+    run = convtool("pad-batch", *inputs, "-o", "memory://b/first.npz", "--fail-fast")
+    assert (run.code, run.err.count("Error")) == (1, 1)
+    assert not store.exists("/b/first.npz")
+    run = convtool("rescale", "1,2", "--fit", inputs[1], "--method", "robust")
+    assert (run.code, run.err) == (1, "Error: memory://b/none.csv: no such file in the store, or no such bucket\n")
+    run = convtool("rescale", "1,2", "--fit", inputs[0], "--method", "robust")
+    assert run.code == 0
 
 
 def test_shards_in_a_store_and_back(store: Any, convtool: Program) -> None:
@@ -249,7 +276,7 @@ def test_file_urls_are_paths(convtool: Program, tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["tagged", "dated"])
 def test_a_file_of_a_web_server_that_changes_while_it_is_read(web: WebServer, folder: str) -> None:
     web.files["n"] = bytes(1 << 20)
-    with remote.RemoteFile(web.url(f"/{folder}/n")) as file:
+    with RemoteFile(web.url(f"/{folder}/n")) as file:
         assert file.pread(10, 1 << 19) == bytes(10)
         web.files["n"] = bytes(1 << 21)
         with pytest.raises(InputError, match="changed while it was read"):
@@ -258,7 +285,7 @@ def test_a_file_of_a_web_server_that_changes_while_it_is_read(web: WebServer, fo
 
 def test_an_object_that_changes_while_it_is_read(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     store.pipe("/b/n", bytes(1 << 20))
-    with remote.RemoteFile("memory://b/n") as file:
+    with RemoteFile("memory://b/n") as file:
         assert file.pread(10, 1 << 19) == bytes(10)
         store.pipe("/b/n", b"1" * (1 << 20))
         with pytest.raises(InputError, match="changed while it was read"):
@@ -267,7 +294,7 @@ def test_an_object_that_changes_while_it_is_read(store: Any, monkeypatch: pytest
     with remote.download("memory://b/n") as file:
         assert file.read() == b"1" * (1 << 20)
     states = iter(["before", "after"])
-    monkeypatch.setattr(remote, "_state", lambda *_: next(states))
+    monkeypatch.setattr(remote, "state_of", lambda *_: next(states))
     with pytest.raises(InputError, match="another file was put in its place; run the command again"):
         remote.download("memory://b/n")
 
@@ -291,15 +318,15 @@ def test_ranges_of_a_file(web: WebServer) -> None:
     data = np.arange(300_000, dtype="<u4").tobytes()
     web.files["n"] = data
     for folder in ("files", "plain", "whole"):
-        with remote.RemoteFile(web.url(f"/{folder}/n")) as file:
+        with RemoteFile(web.url(f"/{folder}/n")) as file:
             assert file.read(10) == data[:10]
             assert file.seek(-4, 2) == len(data) - 4
             assert file.read() == data[-4:]
             assert file.seek(0) == file.tell() == 0
             assert file.seek(5, 1) == 5
             assert b"".join(file.pread(50_000, at) for at in range(0, len(data), 50_000)) == data
-    with pytest.raises(InputError, match="tried 3 times"):
-        remote.RemoteFile(web.url("/always-broken/n"))
+    with pytest.raises(InputError, match="tried 4 times"):
+        RemoteFile(web.url("/always-broken/n"))
 
 
 def test_inputs_are_bounded(web: WebServer, monkeypatch: pytest.MonkeyPatch, convtool: Program) -> None:
@@ -317,6 +344,42 @@ def test_audio_and_parameters(store: Any, convtool: Program, tmp_path: Path) -> 
     assert (run.code, run.out) == (0, "1\n0\n")
     run = convtool("rescale", "0.5,-0.5", "--params", "memory://b/p.json")
     assert run.out == "1,0\n"
+
+
+class _Waiting:
+    """A store that does not answer in time, or has no such bucket."""
+
+    asked = 0
+
+    def get_file(self, path: str, local: str, callback: Any) -> None:
+        self.asked += 1
+        raise TimeoutError
+
+    def put_file(self, local: str, path: str, mode: str) -> None:
+        raise FileNotFoundError(path)
+
+    def find(self, path: str) -> list[str]:
+        raise FileNotFoundError(path)
+
+
+def test_what_comes_too_late_is_asked_for_again_and_what_is_not_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "_PAUSE", 0)
+    waiting = _Waiting()
+    monkeypatch.setattr(remote, "store_of", lambda url: (waiting, url))
+    with pytest.raises(InputError, match=r"the connection failed: TimeoutError \(tried 4 times\)"):
+        remote.download("s3://bucket/a.wav")
+    assert waiting.asked == 4
+    missing = "^s3://bucket/a.wav: there is no such bucket, or no such place, in the store$"
+    with open(__file__, "rb") as file, pytest.raises(OutputError, match=missing):
+        remote.upload(file, "s3://bucket/a.wav", replace=True)
+    with pytest.raises(OutputError, match=r"^s3://bucket/b/: there is no such bucket"):
+        remote.below("s3://bucket/b/", OutputError)
+
+
+def test_what_is_fetched_ends_when_it_is_to_stop(store: Any) -> None:
+    store.pipe("/b/n", bytes(1 << 20))
+    with tempfile.TemporaryFile(buffering=0) as spool, pytest.raises(InputError, match="the work was stopped"):
+        remote.fetch("memory://b/n", spool, lambda: True)
 
 
 class _Faulty:
@@ -341,12 +404,13 @@ class _Faulty:
 
 
 def test_answers_that_are_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_PAUSE", 0)
-    monkeypatch.setattr(remote, "_store", lambda url: (_Faulty(), url))
-    with pytest.raises(InputError, match=r"5 bytes were declared, 3 came \(tried 3 times\)"):
+    monkeypatch.setattr(stores, "_PAUSE", 0)
+    for module in (remote, remote_file):
+        monkeypatch.setattr(module, "store_of", lambda url: (_Faulty(), url))
+    with pytest.raises(InputError, match=r"5 bytes were declared, 3 came \(tried 4 times\)"):
         remote.download("s3://bucket/a.wav")
     with pytest.raises(InputError, match="5 bytes were declared, 3 came"):
-        remote.RemoteFile("s3://bucket/a.wav")
+        RemoteFile("s3://bucket/a.wav")
     with pytest.raises(InputError, match="there are no credentials for the store"):
         remote.download("s3://bucket/secret.wav")
 

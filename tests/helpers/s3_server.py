@@ -24,6 +24,7 @@ class S3Server(ThreadingHTTPServer):
         latency: seconds that each answer takes.
         after: called after each request, with what `requests` has of it.
         together: the most requests that were under way at a time.
+        failing: how many more requests are answered with 503.
         breaking: how many more answers with a body of several kilobytes break off in the middle.
     """
 
@@ -36,7 +37,7 @@ class S3Server(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.latency = 0.0
         self.after: Callable[[str], None] = lambda _: None
-        self.together = self._under_way = self.breaking = 0
+        self.together = self._under_way = self.breaking = self.failing = 0
         self._counting = threading.Lock()
 
     def environment(self) -> dict[str, str]:
@@ -87,7 +88,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append(f"{self.command} {self.name}")
         with self.server.counted():
             time.sleep(self.server.latency)
-            if self.name.startswith("denied"):
+            if self.server.failing:
+                self.server.failing -= 1
+                self._refuse(503, "SlowDown")
+            elif self.name.startswith("denied"):
                 self._refuse(403, "AccessDenied")
             else:
                 getattr(self, f"_{self.command.lower()}")()

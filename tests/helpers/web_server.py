@@ -1,8 +1,8 @@
 """A web server on loopback that keeps what is put there; by the first folder of a path it has faults.
 
 `/plain` sends no ranges, and `/whole` says so. `/long` declares more than it sends, `/broken` breaks off midway the
-first two times, `/always-broken` each time, `/denied` answers 403, `/failing` 503, `/away` sends to a file of this
-machine. `/tagged` and `/dated` say which file it is, by a tag or by a date, and send ranges of no other.
+first two times, `/always-broken` each time, `/denied` answers 403, `/busy` 429, `/failing` 503, `/away` sends to a
+file of this machine. `/tagged` and `/dated` say which file it is, by a tag or by a date, and send ranges of no other.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         folder, name = self._parts()
         data = self.server.files.get(name)
-        if folder in ("denied", "away", "failing") or data is None:
-            status = {"denied": 403, "away": 302, "failing": 503}.get(folder, 404)
+        if folder in ("denied", "away", "busy", "failing") or data is None:
+            status = {"denied": 403, "away": 302, "busy": 429, "failing": 503}.get(folder, 404)
             self._plain(status, **({"Location": "file:///etc/hostname"} if folder == "away" else {}))
             return
         states = {"tagged": ("ETag", "If-Match"), "dated": ("Last-Modified", "If-Unmodified-Since")}

@@ -7,8 +7,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,10 +22,11 @@ import dask
 from distributed import LocalCluster
 
 from convtool.errors import InputError, Terminated, UsageError
-from convtool.runs import cluster, stopping
+from convtool.runs import cluster, cluster_executor, cluster_fitness, stopping
 from convtool.runs import cluster_worker as there
-from convtool.runs.cluster import ClusterExecutor, local_workers, remote_workers
-from convtool.runs.cluster_worker import Run, Witness
+from convtool.runs.cluster import local_workers, remote_workers
+from convtool.runs.cluster_executor import ClusterExecutor
+from convtool.runs.cluster_fitness import Run, Witness
 from convtool.runs.local import WorkerDied
 from convtool.runs.outcome import Outcome
 from convtool.runs.plan import Task
@@ -94,7 +98,7 @@ def executor(here: LocalCluster) -> Iterator[ClusterExecutor]:
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120  # a machine may have much else to do
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -133,9 +137,10 @@ def test_what_reads_or_writes_standard_streams_is_done_here(executor: ClusterExe
 def test_no_more_at_a_time_than_was_asked_for(here: LocalCluster) -> None:
     with remote_workers(here.scheduler_address, [], nothing, at_once=1) as executor:
         assert executor.slots == 1
-        calls = [executor.submit(first, number, []) for number in (3, 4, 5)]
-        assert len(executor._out) == 1
-        calls[1].cancel()
+        with executor._lock:  # nothing ends meanwhile
+            calls = [executor.submit(first, number, []) for number in (3, 4, 5)]
+            assert len(executor._out) == 1
+            calls[1].cancel()
         assert [calls[0].result(), calls[2].result()] == [3, 5]
         with pytest.raises(TypeError):
             executor.submit(first, 1, [], key=abs)
@@ -176,14 +181,14 @@ def test_what_is_told_is_known_before_the_call_ends(executor: ClusterExecutor) -
     assert not call.done()
 
 
-def test_a_stopped_run_ends_what_works(executor: ClusterExecutor) -> None:
+def test_a_stopped_run_ends_what_works(executor: ClusterExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_executor, "ENDING", 120)
+    monkeypatch.setattr(there, "_PATIENCE", 120)
     told: list[Any] = []
     running = executor.submit_telling(told.append, there_perform, Act(), tasks_of("a", "wait"))
     waiting = [executor.submit(there_perform, Act(), tasks_of("wait")) for _ in range(3)]
     wait_for(lambda: told)
-    started = time.monotonic()
     executor.shutdown(cancel_futures=True)
-    assert time.monotonic() - started < 3
     assert not there._working
     assert running.cancelled()
     assert all(each.cancelled() for each in waiting)
@@ -191,8 +196,9 @@ def test_a_stopped_run_ends_what_works(executor: ClusterExecutor) -> None:
 
 def test_what_waits_for_its_turn_is_cancelled_too(here: LocalCluster) -> None:
     with remote_workers(here.scheduler_address, [], nothing, at_once=1) as executor:
-        calls = [executor.submit(first, number, []) for number in range(50)]
-    assert calls[-1].cancelled()
+        executor.submit(there_perform, Act(), tasks_of("wait"))
+        call = executor.submit(first, 1, [])
+    assert call.cancelled()
 
 
 def there_perform(job: Any, tasks: list[Task], tell: Any = None) -> None:
@@ -201,12 +207,20 @@ def there_perform(job: Any, tasks: list[Task], tell: Any = None) -> None:
         tell((task.index, outcome))
 
 
+RELEASED = threading.Event()
+
+
+def until_released(_: Any, __: Any) -> None:
+    RELEASED.wait(120)
+
+
 def test_a_run_that_can_not_be_stopped_is_left(executor: ClusterExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(there, "_PATIENCE", 0.05)
-    running = executor.submit(lambda seconds, _: time.sleep(seconds), 1, [])
+    running = executor.submit(until_released, 1, [])
     wait_for(lambda: there._working)
     executor.shutdown(cancel_futures=True)
     assert running.cancelled()
+    RELEASED.set()
     wait_for(lambda: not there._working)
 
 
@@ -228,31 +242,41 @@ def test_stopping_is_for_the_thread_that_was_asked() -> None:
 def run(tmp_path: Path) -> Run:
     (tmp_path / "a").write_bytes(b"x" * 200_000)
     witness = Witness.of(str(tmp_path / "a"))
-    return Run("token", nothing, None, witness, str(tmp_path), there.versions())
+    return Run("token", nothing, None, witness, str(tmp_path), cluster_fitness.versions())
 
 
 def test_a_worker_is_fit_that_sees_what_is_here(run: Run, tmp_path: Path) -> None:
-    assert there.unfitness(run) is None
+    assert cluster_fitness.unfitness(run) is None
     (tmp_path / "a").write_bytes(b"x" * 199_999 + b"y")
-    assert "sees another file at" in str(there.unfitness(run))
+    assert "sees another file at" in str(cluster_fitness.unfitness(run))
     (tmp_path / "a").unlink()
-    assert "(No such file or directory); inputs must lie where" in str(there.unfitness(run))
+    assert "(No such file or directory); inputs must lie where" in str(cluster_fitness.unfitness(run))
     run = replace(run, witness=None, output=str(tmp_path / "out"))
-    assert str(there.unfitness(run)).startswith("has no folder")
+    assert str(cluster_fitness.unfitness(run)).startswith("has no folder")
     run = replace(run, versions=("Python 2.7", *run.versions[1:]))
-    assert str(there.unfitness(run)).endswith("where Python 2.7 is needed")
+    assert str(cluster_fitness.unfitness(run)).endswith("where Python 2.7 is needed")
 
 
 def test_a_folder_is_met_by_reading_and_writing(tmp_path: Path) -> None:
     (tmp_path / "p").write_text("token")
-    reason, place = there.meet(str(tmp_path / "p"), "token")
+    reason, place = cluster_fitness.meet(str(tmp_path / "p"), "token")
     assert reason is None
     assert Path(place).read_text() == "token"
-    there.leave(place)
-    there.leave(place)
+    cluster_fitness.leave(place)
+    cluster_fitness.leave(place)
     assert os.listdir(tmp_path) == ["p"]
-    assert str(there.meet(str(tmp_path / "p"), "other")[0]).startswith("sees another folder")
-    assert "can't read and write in" in str(there.meet(str(tmp_path / "q"), "token")[0])
+    assert str(cluster_fitness.meet(str(tmp_path / "p"), "other")[0]).startswith("sees another folder")
+    assert "can't read and write in" in str(cluster_fitness.meet(str(tmp_path / "q"), "token")[0])
+
+
+def test_outcomes_of_a_worker_hold_no_secrets() -> None:
+    task = Task(0, Input.of_word("https://me:key@h/a?sig=1"), "https://h/b?sig=2")
+
+    def job(task: Task) -> Outcome:
+        return Outcome.of(task, "written")
+
+    outcome = there.on_worker(job, Run("t", nothing, "/here"), SimpleNamespace(address="tcp://a:1"))(task)
+    assert (outcome.input, outcome.output, outcome.worker) == ("https://h/a?...", "https://h/b?...", "tcp://a:1")
 
 
 def refusal(address: str, tasks: list[Task]) -> str:
@@ -271,22 +295,28 @@ def test_a_cluster_is_refused_before_any_work(
         assert executor._run.output == str(tmp_path)
         assert executor._run.witness == Witness.of(str(tmp_path / "a"))
     assert os.listdir(tmp_path) == ["a"]
-    meet = there.meet
-    monkeypatch.setattr(there, "meet", lambda path, _: meet(path, "else"))
+    meet = cluster_fitness.meet
+    monkeypatch.setattr(cluster_fitness, "meet", lambda path, _: meet(path, "else"))
     assert "sees another folder" in refusal(address, [task])
-    monkeypatch.setattr(there, "meet", lambda *_: (None, "/elsewhere"))
+    monkeypatch.setattr(cluster_fitness, "meet", lambda *_: (None, "/elsewhere"))
     assert "writes to another folder" in refusal(address, [task])
     assert " (and 1 more worker)" in refusal(address, [task])
-    monkeypatch.setattr(there, "meet", refuse)
+    monkeypatch.setattr(cluster_fitness, "meet", refuse)
     assert "Permission denied" in refusal(address, [task])
     assert os.listdir(tmp_path) == ["a"]
-    monkeypatch.setattr(there, "unfitness", lambda _: "has torch 1.0, where torch 2.13 is needed")
+    monkeypatch.setattr(cluster_fitness, "unfitness", lambda _: "has torch 1.0, where torch 2.13 is needed")
     assert f"--cluster {address}: the worker at tcp://" in refusal(address, [])
     assert "has torch 1.0, where torch 2.13 is needed" in refusal(address, [])
-    monkeypatch.setattr(cluster.metadata, "version", refuse)
-    monkeypatch.setattr(there, "versions", lambda: ("Python 3", "convtool 9"))
-    assert "has no convtool" in refusal(address, [])
-    assert refusal(address, []).endswith("; install convtool 9 there")
+    monkeypatch.setattr(cluster_fitness, "versions", lambda: ("Python 3", "convtool 9"))
+    assert " the scheduler has convtool " in refusal(address, [])
+    monkeypatch.setattr(cluster.metadata, "version", missing)
+    assert refusal(address, []).endswith(": the scheduler has no convtool; install convtool 9 there")
+    monkeypatch.setattr("distributed.Client.run_on_scheduler", lambda *_: "9")
+    assert refusal(address, []).endswith(" has no convtool (and 1 more worker); install convtool 9 there")
+
+
+def missing(name: str) -> str:
+    raise PackageNotFoundError(name)
 
 
 def refuse(*_: object, **__: object) -> Any:
@@ -346,7 +376,8 @@ def another(workers: int) -> LocalCluster:
     )
 
 
-def test_where_the_scheduler_goes_the_work_is_lost(tmp_path: Path) -> None:
+def test_where_the_scheduler_goes_the_work_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "CONNECT", 120)  # the worker is on its way
     made = Cluster(tmp_path)
     made.add_worker()
     with remote_workers(made.address, [], nothing, at_once=1) as executor:
@@ -362,22 +393,29 @@ def test_where_the_scheduler_goes_the_work_is_lost(tmp_path: Path) -> None:
 
 
 def test_where_all_workers_go_the_run_waits_no_longer_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_TICK", 0.02)
-    monkeypatch.setattr(cluster, "_ALONE", 0.2)
+    monkeypatch.setattr(cluster_executor, "_TICK", 0.02)
+    monkeypatch.setattr(cluster_executor, "_ALONE", 0.2)
     with another(1) as gone, remote_workers(gone.scheduler_address, [], nothing) as executor:
         run_all(Act(), tasks_of("a"), executor)
         gone.scale(0)
         with pytest.raises(WorkLost, match=r"it has had no worker for 0.2 seconds"):
             run_all(Act(), tasks_of("wait"), executor)
+    connected = cluster._connected
+
+    @contextmanager
+    def in_haste(address: str) -> Iterator[Any]:
+        with connected(address) as client:
+            monkeypatch.setattr(cluster, "CONNECT", 0.3)
+            yield client
+
     with another(0) as empty:
-        monkeypatch.setattr(cluster, "CONNECT", 0.3)
+        monkeypatch.setattr(cluster, "_connected", in_haste)
         assert "the scheduler had no worker within 0.3 seconds" in refusal(empty.scheduler_address, [])
 
 
 def test_a_call_that_kills_its_worker_is_tried_again_and_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        cluster, "_ALONE", 300
-    )  # another takes its place in seconds, or longer where there is much to do
+    # Another takes its place in seconds, or longer where there is much to do.
+    monkeypatch.setattr(cluster_executor, "_ALONE", 300)
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}), local_workers(1, nothing) as executor:
         kills, waits = executor.submit(exec, "import os; os._exit(3)", {}), executor.submit(isinstance, 3, (int,))
         assert "its worker process died 2 times over, the last one at tcp://127" in str(kills.exception())
@@ -415,7 +453,7 @@ class FakeClient:
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterExecutor]:
     """An executor that hears nothing by itself."""
-    monkeypatch.setattr(cluster, "_TICK", 0.01)
+    monkeypatch.setattr(cluster_executor, "_TICK", 0.01)
     made = ClusterExecutor(FakeClient(), Run("token", nothing))
     yield made
     made._lose("the test is over")

@@ -48,6 +48,8 @@ NUMBERS, STDIN = Input("numbers", "4,1,2,5", "numbers"), Input("stdin", "-", "st
         (WALKED, "wet/{parent}/{name}", None, "wet/day1/a.wav"),
         (file("/rec/../x/a.wav"), "wet/{parent}/{name}", None, "wet/rec/x/a.wav"),
         (file("a.wav"), "wet/{parent}/{name}", None, "wet/a.wav"),
+        (Input.of_word("s3://b/x/a.wav"), "wet/{parent}/{name}", None, "wet/b/x/a.wav"),
+        (Input.of_word("https://me:key@h/x/a%20b.wav?sig=1"), "wet/{parent}/{name}", None, "wet/x/a b.wav"),
         (NUMBERS, "{parent}/{stem}.csv", None, "numbers.csv"),
     ],
 )

@@ -12,7 +12,7 @@ from convtool.arrays.keras.config import CONFIG_LIMIT, parse
 from convtool.arrays.keras.hdf5_file import Hdf5Weights, short
 from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError
-from convtool.files.remote import is_url
+from convtool.files.urls import is_url
 
 _WEIGHTS = "model.weights.h5"
 _PICKLED = "model.weights.npz"

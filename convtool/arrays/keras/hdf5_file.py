@@ -12,7 +12,8 @@ from convtool.arrays.keras.config import Layer, calls, lambdas, parse
 from convtool.arrays.keras.names import Named, is_keras, named
 from convtool.arrays.raw import RawFile, as_numbers, as_void, piece_length, stored_type, unpacked
 from convtool.errors import InputError
-from convtool.files.remote import download, is_url
+from convtool.files.remote import download
+from convtool.files.urls import is_url
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,6 +13,7 @@ from convtool.arrays.numpy.header import HEADER_LIMIT, Header, read_header
 from convtool.arrays.raw import RawFile, as_void, numbers_in, piece_length
 from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError
+from convtool.files.urls import base_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +89,7 @@ class NpyReader(WeightFile):
         self.format, self.layout, self.metadata = "npy", "", {}
         self._file = RawFile(path)
         self._header = _typed(read_header(io.BytesIO(self._file.read(0, 12 + HEADER_LIMIT)).read), void_as)
-        name, there = os.path.splitext(os.path.basename(path))[0], self._file.size - self._header.size
+        name, there = os.path.splitext(base_name(path))[0], self._file.size - self._header.size
         tensor = _described(self._header, name, there)
         if tensor.flag:
             raise InputError(f"the array {tensor.flag}")

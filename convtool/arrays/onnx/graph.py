@@ -14,7 +14,7 @@ from typing import Any
 from convtool.arrays.onnx.protobuf import Field, Walk
 from convtool.arrays.onnx.tensors import CONSTANTS, StoredTensor, constant, sparse_tensor, stored_tensor
 from convtool.errors import InputError
-from convtool.files.remote import RemoteFile
+from convtool.files.remote_file import RemoteFile
 
 TENSORS_LIMIT = 100_000
 """Tensors that a model may have."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from convtool.errors import InputError
-from convtool.files.remote import RemoteFile, pread, size_of
+from convtool.files.remote_file import RemoteFile, pread, size_of
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FIXED = {FIXED64: 8, FIXED32: 4}

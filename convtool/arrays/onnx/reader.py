@@ -11,7 +11,8 @@ from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.arrays.onnx.graph import FoundTensor, Model
 from convtool.arrays.onnx.tensors import StoredTensor, described
 from convtool.errors import InputError
-from convtool.files.remote import RemoteFile, is_url
+from convtool.files.remote_file import RemoteFile
+from convtool.files.urls import is_url
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

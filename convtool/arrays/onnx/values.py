@@ -14,7 +14,8 @@ from convtool.arrays.onnx.protobuf import Field, Walk
 from convtool.arrays.onnx.tensors import DOUBLE_DATA, FLOAT_DATA, DataType, StoredTensor
 from convtool.arrays.raw import RawFile, Stretch, as_numbers, piece_length, stored_type
 from convtool.errors import InputError
-from convtool.files.remote import RemoteFile, is_url, pread
+from convtool.files.remote_file import RemoteFile, pread
+from convtool.files.urls import is_url
 
 _TYPED_BYTES = 64 << 10
 """Bytes of a typed field taken at once: each can be an integer, and becomes an int64."""

@@ -21,7 +21,8 @@ from convtool.arrays.torch.tree import TENSORS_LIMIT, look
 from convtool.arrays.torch.values import TorchReader
 from convtool.arrays.torch.views import Malformed, Storage, storage, storages
 from convtool.errors import InputError
-from convtool.files.remote import BLOCK, RemoteFile, is_url
+from convtool.files.remote_file import BLOCK, RemoteFile
+from convtool.files.urls import is_url
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001

@@ -24,7 +24,8 @@ from typing import Any
 
 from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, some
 from convtool.errors import InputError
-from convtool.files.remote import RemoteFile, is_url, pread, size_of
+from convtool.files.remote_file import RemoteFile, pread, size_of
+from convtool.files.urls import is_url
 
 MEMBERS_LIMIT = 1 << 16
 """Members that an archive may have."""

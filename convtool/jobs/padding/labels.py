@@ -13,7 +13,8 @@ from typing import Any
 
 from convtool.errors import InputError, UsageError
 from convtool.files.names import show
-from convtool.files.remote import base_name, is_url, read_bytes, without_file_url
+from convtool.files.remote import read_bytes
+from convtool.files.urls import base_name, is_url, without_file_url
 from convtool.signals.inputs import Input
 
 PATHS = ("path", "audio_filepath")

@@ -12,6 +12,8 @@ from itertools import groupby
 import numpy as np
 
 from convtool.errors import InputError, UsageError
+from convtool.files.remote import AHEAD
+from convtool.files.urls import is_url
 from convtool.jobs.backend import load_torch
 from convtool.jobs.padding.grouping import Sort, Strategy, group
 from convtool.jobs.padding.labels import Labels
@@ -78,7 +80,7 @@ class PadBatch:
     def measure(
         self,
         inputs: Sequence[Input],
-        copies: Mapping[int, Input],
+        copy: Callable[[Input], Input] = lambda item: item,
         *,
         fail_fast: bool = False,
         done: Callable[[], None] = lambda: None,
@@ -87,21 +89,31 @@ class PadBatch:
 
         Args:
             inputs: in row order.
-            copies: where inputs are read that can be read only once, by their index.
+            copy: gives where an input is read that can be read only once; any thread calls it.
             fail_fast: leave it at the first that can't.
             done: called after each.
         """
+
+        def measured(numbered: tuple[int, Input]) -> list[Row] | Failure:
+            index, item = numbered
+            try:
+                return segments(measure(index, item, copy(item), self.rows, self.labels.of(index)), self.rows)
+            except Exception as error:  # of any kind: one file stops no other
+                return Failure(index, item, explain(error))
+
         rows: list[Row] = []
         failures: list[Failure] = []
-        for index, item in enumerate(inputs):
-            try:
-                row = measure(index, item, copies.get(index, item), self.rows, self.labels.of(index))
-                rows += segments(row, self.rows)
-            except Exception as error:  # of any kind: one file stops no other
-                failures.append(Failure(index, item, explain(error)))
-                if fail_fast:
-                    break
-            done()
+        ahead = not fail_fast and any(is_url(item.value) for item in inputs)
+        each = side_by_side(measured, enumerate(inputs), AHEAD) if ahead else (measured(n) for n in enumerate(inputs))
+        with closing(each):
+            for found in each:
+                if isinstance(found, Failure):
+                    failures.append(found)
+                    if fail_fast:
+                        break
+                else:
+                    rows += found
+                done()
         return rows, failures
 
     def plan(self, rows: Sequence[Row]) -> Plan:

@@ -23,7 +23,8 @@ from convtool.errors import InputError
 from convtool.files.atomic import is_special
 from convtool.files.formats import extension
 from convtool.files.names import show
-from convtool.files.remote import existing, is_url, read_bytes
+from convtool.files.remote import existing, read_bytes
+from convtool.files.urls import is_url
 from convtool.jobs.padding.manifest import ROWS_LIMIT, Manifest, parsed, shards_of
 from convtool.jobs.padding.store import MANIFEST
 from convtool.jobs.padding.tar_shard import open_shard

@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, as_completed
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
+from convtool.files.remote import AHEAD
+from convtool.files.urls import is_url
+from convtool.jobs.copies import Copies
 from convtool.jobs.padding.grouping import PlannedBatch
 from convtool.jobs.padding.pad import PadBatch, Write
 from convtool.jobs.padding.rows import Row
 from convtool.jobs.padding.store import BatchStore, Plan, ShardFolder, ShardKind
 from convtool.jobs.padding.writing import RowResult
+from convtool.jobs.side_by_side import side_by_side
 from convtool.runs import stopping
-from convtool.runs.cluster import ClusterExecutor
+from convtool.runs.cluster_executor import ClusterExecutor
 from convtool.runs.plan import Task
+from convtool.runs.run import explain
+from convtool.signals.inputs import Input
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,9 @@ def write_shard(job: ShardJob, shards: Sequence[Shard], tell: Callable[[None], N
         tell(None)
 
     (shard,) = shards
-    results = _write_alone(job, shard, done)
+    with Copies() as copies:
+        fetched = _fetched(shard.plan, copies)
+        results = fetched if isinstance(fetched, list) else _write_alone(job, replace(shard, plan=fetched), done)
     for result in results:
         result.worker = get_worker().address
     return results
@@ -74,6 +82,23 @@ def _write_alone(job: ShardJob, shard: Shard, done: Callable[[], None]) -> list[
     finally:
         store.discard()
     return results
+
+
+def _fetched(plan: Plan, copies: Copies) -> Plan | list[RowResult]:
+    """`plan` with rows that are read from copies where they lie in a store, or why some of them can't be."""
+
+    def place(row: Row) -> Input | RowResult:
+        try:
+            return copies.of(row.source)
+        except Exception as error:  # of any kind: it is told of its row
+            return RowResult(row, explain(error))
+
+    firsts = {row.index: row for row in plan.rows}
+    with closing(side_by_side(place, firsts.values(), AHEAD)) as found:
+        places = dict(zip(firsts, found, strict=True))
+    failed = [each for each in places.values() if isinstance(each, RowResult)]
+    rows = [(row, places[row.index]) for row in plan.rows]
+    return failed or replace(plan, rows=tuple(replace(row, source=at) for row, at in rows if isinstance(at, Input)))
 
 
 def tasks_of(rows: Sequence[Row], folder: str) -> list[Task]:
@@ -91,12 +116,11 @@ def writing_on(executor: ClusterExecutor, job: ShardJob) -> Write:
         for number, batch in enumerate(plan.batches):
             if store.holds(number):
                 continue
-            rows = [plan.rows[index] for index in batch.rows]
-            alone = replace(
-                plan, rows=tuple(map(_anywhere, rows)), batches=(PlannedBatch(tuple(range(len(rows))), batch.longest),)
-            )
-            if all(row.source is row.input for row in rows):
-                futures.append(executor.submit_telling(lambda _: done(), write_shard, job, [Shard(number, alone)]))
+            rows = tuple(plan.rows[index] for index in batch.rows)
+            alone = replace(plan, rows=rows, batches=(PlannedBatch(tuple(range(len(rows))), batch.longest),))
+            if all(row.source is row.input or is_url(row.input.value) for row in rows):
+                shard = Shard(number, replace(alone, rows=tuple(map(_anywhere, rows))))
+                futures.append(executor.submit_telling(lambda _: done(), write_shard, job, [shard]))
             else:
                 here.append(Shard(number, alone))
 
@@ -124,6 +148,8 @@ def writing_on(executor: ClusterExecutor, job: ShardJob) -> Write:
 
 
 def _anywhere(row: Row) -> Row:
-    """`row` with a path that leads to its source from any folder."""
-    source = row.source
-    return replace(row, source=replace(source, value=os.path.abspath(source.value))) if source.kind == "file" else row
+    """`row` with a source that can be read from any folder, on any machine."""
+    source = row.input
+    if source.kind == "file" and not is_url(source.value):
+        source = replace(source, value=os.path.abspath(source.value))
+    return replace(row, source=source)

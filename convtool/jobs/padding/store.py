@@ -18,7 +18,8 @@ from convtool.arrays.writing import ArrayWriter, create
 from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.atomic import is_special, write_error, write_file
 from convtool.files.names import show
-from convtool.files.remote import below, existing, is_url, read_bytes, remove
+from convtool.files.remote import below, existing, read_bytes, remove
+from convtool.files.urls import is_url
 from convtool.jobs.padding.grouping import PlannedBatch
 from convtool.jobs.padding.manifest import common, json_text, row_entry, row_name
 from convtool.jobs.padding.rows import Row
@@ -181,7 +182,9 @@ class ShardFolder(BatchStore):
 
     def __enter__(self) -> None:
         if is_url(self.path):
-            self._stored = {name for url in below(self.path) if "/" not in (name := url[len(self._inside("")) :])}
+            self._stored = {
+                name for url in below(self.path, OutputError) if "/" not in (name := url[len(self._inside("")) :])
+            }
             return
         try:
             os.makedirs(self.path, exist_ok=True)

@@ -18,7 +18,8 @@ from convtool.arrays.raw import RawFile
 from convtool.arrays.writing import Array, ArrayWriter, Texts
 from convtool.errors import InputError
 from convtool.files.names import show
-from convtool.files.remote import RemoteFile, is_url
+from convtool.files.remote_file import RemoteFile
+from convtool.files.urls import is_url
 from convtool.jobs.padding.manifest import row_entry
 from convtool.jobs.padding.rows import Row
 

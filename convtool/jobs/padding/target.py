@@ -9,7 +9,7 @@ from convtool.errors import UsageError
 from convtool.files.atomic import is_special
 from convtool.files.formats import extension
 from convtool.files.names import show
-from convtool.files.remote import is_http, is_url
+from convtool.files.urls import is_http, is_url
 from convtool.jobs.padding.reading import shortage
 from convtool.jobs.padding.store import MANIFEST, is_shard
 from convtool.runs.plan import refuse_both, refuse_collisions, refuse_existing, taken
@@ -23,7 +23,7 @@ def is_folder(path: str) -> bool:
     """Whether the output is a folder of shards; refuses files of other kinds."""
     if path in ("", "-"):
         raise UsageError(f"-o '{path}': a batch is written at many places, into a file or a folder; give its name")
-    named = path.endswith(("/", os.sep)) or os.path.isdir(path) or not os.path.splitext(path)[1]
+    named = path.endswith(("/", os.sep)) or os.path.isdir(path) or not extension(path)
     if named and is_url(path) and is_http(path):
         raise UsageError(
             f"-o {show(path)}: a web server does not list what it has, so no run could complete a folder of shards "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -14,9 +14,10 @@ from convtool.files.names import show
 from convtool.files.streams import silence_stderr
 from convtool.jobs import progress
 from convtool.jobs.backend import load_torch
+from convtool.jobs.copies import Copies
 from convtool.jobs.rescale.params import SPREADS, Channel, Params, RangedMethod, SpreadMethod
 from convtool.jobs.rescale.params import Spread as SpreadOfChannel
-from convtool.jobs.signal_job import plain_errors, rereadable
+from convtool.jobs.signal_job import plain_errors
 from convtool.jobs.stream import Ingest, working_dtype
 from convtool.signals.inputs import Input
 from convtool.signals.opening import ReadOptions, open_reader
@@ -121,14 +122,16 @@ def fit_all(
     strict = replace(fitting, nan="error" if fitting.nan == "propagate" else fitting.nan)
     scaling = strict.scaling(params)
     all_seen: Seen | None = None
-    with ExitStack() as stack:
-        sources = [stack.enter_context(rereadable(item, needed=params.method == "robust")) for item in sources]
+    places = list(sources)
+    with Copies() as copies:
         more = True
         while more:
             for index, item in enumerate(sources):
                 try:
+                    if params.method == "robust":  # in several passes
+                        places[index] = copies.of(places[index])
                     with _quiet_libraries():
-                        seen = strict.read_once(scaling, item, index=index)
+                        seen = strict.read_once(scaling, places[index], index=index)
                     if all_seen is None or all_seen.inputs < len(sources):
                         notes = tuple(f"{item.name}: {note}" for note in seen.notes)
                         all_seen = _together(all_seen, replace(seen, notes=notes))

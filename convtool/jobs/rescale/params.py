@@ -14,8 +14,9 @@ from convtool.arrays.description import some
 from convtool.errors import InputError
 from convtool.files.atomic import write_file
 from convtool.files.names import show
-from convtool.files.remote import download, is_url
+from convtool.files.remote import download
 from convtool.files.source import reason_of
+from convtool.files.urls import is_url
 
 Method = Literal["minmax", "clip", "sigmoid", "tanh", "standard", "robust", "maxabs"]
 RangedMethod = Literal["minmax", "clip", "sigmoid", "tanh"]

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from convtool.jobs.padding.pad import Grouping, PadBatch
 from convtool.jobs.padding.store import ShardFolder, SingleFile
 from convtool.jobs.padding.writing import Padding
 from convtool.jobs.side_by_side import side_by_side
+from convtool.runs import stopping
 from convtool.signals.inputs import Input
 
 RATE = 8000
@@ -67,10 +70,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_header_that_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: int, strategy: Any) -> None:
     inputs = recordings(tmp_path / "takes", [5, 4, 3])
     job = PadBatch(grouping=Grouping(strategy=strategy, batch_size=2))
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     job.run(rows, shards(tmp_path / "true", job), threads=2)
     lying(monkeypatch, "1.wav", declared)
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     assert [row.samples for row in rows] == [5, declared, 3]
     heard: list[int] = []
     written = job.run(rows, shards(tmp_path / "lied", job), threads=2, done=lambda: heard.append(1))
@@ -84,7 +87,7 @@ def test_what_an_interrupted_run_counted_is_recalled(tmp_path: Path, monkeypatch
     inputs = recordings(tmp_path / "takes", [5, 4])
     job = PadBatch(grouping=Grouping(strategy="single"))
     lying(monkeypatch, "1.wav", 9)
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     store = shards(tmp_path / "out", job)
     monkeypatch.setattr(store, "finish", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
@@ -102,7 +105,7 @@ def test_a_lie_that_makes_a_row_unfit(tmp_path: Path, monkeypatch: pytest.Monkey
 
     job = PadBatch(rows=RowOptions(max_length=Length.parse("4")), grouping=Grouping(strategy="single"))
     lying(monkeypatch, "0.wav", 3)
-    rows, failures = job.measure(inputs, {})
+    rows, failures = job.measure(inputs)
     assert failures == []
     written = job.run(rows, shards(tmp_path / "out", job), threads=1)
     assert [failure.error[:17] for failure in written.failures] == ["it has 5 samples,"]
@@ -112,7 +115,7 @@ def test_a_lie_that_makes_a_row_unfit(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_rows_that_can_not_be_read_after_all(tmp_path: Path) -> None:
     inputs = recordings(tmp_path / "takes", [5, 4, 3])
     job = PadBatch()
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     os.unlink(inputs[1].value)
     written = job.run(rows, SingleFile(str(tmp_path / "b.npz"), job.padding), threads=2)
     assert [failure.input for failure in written.failures] == [inputs[1]]
@@ -128,7 +131,7 @@ def test_rows_that_can_not_be_read_after_all(tmp_path: Path) -> None:
 def test_a_file_that_never_stays_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = recordings(tmp_path / "takes", [5, 4])
     job = PadBatch()
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     counts = iter(range(6, 20))
     whole = batch_rows.read_row
 
@@ -146,14 +149,14 @@ def test_a_file_that_never_stays_the_same(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_header_that_can_not_be_true_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = recordings(tmp_path / "takes", [5])
     lying(monkeypatch, "0.wav", 1 << 60)
-    rows, _ = PadBatch().measure(inputs, {})
+    rows, _ = PadBatch().measure(inputs)
     assert [row.samples for row in rows] == [5]
 
 
 def test_errors_of_any_kind_are_of_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = recordings(tmp_path / "takes", [5, 4])
     job = PadBatch()
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     whole = batch_rows.read_row
 
     def broken(row: Any, dtype: str, options: Any, notes: list[str]) -> Any:
@@ -172,7 +175,7 @@ def test_errors_of_any_kind_are_of_one_row(tmp_path: Path, monkeypatch: pytest.M
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: Any) -> None:
     inputs = recordings(tmp_path / "takes", [5, 4])
     job = PadBatch(padding=Padding(pool=pool))
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     monkeypatch.setattr(os, "pwrite", failing(28))
     for store in (SingleFile(str(tmp_path / "b.npz"), job.padding), shards(tmp_path / "out", job)):
         with pytest.raises(OutputError, match="the disk is full"):
@@ -184,7 +187,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: Any)
 def test_a_disk_that_fills_up_under_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = recordings(tmp_path / "takes", [5, 4])
     job = PadBatch()
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     whole = ArrayWriter.write
 
     def write(file: ArrayWriter, name: str, at: int, values: Any) -> None:
@@ -208,7 +211,7 @@ def failing(number: int) -> Callable[..., int]:
 def test_a_folder_whose_files_can_not_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = recordings(tmp_path / "takes", [5])
     job = PadBatch()
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     job.run(rows, shards(tmp_path / "out", job), threads=1)
     monkeypatch.setattr(batch_store.os, "unlink", failing(1))
     with pytest.raises(OutputError, match="Operation not permitted"):
@@ -223,7 +226,7 @@ def test_a_mark_that_is_damaged_begins_anew(tmp_path: Path, mark: str) -> None:
     (out / ".convtool-plan").write_text(mark)
     (out / "00007.npy").write_bytes(b"stale")
     job = PadBatch()
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     store = shards(out, job)
     assert store.recall() == ({"d": 2} if '"d"' in mark else {})
     job.run(rows, store, threads=1)
@@ -233,7 +236,7 @@ def test_a_mark_that_is_damaged_begins_anew(tmp_path: Path, mark: str) -> None:
 def test_complete_batches_are_not_replaced_unasked(tmp_path: Path) -> None:
     inputs = recordings(tmp_path / "takes", [5])
     job = PadBatch()
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     job.run(rows, shards(tmp_path / "out", job), threads=1)
     with pytest.raises(UsageError, match="holds batches already; give --overwrite"):
         job.run(rows, shards(tmp_path / "out", job), threads=1)
@@ -242,7 +245,7 @@ def test_complete_batches_are_not_replaced_unasked(tmp_path: Path) -> None:
 def test_a_source_that_is_gone_when_its_digest_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = [*recordings(tmp_path / "takes", [5])]
     job = PadBatch()
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     store = shards(tmp_path / "out", job)
     whole = store.commit
 
@@ -258,7 +261,7 @@ def test_a_source_that_is_gone_when_its_digest_is_made(tmp_path: Path, monkeypat
 def test_numbers_have_a_digest_too(tmp_path: Path) -> None:
     item = Input("numbers", "1,2", "numbers")
     job = PadBatch()
-    rows, _ = job.measure([item], {})
+    rows, _ = job.measure([item])
     job.run(rows, shards(tmp_path / "out", job), threads=1)
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["rows"][0]["relative"] == "numbers.csv"
@@ -268,7 +271,7 @@ def test_numbers_have_a_digest_too(tmp_path: Path) -> None:
 def test_a_folder_takes_one_run_at_a_time(tmp_path: Path) -> None:
     inputs = recordings(tmp_path / "takes", [5])
     job = PadBatch()
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     with (
         shards(tmp_path / "out", job),
         pytest.raises(UsageError, match=r"another run is writing batches into .*out; wait for"),
@@ -287,7 +290,7 @@ HOLD = (
 def test_a_run_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
     inputs = recordings(tmp_path / "takes", [5])
     job = PadBatch()
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     command = [sys.executable, "-c", HOLD, str(tmp_path / "takes")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
@@ -319,7 +322,7 @@ def test_runs_that_begin_at_once_do_not_mix(tmp_path: Path) -> None:
 def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = recordings(tmp_path / "takes", [5])
     job = PadBatch()
-    rows, _ = job.measure(inputs, {})
+    rows, _ = job.measure(inputs)
     monkeypatch.setattr(batch_store.fcntl, "flock", failing(errno.ENOLCK))
     job.run(rows, shards(tmp_path / "out", job), threads=1)
     assert sorted(os.listdir(tmp_path / "out")) == ["00000.lengths.npy", "00000.npy", "manifest.json"]
@@ -328,7 +331,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     job = PadBatch()
-    rows, _ = job.measure(recordings(tmp_path / "takes", [5]), {})
+    rows, _ = job.measure(recordings(tmp_path / "takes", [5]))
     with pytest.raises(OutputError, match="file/out: can't be written to: Not a directory"):
         job.run(rows, shards(tmp_path / "file" / "out", job), threads=1)
 
@@ -346,3 +349,19 @@ def test_calls_side_by_side_end_with_the_first_error() -> None:
     with pytest.raises(ValueError, match="three"):
         list(results)
     assert len(done) < 20
+
+
+def test_calls_that_have_begun_are_asked_to_stop_when_the_iterator_is_closed() -> None:
+    begun = threading.Event()
+
+    def call(item: int) -> int:
+        if item:
+            begun.set()
+            while not stopping.asked()():
+                time.sleep(0.001)
+        return item
+
+    results = side_by_side(call, iter(range(2)), 2)
+    assert next(results) == 0
+    begun.wait()
+    results.close()

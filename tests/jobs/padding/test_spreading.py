@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import fsspec
 import pytest
 
 from convtool.errors import Terminated
+from convtool.jobs.copies import Copies
 from convtool.jobs.padding import spreading
 from convtool.jobs.padding.pad import Grouping, PadBatch, Write, Written
 from convtool.jobs.padding.spreading import ShardJob, writing_on
@@ -41,7 +43,7 @@ INPUTS = [Input("numbers", "1,2,3", "a"), Input("numbers", "4,5", "b"), Input("n
 
 
 def test_everything_is_as_it_is_here(tmp_path: Path, spread: Write) -> None:
-    rows, _ = JOB.measure(INPUTS, {})
+    rows, _ = JOB.measure(INPUTS)
     JOB.run(rows, shards(tmp_path / "here", JOB), threads=1)
     written = JOB.run(rows, shards(tmp_path / "there", JOB), threads=1, write=spread)
     assert [(each.row.index, each.worker) for each in written.results] == [(n, "tcp://192.0.2.1:7") for n in range(3)]
@@ -52,8 +54,8 @@ def test_everything_is_as_it_is_here(tmp_path: Path, spread: Write) -> None:
 
 def test_what_was_copied_from_a_pipe_is_written_here(tmp_path: Path, spread: Write) -> None:
     (tmp_path / "copy.csv").write_text("6\n")
-    copies = {2: Input("file", str(tmp_path / "copy.csv"), "c")}
-    rows, _ = JOB.measure([*INPUTS[:2], Input("stdin", "-", "c")], copies)
+    copy = Input("file", str(tmp_path / "copy.csv"), "c")
+    rows, _ = JOB.measure([*INPUTS[:2], Input("stdin", "-", "c")], lambda item: copy if item.kind == "stdin" else item)
     written = JOB.run(rows, shards(tmp_path / "there", JOB), threads=1, write=spread)
     assert [each.worker is None for each in written.results] == [False, True, True]  # the last two share a shard
 
@@ -66,7 +68,7 @@ def test_what_was_done_while_nobody_looked_is_told(
         raise Terminated
 
     monkeypatch.setattr(spreading, "as_completed", stopped)
-    rows, _ = JOB.measure(INPUTS, {})
+    rows, _ = JOB.measure(INPUTS)
     written = Written()
     with pytest.raises(Terminated):
         JOB.run(rows, shards(tmp_path / "there", JOB), threads=1, written=written, write=spread)
@@ -74,7 +76,7 @@ def test_what_was_done_while_nobody_looked_is_told(
 
 
 def test_what_was_done_before_it_was_stopped_is_told_and_not_done_again(tmp_path: Path, spread: Write) -> None:
-    rows, _ = JOB.measure(INPUTS, {})
+    rows, _ = JOB.measure(INPUTS)
     told: list[None] = []
 
     def done() -> None:
@@ -90,3 +92,35 @@ def test_what_was_done_before_it_was_stopped_is_told_and_not_done_again(tmp_path
     again: Any = writing_on(Workers(1), ShardJob(JOB, str(tmp_path / "there"), "npy", mask=False))  # type: ignore[arg-type]
     written = JOB.run(rows, shards(tmp_path / "there", JOB), threads=1, write=again)
     assert {each.row.index for each in written.results} == {0, 1, 2} - set(first)
+
+
+@pytest.fixture
+def store() -> Iterator[Any]:
+    """A store in memory with rows of one to four numbers."""
+    memory = fsspec.filesystem("memory")
+    memory.pipe({f"/b/{number}.csv": b"1,2,3,4\n"[: 2 * number + 1] + b"\n" for number in range(4)})
+    yield memory
+    memory.store.clear()
+    memory.pseudo_dirs[:] = [""]
+
+
+def test_what_lies_in_a_store_is_fetched_by_who_writes_it(tmp_path: Path, spread: Write, store: Any) -> None:
+    stored = [Input.of_word(f"memory://b/{number}.csv") for number in range(4)]
+    with Copies() as copies:
+        rows, failures = JOB.measure(stored, copies.of)
+        assert ([row.length for row in rows], failures) == ([1, 2, 3, 4], [])
+        JOB.run(rows, shards(tmp_path / "here", JOB), threads=1)
+        written = JOB.run(rows, shards(tmp_path / "there", JOB), threads=1, write=spread)
+        assert {each.worker for each in written.results} == {"tcp://192.0.2.1:7"}
+        assert {each.row.source.value for each in written.results} == {row.source.value for row in rows}
+        names = sorted(os.listdir(tmp_path / "here"))
+        assert filecmp.cmpfiles(tmp_path / "here", tmp_path / "there", names, shallow=False)[0] == names
+        for name in names:
+            (tmp_path / "there" / name).unlink()
+        store.rm("/b/2.csv")
+        written = JOB.run(rows, shards(tmp_path / "there", JOB), threads=1, write=spread)
+        assert [each.row.index for each in written.results] == [0, 1, 3]
+        assert [(each.index, each.error) for each in written.failures] == [
+            (2, "no such file in the store, or no such bucket")
+        ]
+    assert not any(os.path.exists(row.source.value) for row in rows)
