@@ -239,6 +239,7 @@ def _check(paths: Sequence[str], options: Options) -> None:
 
 def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -> None:
     from convtool.arrays import open_weights
+    from convtool.arrays.description import some
     from convtool.jobs.inspection.listing import list_weights
 
     with open_weights(path, void_as=options.void_as) as file:
@@ -259,6 +260,8 @@ def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -
                 messages.warn(f"{show(path)}: {show(note)}")
             for note in export_all(options.output, chosen, overwrite=options.overwrite):
                 messages.note(f"{show(options.output)}: {note}")
+            if lost := [key for key in listing.file.metadata if key != "format"]:
+                messages.detail(f"{show(options.output)}: without what the file says of itself: {some(lost)}")
         elif options.views or (options.tensor is not None and not options.listings):
             from convtool.cli.show.tensors import look
 

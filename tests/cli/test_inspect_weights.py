@@ -295,6 +295,32 @@ def test_a_conversion_says_what_it_takes_for_granted(convtool: Convtool) -> None
     assert convtool("inspect-weights", "m.safetensors", "--as", "onnx").err == ""
 
 
+def test_a_conversion_says_what_does_not_come_back(convtool: Convtool) -> None:
+    module = nn.Module()
+    module.lstm, module.gru, module.rnn = nn.LSTM(2, 3, bidirectional=True), nn.GRU(2, 3), nn.RNN(2, 3, bias=False)
+    save_file(module.state_dict(), "m.safetensors", {"format": "pt", "rate": "16000"})
+    summed = "'lstm/forward_lstm/bias', 'lstm/backward_lstm/bias'"
+    told = f"Warning: m.safetensors: two biases are added, as Keras keeps their sum alone: {summed}\n"
+    run = convtool("inspect-weights", "m.safetensors", "--as", "keras")
+    assert (run.code, run.err) == (0, told)
+    run = convtool("inspect-weights", "m.safetensors", "--as", "keras", "-o", "k.npz", "-v")
+    assert (run.code, run.err) == (0, f"{told}k.npz: without what the file says of itself: 'rate'\n")
+    assert convtool("inspect-weights", "m.safetensors", "--as", "onnx", "-o", "o.npz").err == ""
+    assert convtool("inspect-weights", "k.npz", "--from", "keras", "--as", "torch", "-o", "back.npz").err == ""
+    with np.load("k.npz") as keras, np.load("back.npz") as back:
+        zero = {name for name in back if "lstm" in name and not back[name].any()}
+        assert keras["gru/bias"].shape == (2, 9)
+    assert zero == {"lstm.bias_hh_l0", "lstm.bias_hh_l0_reverse"}
+
+
+def test_shared_numbers_are_written_each_time(convtool: Convtool) -> None:
+    embedding = torch.ones(5, 4)
+    torch.save({"emb.weight": embedding, "out.weight": embedding}, "m.pt")
+    run = convtool("inspect-weights", "m.pt", "-o", "m.safetensors")
+    assert (run.code, run.err) == (0, "m.safetensors: in full, though they share the numbers of others: 'out.weight'\n")
+    assert load_file("m.safetensors")["out.weight"].shape == (5, 4)
+
+
 def test_text_is_listed_and_has_no_numbers(convtool: Convtool) -> None:
     assert convtool("pad-batch", "4,5", "1,2,3", "-o", "b.npz").code == 0
     run = convtool("inspect-weights", "b.npz", "--stats", "--json")

@@ -74,7 +74,9 @@ def export_all(path: str, listing: Listing, *, overwrite: bool = False) -> list[
     texts = [each.name for each in listing.tensors if each.tensor.is_text]
     wider = [tensor.name for tensor, array in zip(tensors, arrays, strict=True) if tensor.dtype != array.dtype]
     notes = [f"text is left out: {some(texts)}"] if texts else []
-    return notes + ([f"in a wider type, since .{form} lacks theirs: {some(wider)}"] if wider else [])
+    notes += [f"in a wider type, since .{form} lacks theirs: {some(wider)}"] if wider else []
+    shared = [tensor.name for tensor in tensors if tensor.tied_to]
+    return notes + ([f"in full, though they share the numbers of others: {some(shared)}"] if shared else [])
 
 
 def _dtype(tensor: TensorInfo, form: str) -> str:

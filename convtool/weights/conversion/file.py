@@ -85,7 +85,7 @@ class ConvertedFile(WeightFile):
         self.tensors = tuple(each.tensor for each in self.described)
         _refuse_alike(converted, to)
         self.format, self.layout = file.format, to
-        self.notes = [*file.notes, *_doubts(described, to)]
+        self.notes = [*file.notes, *_doubts(described, to), *_losses(converted)]
         self.metadata, self.damage = file.metadata, file.damage
         self.threadsafe = file.threadsafe
         self._file = file
@@ -171,6 +171,12 @@ def _doubts(described: Sequence[Described], to: str) -> Iterator[str]:
     ]
     if over_one:
         yield f"taken for convolutions over one channel, since nothing says they are depthwise: {some(over_one)}"
+
+
+def _losses(converted: Sequence[Converted]) -> Iterator[str]:
+    """What the way back does not bring back."""
+    if summed := [each.described.tensor.name for each in converted if each.array.is_sum]:
+        yield f"two biases are added, as Keras keeps their sum alone: {some(summed)}"
 
 
 def _refuse_alike(converted: Sequence[Converted], to: str) -> None:
