@@ -117,6 +117,14 @@ class WeightFile(ABC):
         """
         raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
 
+    def scales(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        """What the numbers of a tensor of an opaque type are multiplied by, and shifted by: finite where they are.
+
+        Raises:
+            InputError: they can't be read, or it is not known where they are.
+        """
+        raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
+
     def calls(self) -> list[str]:
         """What the file would have called when its own framework loads it, beyond the rebuilding of tensors."""
         return []

@@ -278,24 +278,29 @@ def _list(listing: Listing, options: Options, found: list[Finding], *, many: boo
     damage, tensors = list(listing.file.damage), counted(len(listing.tensors), "tensor")
     called: list[str] = []
     stats: dict[str, TensorStats] = {}
+    scales: dict[str, TensorStats] = {}
     lost = 0
     if options.stats or options.check:
-        from convtool.jobs.inspection.listing import statistics
+        from convtool.jobs.inspection.listing import scale_statistics, statistics
 
         stats, unsound = statistics(listing)
-        lost, reasons = unread(listing, unsound, needed=options.check or not stats)
+        if options.check:
+            scales, unknown = scale_statistics(listing)
+            unsound += unknown
+        lost, reasons = unread(listing, unsound, needed=not (options.check or stats))
         damage += reasons
     if options.check or options.as_json:
         called, unknown = calls(listing)
         damage += unknown
-    found += findings(listing, stats, called, damage)
+    checked = stats | {f"scales of {name}": found for name, found in scales.items()}
+    found += findings(listing, checked, called, damage)
     if options.as_json:
         click.echo(listing.as_json(stats, called))
     elif options.stats or not options.check:
         show_listing(listing, stats if options.stats else None, many=many)
     for note in listing.file.notes:
         messages.warn(f"{show(listing.path)}: {show(note)}")
-    fault = wrong(stats, called) if options.check else ""
+    fault = wrong(checked, called) if options.check else ""
     for reason in [*damage, *([fault] if damage and fault else [])]:
         messages.error(f"{show(listing.path)}: {reason}")
     if damage:
@@ -305,5 +310,6 @@ def _list(listing: Listing, options: Options, found: list[Finding], *, many: boo
     if not listing.tensors:
         raise InputError("there are no tensors in it")
     if options.check:
-        checked = counted(len(stats), "tensor")
-        messages.note(f"{show(listing.path)}: {checked}, every value is finite, and it wants to call nothing")
+        by_scales = f" ({len(scales)} by the scales of their blocks)" if scales else ""
+        told = f"{counted(len(checked), 'tensor')}{by_scales}, every value is finite, and it wants to call nothing"
+        messages.note(f"{show(listing.path)}: {told}")

@@ -233,26 +233,43 @@ def quantised_file(path: str, *, whole: int = 2, first: float = 1) -> None:
     Path(path).write_bytes(gguf({"q.weight": (8, (4, 32), bytes([whole] * 136)), "norm.weight": plain}))
 
 
-def test_quantised_tensors_are_no_damage_and_pass_no_check(convtool: Convtool) -> None:
+def test_quantised_tensors_are_no_damage(convtool: Convtool) -> None:
     quantised_file("q.gguf")
     told = "q.gguf: quantised in blocks: 'Q8_0'; the values of these are not read"
     run = convtool("inspect-weights", "q.gguf", "--stats", "--json")
     assert (run.code, run.err) == (0, f"Warning: {told}\n")
     assert [each.get("stats", {}).get("max") for each in json.loads(run.out)["tensors"]] == [None, 2.0]
-    for options, of in ((["--check"], 2), (["--stats", "--tensor", "q.weight"], 1)):
-        run = convtool("inspect-weights", "q.gguf", *options, "-q")
-        assert run.code == 1
-        assert run.err.splitlines() == [
-            "Error: q.gguf: the values of 1 tensor of 'Q8_0' are not read",
-            f"Error: q.gguf: 1 of {of} tensor{'s' * (of > 1)} can't be read",
-        ]
-    quantised_file("n.gguf", first=np.nan)
-    run = convtool("inspect-weights", "n.gguf", "--check", "--sarif", "n.sarif", "-q")
+    run = convtool("inspect-weights", "q.gguf", "--stats", "--tensor", "q.weight", "-q")
     assert run.code == 1
-    assert "--check: of 1 tensor 1 holds what is not finite: norm.weight" in run.err.splitlines()[1]
+    assert run.err.splitlines() == [
+        "Error: q.gguf: the values of 1 tensor of 'Q8_0' are not read",
+        "Error: q.gguf: 1 of 1 tensor can't be read",
+    ]
+
+
+def test_quantised_tensors_are_checked_by_their_scales(convtool: Convtool) -> None:
+    quantised_file("q.gguf")
+    for options in ([], ["--as", "keras"]):
+        run = convtool("inspect-weights", "q.gguf", "--check", *options)
+        told = (
+            "q.gguf: 2 tensors (1 by the scales of their blocks), every value is finite, and it wants to call nothing"
+        )
+        assert (run.code, run.err.splitlines()[1:]) == (0, [told])
+    quantised_file("n.gguf", whole=0x7F)
+    run = convtool("inspect-weights", "n.gguf", "--check", "--sarif", "n.sarif", "-q")
+    told = "of 2 tensors 1 holds what is not finite: scales of q.weight (4 NaN, 0 infinite)"
+    assert (run.code, run.err) == (3, f"Error: n.gguf: --check: {told}\n")
     rules = [each["ruleId"] for each in json.loads(Path("n.sarif").read_text())["runs"][0]["results"]]
-    assert rules == ["unreadable", "not-finite"]
-    assert convtool("inspect-weights", "n.gguf", "--check", "--tensor", "norm.weight").code == 3
+    assert rules == ["not-finite"]
+    run = convtool("inspect-weights", "n.gguf", "--check", "--tensor", "norm.weight", "-q")
+    assert (run.code, run.err) == (0, "")
+    Path("new.gguf").write_bytes(gguf({"w": (99, (2,), b"")}))
+    run = convtool("inspect-weights", "new.gguf", "--check", "-q")
+    assert run.code == 1
+    assert run.err.splitlines() == [
+        "Error: new.gguf: tensor 'w': of the type 99, which is not known",
+        "Error: new.gguf: 1 of 1 tensor can't be read",
+    ]
 
 
 def test_quantised_tensors_are_compared_byte_by_byte(convtool: Convtool) -> None:

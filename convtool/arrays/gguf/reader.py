@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import TensorInfo, WeightFile, some
+from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
 from convtool.arrays.gguf.header import Declared, read_header
-from convtool.arrays.gguf.types import TYPES
+from convtool.arrays.gguf.types import TYPES, scales_in
 from convtool.arrays.raw import RawFile, checked_count
 from convtool.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_BLOCKS = {block.name: block for block in TYPES.values()}
 _SHOWN = 64
 """Key-value pairs that are shown; a model has some thirty."""
 
@@ -82,6 +83,15 @@ class GgufReader(WeightFile):
         if not tensor.nbytes:
             return super().packed(tensor)
         return self._file.pieces("uint8", start=self._starts[tensor.name], count=tensor.nbytes)
+
+    def scales(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        block = _BLOCKS.get(tensor.dtype)
+        if block is None:
+            raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
+        start, step = self._starts[tensor.name], PIECE_BYTES // block.nbytes * block.nbytes
+        for first in range(0, tensor.nbytes, step):
+            for data in self._file.pieces("uint8", start=start + first, count=min(step, tensor.nbytes - first)):
+                yield scales_in(data, block, self._order)
 
     def _place(self, tensor: TensorInfo) -> tuple[int, int]:
         if not tensor.readable:

@@ -122,6 +122,10 @@ class ConvertedFile(WeightFile):
             return super().packed(tensor)
         return moved[0].packed(moved[1])
 
+    def scales(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        for source in self._arrays[id(tensor)].sources:
+            yield from self._file.scales(source)
+
     def values(self, tensor: TensorInfo) -> NDArray[Any]:
         """The values of `tensor` in its shape."""
         return self._arrays[id(tensor)].values(self._file)
