@@ -55,6 +55,11 @@ class TensorInfo:
         return 0 if self.tied_to or self.is_text else math.prod(self.shape)
 
     @property
+    def is_known(self) -> bool:
+        """Whether more is known of it than a name and what is wrong."""
+        return self.readable or self.opaque or self.is_text or self.nbytes > 0
+
+    @property
     def is_text(self) -> bool:
         """Whether it holds strings, which are listed but never read."""
         return self.dtype == TEXT

@@ -307,8 +307,8 @@ def _list(listing: Listing, options: Options, found: list[Finding], *, many: boo
         raise InputError(f"{f'{lost} of {tensors}' if lost else 'a part of it'} can't be read")
     if fault:
         raise CheckFailed(fault)
-    if not listing.tensors:
-        raise InputError("there are no tensors in it")
+    if not any(each.tensor.is_known for each in listing.tensors):
+        raise InputError("nothing in it can be read" if listing.tensors else "there are no tensors in it")
     if options.check:
         by_scales = f" ({len(scales)} by the scales of their blocks)" if scales else ""
         told = f"{counted(len(checked), 'tensor')}{by_scales}, every value is finite, and it wants to call nothing"

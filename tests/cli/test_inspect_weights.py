@@ -302,6 +302,23 @@ def test_a_file_without_tensors_is_no_empty_table_alone(convtool: Convtool) -> N
     assert "it wants to call numpy" in run.err
 
 
+def test_a_file_of_which_nothing_can_be_read_is_a_failed_input(convtool: Convtool) -> None:
+    np.savez("o.npz", o=np.array([None]))
+    for options in ([], ["--json"]):
+        run = convtool("inspect-weights", "o.npz", *options)
+        assert (run.code, run.err) == (1, "Error: o.npz: nothing in it can be read\n")
+        assert "holds pickled objects, which are refused" in run.out
+    np.savez("two.npz", o=np.array([None]), w=np.ones(3))
+    assert convtool("inspect-weights", "two.npz").code == 0
+
+
+def test_a_plain_pickle_says_what_to_do(convtool: Convtool) -> None:
+    Path("plain.pkl").write_bytes(pickle.dumps({"epoch": 1}, protocol=4))
+    run = convtool("inspect-weights", "plain.pkl")
+    told = "which torch.save did not write: NumPy's arrays in it are not read; numpy.savez writes them as NPZ"
+    assert (run.code, run.err.splitlines()[0]) == (1, f"Warning: plain.pkl: it is a plain pickle, {told}")
+
+
 def test_a_conversion_says_what_it_takes_for_granted(convtool: Convtool) -> None:
     save_file({"mono.weight": torch.ones(4, 1, 3), "b.dw.weight": torch.ones(4, 1, 3)}, "m.safetensors")
     told = "taken for convolutions over one channel, since nothing says they are depthwise: 'mono.weight'"
