@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from convtool.cli import messages
-from convtool.cli.options import arguments, choice, command, flag, given, integer, parsed, real, text
-from convtool.cli.shared_options import MOST_HZ
+from convtool.cli.options import MOST_HZ, arguments, choice, command, flag, given, integer, parsed, real, text
 from convtool.errors import CheckFailed, ConvtoolError, InputError, UsageError
 from convtool.files.names import counted, show
 from convtool.files.remote import is_url
