@@ -32,7 +32,12 @@ _SPACED = 1024
 """Bytes of a row from which on rows begin an odd number of lines apart: at steps of a power of two they would have the
 same few places in a cache, and drive each other out."""
 
-_WIDER = {"complex32": "complex64"}
+_WIDER = {
+    "complex32": "complex64",
+    **dict.fromkeys(("int4", "int2"), "int8"),
+    **dict.fromkeys(("uint4", "uint2"), "uint8"),
+}
+"""The types that numbers are written in which a format lacks, where that is no float32."""
 
 Values = NDArray[Any]
 
