@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -62,17 +62,7 @@ def export_all(path: str, listing: Listing, *, overwrite: bool = False) -> list[
     beside = {"format": "pt"} if form == "safetensors" and file.layout == "torch" else {}
     output = create(path, arrays, beside, replace=overwrite)
     try:
-        with ThreadPoolExecutor(_THREADS if file.threadsafe else 1) as pool:
-            checked = pool.submit(file.unsound)
-            room = _Room()
-            copied = [pool.submit(_copy, file, tensor, output, room) for tensor in tensors]
-            try:
-                for each in copied:
-                    each.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
-            if damage := checked.result():
-                raise InputError(damage[0])
+        _copy_all(file, tensors, output)
         output.commit()
     finally:
         output.discard()
@@ -82,6 +72,21 @@ def export_all(path: str, listing: Listing, *, overwrite: bool = False) -> list[
     notes += [f"in a wider type, since .{form} lacks theirs: {some(wider)}"] if wider else []
     shared = [tensor.name for tensor in tensors if tensor.tied_to]
     return notes + ([f"in full, though they share the numbers of others: {some(shared)}"] if shared else [])
+
+
+def _copy_all(file: WeightFile, tensors: Sequence[TensorInfo], output: ArrayWriter) -> None:
+    """Write the values of `tensors`, and hold the file to its checksums meanwhile, which needs no room for a tensor."""
+    room = _Room()
+    with ThreadPoolExecutor(_THREADS if file.threadsafe else 1) as pool, ThreadPoolExecutor(1) as checking:
+        checked = (checking if file.threadsafe else pool).submit(file.unsound)
+        copied = [pool.submit(_copy, file, tensor, output, room) for tensor in tensors]
+        try:
+            for each in copied:
+                each.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if damage := checked.result():
+            raise InputError(damage[0])
 
 
 def _dtype(tensor: TensorInfo, form: str) -> str:
