@@ -149,9 +149,8 @@ class WeightFile(ABC):
                 if getattr(tensor, names) == name:
                     return tensor
         near = [tensor.name for tensor in self.tensors if name.lower() in tensor.name.lower()]
-        raise InputError(
-            f"there is no tensor {name!r:.200} in it; there is {some(near or (t.name for t in self.tensors))}"
-        )
+        there = f"there is {some(near or (t.name for t in self.tensors))}" if self.tensors else "there are none at all"
+        raise InputError(f"there is no tensor {name!r:.200} in it; {there}")
 
     def close(self) -> None:  # noqa: B027 (few formats hold anything)
         """Give back what the file holds."""

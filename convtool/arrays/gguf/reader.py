@@ -46,7 +46,10 @@ class GgufReader(WeightFile):
             self.notes.append(f"{len(header.pairs) - _SHOWN} more key-value pairs are not shown")
         quantised = {info.dtype for info in self.tensors if info.dtype.isupper()}
         if quantised:
-            self.notes.append(f"quantised in blocks: {some(sorted(quantised))}; the values of these are not read")
+            self.notes.append(
+                f"quantised in blocks: {some(sorted(quantised))}; the values of these are not read: "
+                "llama-quantize --allow-requantize IN OUT F16 makes plain ones of them"
+            )
 
     def _described(self, declared: Declared, numbers: int) -> TensorInfo:
         name, shape = declared.name, tuple(reversed(declared.sizes))

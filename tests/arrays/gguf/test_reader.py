@@ -58,7 +58,8 @@ def test_quantised_tensors_are_counted_and_not_read(made: Callable[[bytes], str]
         found = {info.name: info for info in file.tensors}
         assert (found["q"].dtype, found["q"].parameters, found["q"].nbytes) == ("Q8_0", 128, 136)
         assert (found["new"].dtype, found["new"].flag) == ("type 99", "of the type 99, which is not known")
-        assert file.notes == ["quantised in blocks: 'Q8_0'; the values of these are not read"]
+        told = "llama-quantize --allow-requantize IN OUT F16 makes plain ones of them"
+        assert file.notes == [f"quantised in blocks: 'Q8_0'; the values of these are not read: {told}"]
         assert file.damage == ()
         for stream in (file.pieces, file.shares):
             with pytest.raises(InputError, match=r"tensor 'q': quantised \(Q8_0\); its values are not read"):
