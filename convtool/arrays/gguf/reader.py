@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
 from convtool.arrays.gguf.header import Declared, read_header
-from convtool.arrays.gguf.types import TYPES, scales_in
+from convtool.arrays.gguf.types import TYPES, Block, scales_in
 from convtool.arrays.raw import RawFile, checked_count
 from convtool.errors import InputError
 
@@ -89,8 +89,9 @@ class GgufReader(WeightFile):
 
     def scales(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         block = _BLOCKS.get(tensor.dtype)
-        if block is None:
-            raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
+        return super().scales(tensor) if block is None else self._scales(tensor, block)
+
+    def _scales(self, tensor: TensorInfo, block: Block) -> Iterator[NDArray[Any]]:
         start, step = self._starts[tensor.name], PIECE_BYTES // block.nbytes * block.nbytes
         for first in range(0, tensor.nbytes, step):
             for data in self._file.pieces("uint8", start=start + first, count=min(step, tensor.nbytes - first)):
