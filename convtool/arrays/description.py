@@ -55,6 +55,11 @@ class TensorInfo:
         return 0 if self.tied_to or self.is_text else math.prod(self.shape)
 
     @property
+    def is_known(self) -> bool:
+        """Whether more is known of it than a name and what is wrong."""
+        return self.readable or self.opaque or self.is_text or self.nbytes > 0
+
+    @property
     def is_text(self) -> bool:
         """Whether it holds strings, which are listed but never read."""
         return self.dtype == TEXT
@@ -117,6 +122,14 @@ class WeightFile(ABC):
         """
         raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
 
+    def scales(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        """What the numbers of a tensor of an opaque type are multiplied by, and shifted by: finite where they are.
+
+        Raises:
+            InputError: they can't be read, or it is not known where they are.
+        """
+        raise InputError(f"tensor {tensor.name!r:.200}: {tensor.flag}")
+
     def calls(self) -> list[str]:
         """What the file would have called when its own framework loads it, beyond the rebuilding of tensors."""
         return []
@@ -136,9 +149,8 @@ class WeightFile(ABC):
                 if getattr(tensor, names) == name:
                     return tensor
         near = [tensor.name for tensor in self.tensors if name.lower() in tensor.name.lower()]
-        raise InputError(
-            f"there is no tensor {name!r:.200} in it; there is {some(near or (t.name for t in self.tensors))}"
-        )
+        there = f"there is {some(near or (t.name for t in self.tensors))}" if self.tensors else "there are none at all"
+        raise InputError(f"there is no tensor {name!r:.200} in it; {there}")
 
     def close(self) -> None:  # noqa: B027 (few formats hold anything)
         """Give back what the file holds."""

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from convtool.cli import messages
-from convtool.cli.options import arguments, choice, command, flag, given, integer, parsed, real, text
-from convtool.cli.shared_options import MOST_HZ
+from convtool.cli.options import MOST_HZ, arguments, choice, command, flag, given, integer, parsed, real, text
 from convtool.errors import CheckFailed, ConvtoolError, InputError, UsageError
 from convtool.files.names import counted, show
 from convtool.files.urls import is_url
@@ -240,6 +239,7 @@ def _check(paths: Sequence[str], options: Options) -> None:
 
 def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -> None:
     from convtool.arrays import open_weights
+    from convtool.arrays.description import some
     from convtool.jobs.inspection.listing import list_weights
 
     with open_weights(path, void_as=options.void_as) as file:
@@ -260,6 +260,8 @@ def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -
                 messages.warn(f"{show(path)}: {show(note)}")
             for note in export_all(options.output, chosen, overwrite=options.overwrite):
                 messages.note(f"{show(options.output)}: {note}")
+            if lost := [key for key in listing.file.metadata if key != "format"]:
+                messages.detail(f"{show(options.output)}: without what the file says of itself: {some(lost)}")
         elif options.views or (options.tensor is not None and not options.listings):
             from convtool.cli.show.tensors import look
 
@@ -276,32 +278,38 @@ def _list(listing: Listing, options: Options, found: list[Finding], *, many: boo
     damage, tensors = list(listing.file.damage), counted(len(listing.tensors), "tensor")
     called: list[str] = []
     stats: dict[str, TensorStats] = {}
+    scales: dict[str, TensorStats] = {}
     lost = 0
     if options.stats or options.check:
-        from convtool.jobs.inspection.listing import statistics
+        from convtool.jobs.inspection.listing import scale_statistics, statistics
 
         stats, unsound = statistics(listing)
-        lost, reasons = unread(listing, unsound, needed=options.check or not stats)
+        if options.check:
+            scales, unknown = scale_statistics(listing)
+            unsound += unknown
+        lost, reasons = unread(listing, unsound, needed=not (options.check or stats))
         damage += reasons
     if options.check or options.as_json:
         called, unknown = calls(listing)
         damage += unknown
-    found += findings(listing, stats, called, damage)
+    checked = stats | {f"scales of {name}": found for name, found in scales.items()}
+    found += findings(listing, checked, called, damage)
     if options.as_json:
         click.echo(listing.as_json(stats, called))
     elif options.stats or not options.check:
         show_listing(listing, stats if options.stats else None, many=many)
     for note in listing.file.notes:
         messages.warn(f"{show(listing.path)}: {show(note)}")
-    fault = wrong(stats, called) if options.check else ""
+    fault = wrong(checked, called) if options.check else ""
     for reason in [*damage, *([fault] if damage and fault else [])]:
         messages.error(f"{show(listing.path)}: {reason}")
     if damage:
         raise InputError(f"{f'{lost} of {tensors}' if lost else 'a part of it'} can't be read")
     if fault:
         raise CheckFailed(fault)
-    if not listing.tensors:
-        raise InputError("there are no tensors in it")
+    if not any(each.tensor.is_known for each in listing.tensors):
+        raise InputError("nothing in it can be read" if listing.tensors else "there are no tensors in it")
     if options.check:
-        checked = counted(len(stats), "tensor")
-        messages.note(f"{show(listing.path)}: {checked}, every value is finite, and it wants to call nothing")
+        by_scales = f" ({len(scales)} by the scales of their blocks)" if scales else ""
+        told = f"{counted(len(checked), 'tensor')}{by_scales}, every value is finite, and it wants to call nothing"
+        messages.note(f"{show(listing.path)}: {told}")

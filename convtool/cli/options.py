@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOST_HZ = (1 << 31) - 1
 _DECIBELS = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:dB)?", re.ASCII | re.IGNORECASE)
 
 _JOINED = re.compile(r"(-[A-Za-z])=(.*)", re.DOTALL)

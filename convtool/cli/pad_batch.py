@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from convtool.cli import messages
-from convtool.cli.options import choice, command, flag, given, integer, parsed, real, text
+from convtool.cli.options import MOST_HZ, choice, command, flag, given, integer, parsed, real, text
 from convtool.cli.running import (
     cluster_workers,
     conclude,
@@ -20,7 +20,7 @@ from convtool.cli.running import (
     tell_counts,
     tell_passed,
 )
-from convtool.cli.shared_options import MOST_HZ, ClusterOptions, Dtype, SourceOptions, length
+from convtool.cli.shared_options import ClusterOptions, Dtype, SourceOptions, length
 from convtool.errors import Terminated, UsageError
 from convtool.files.names import counted, show
 

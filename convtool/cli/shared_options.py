@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
-from convtool.cli.options import arguments, choice, flag, given, integer, parsed, real, text, texts
+from convtool.cli.options import MOST_HZ, arguments, choice, flag, given, integer, parsed, real, text, texts
 from convtool.errors import UsageError
 from convtool.files.names import counted, show
 
@@ -28,8 +28,6 @@ _Header = Literal["auto", "yes", "no"]
 _Missing = Literal["error", "nan"]
 _Decimal = Literal[".", ","]
 _Device = Literal["auto", "cpu", "cuda", "mps"]
-
-MOST_HZ = (1 << 31) - 1
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,8 @@ _FLAT_BUFFERS = {
 }
 """FlatBuffers of weights, by the identifier that follows the place of the root."""
 
+_SAVED_MODEL = re.compile(rb"\x08\x01\x12[\x80-\xff]{0,4}[\0-\x7f]\n")
+"""The schema's version and a graph that begins with its description, where an ONNX model would have its producer."""
 _CONTROL = re.compile(rb"[^\t\n\f\r\x20-\xff]")
 _HTML = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body", b"<svg")
 
@@ -293,6 +295,8 @@ def _weakly(head: bytes) -> Kind:
         return MP3
     if _is_matlab_4(head):
         return MATLAB
+    if _SAVED_MODEL.match(head):
+        return _other("a TensorFlow SavedModel", "tf2onnx makes an ONNX model of it")
     if head[0] == 8 and head[1:2] < b"\x20":  # the field ir_version of ModelProto
         return ONNX
     if holds_mpeg_frames(head):

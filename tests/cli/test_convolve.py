@@ -219,6 +219,7 @@ def test_a_tensor_of_a_weight_file_is_what_conv1d_uses(convtool: Convtool) -> No
         (3, np.ones((2, 4)), [], "3 channels, but the kernel has 2 channels; a kernel of 1 or 3 fits"),
         (3, np.ones((2, 4)), ["--matrix"], "multiple of the signal's 3 channels; this one has 2"),
         (3, np.ones((1, 2, 4)), [], "the signal has 3 channels, but the kernel mixes 2 channels"),
+        (1, np.ones((1, 2, 4)), [], "1 channel, but the kernel mixes 2 channels; a kernel of 1 fits, or one of 1 x"),
         (1, np.ones((1, 4)), ["--bias", "1,2"], "the bias has 2 numbers"),
         (1, np.ones((1, 4)), ["--bias", "none.csv"], "kernel none.csv: no such file"),
         (1, np.zeros((1, 4)), ["--kernel-norm", "l2"], "the kernel's l2 norm is 0"),

@@ -108,12 +108,12 @@ def test_the_totals_have_human_units(convtool: Convtool) -> None:
 
 
 def test_statistics_as_columns(convtool: Convtool) -> None:
-    np.savez("m.npz", a=np.array([0.0, 1, np.nan, -np.inf, 5]), b=np.array([1, 2]), c=np.zeros(0))
+    np.savez("m.npz", a=np.array([0.0, 1, np.nan, -np.inf, 5]), b=np.array([1, 2]), c=np.zeros(0), d=np.full(3, np.nan))
     lines = convtool("inspect-weights", "m.npz", "--stats").out.splitlines()
     assert lines[0].split()[7:] == ["min", "max", "mean", "std", "zeros", "nan", "infinite"]
     assert lines[1].split()[-7:] == ["0", "5", "2", "2.16025", "1", "1", "1"]
     assert lines[2].split()[-7:] == ["1", "2", "1.5", "0.5", "0", "0", "0"]
-    assert lines[3].split()[-7:] == ["nan", "nan", "nan", "nan", "0", "0", "0"]
+    assert [line.split()[-5:] for line in lines[3:5]] == [["0", "B", "0", "0", "0"], ["24", "B", "0", "3", "0"]]
 
 
 def test_names_and_flags_are_escaped(convtool: Convtool) -> None:
@@ -233,26 +233,43 @@ def quantised_file(path: str, *, whole: int = 2, first: float = 1) -> None:
     Path(path).write_bytes(gguf({"q.weight": (8, (4, 32), bytes([whole] * 136)), "norm.weight": plain}))
 
 
-def test_quantised_tensors_are_no_damage_and_pass_no_check(convtool: Convtool) -> None:
+def test_quantised_tensors_are_no_damage(convtool: Convtool) -> None:
     quantised_file("q.gguf")
-    told = "q.gguf: quantised in blocks: 'Q8_0'; the values of these are not read"
     run = convtool("inspect-weights", "q.gguf", "--stats", "--json")
-    assert (run.code, run.err) == (0, f"Warning: {told}\n")
+    assert (run.code, run.err.count("\n")) == (0, 1)
+    assert run.err.startswith("Warning: q.gguf: quantised in blocks: 'Q8_0'; the values of these are not read: ")
     assert [each.get("stats", {}).get("max") for each in json.loads(run.out)["tensors"]] == [None, 2.0]
-    for options, of in ((["--check"], 2), (["--stats", "--tensor", "q.weight"], 1)):
-        run = convtool("inspect-weights", "q.gguf", *options, "-q")
-        assert run.code == 1
-        assert run.err.splitlines() == [
-            "Error: q.gguf: the values of 1 tensor of 'Q8_0' are not read",
-            f"Error: q.gguf: 1 of {of} tensor{'s' * (of > 1)} can't be read",
-        ]
-    quantised_file("n.gguf", first=np.nan)
-    run = convtool("inspect-weights", "n.gguf", "--check", "--sarif", "n.sarif", "-q")
+    run = convtool("inspect-weights", "q.gguf", "--stats", "--tensor", "q.weight", "-q")
     assert run.code == 1
-    assert "--check: of 1 tensor 1 holds what is not finite: norm.weight" in run.err.splitlines()[1]
+    assert run.err.splitlines() == [
+        "Error: q.gguf: the values of 1 tensor of 'Q8_0' are not read",
+        "Error: q.gguf: 1 of 1 tensor can't be read",
+    ]
+
+
+def test_quantised_tensors_are_checked_by_their_scales(convtool: Convtool) -> None:
+    quantised_file("q.gguf")
+    for options in ([], ["--as", "keras"]):
+        run = convtool("inspect-weights", "q.gguf", "--check", *options)
+        told = (
+            "q.gguf: 2 tensors (1 by the scales of their blocks), every value is finite, and it wants to call nothing"
+        )
+        assert (run.code, run.err.splitlines()[1:]) == (0, [told])
+    quantised_file("n.gguf", whole=0x7F)
+    run = convtool("inspect-weights", "n.gguf", "--check", "--sarif", "n.sarif", "-q")
+    told = "of 2 tensors 1 holds what is not finite: scales of q.weight (4 NaN, 0 infinite)"
+    assert (run.code, run.err) == (3, f"Error: n.gguf: --check: {told}\n")
     rules = [each["ruleId"] for each in json.loads(Path("n.sarif").read_text())["runs"][0]["results"]]
-    assert rules == ["unreadable", "not-finite"]
-    assert convtool("inspect-weights", "n.gguf", "--check", "--tensor", "norm.weight").code == 3
+    assert rules == ["not-finite"]
+    run = convtool("inspect-weights", "n.gguf", "--check", "--tensor", "norm.weight", "-q")
+    assert (run.code, run.err) == (0, "")
+    Path("new.gguf").write_bytes(gguf({"w": (99, (2,), b"")}))
+    run = convtool("inspect-weights", "new.gguf", "--check", "-q")
+    assert run.code == 1
+    assert run.err.splitlines() == [
+        "Error: new.gguf: tensor 'w': of the type 99, which is not known",
+        "Error: new.gguf: 1 of 1 tensor can't be read",
+    ]
 
 
 def test_quantised_tensors_are_compared_byte_by_byte(convtool: Convtool) -> None:
@@ -273,6 +290,8 @@ def test_a_file_without_tensors_is_no_empty_table_alone(convtool: Convtool) -> N
     Path("plain.pkl").write_bytes(pickle.dumps({"w": np.ones(3)}, protocol=4))
     torch.save({"epoch": 3}, "none.pt")
     np.savez("none.npz")
+    run = convtool("inspect-weights", "none.pt", "--tensor", "w")
+    assert (run.code, run.err) == (1, "Error: none.pt: there is no tensor 'w' in it; there are none at all\n")
     for path in ("plain.pkl", "none.pt", "none.npz"):
         for options in ([], ["--stats"], ["--json"]):
             run = convtool("inspect-weights", path, *options)
@@ -285,6 +304,23 @@ def test_a_file_without_tensors_is_no_empty_table_alone(convtool: Convtool) -> N
     assert "it wants to call numpy" in run.err
 
 
+def test_a_file_of_which_nothing_can_be_read_is_a_failed_input(convtool: Convtool) -> None:
+    np.savez("o.npz", o=np.array([None]))
+    for options in ([], ["--json"]):
+        run = convtool("inspect-weights", "o.npz", *options)
+        assert (run.code, run.err) == (1, "Error: o.npz: nothing in it can be read\n")
+        assert "holds pickled objects, which are refused" in run.out
+    np.savez("two.npz", o=np.array([None]), w=np.ones(3))
+    assert convtool("inspect-weights", "two.npz").code == 0
+
+
+def test_a_plain_pickle_says_what_to_do(convtool: Convtool) -> None:
+    Path("plain.pkl").write_bytes(pickle.dumps({"epoch": 1}, protocol=4))
+    run = convtool("inspect-weights", "plain.pkl")
+    told = "which torch.save did not write: NumPy's arrays in it are not read; numpy.savez writes them as NPZ"
+    assert (run.code, run.err.splitlines()[0]) == (1, f"Warning: plain.pkl: it is a plain pickle, {told}")
+
+
 def test_a_conversion_says_what_it_takes_for_granted(convtool: Convtool) -> None:
     save_file({"mono.weight": torch.ones(4, 1, 3), "b.dw.weight": torch.ones(4, 1, 3)}, "m.safetensors")
     told = "taken for convolutions over one channel, since nothing says they are depthwise: 'mono.weight'"
@@ -293,6 +329,32 @@ def test_a_conversion_says_what_it_takes_for_granted(convtool: Convtool) -> None
         assert (run.code, run.err) == (0, f"Warning: m.safetensors: {told}\n")
     assert load_file("k.safetensors")["mono/kernel"].shape == (3, 1, 4)
     assert convtool("inspect-weights", "m.safetensors", "--as", "onnx").err == ""
+
+
+def test_a_conversion_says_what_does_not_come_back(convtool: Convtool) -> None:
+    module = nn.Module()
+    module.lstm, module.gru, module.rnn = nn.LSTM(2, 3, bidirectional=True), nn.GRU(2, 3), nn.RNN(2, 3, bias=False)
+    save_file(module.state_dict(), "m.safetensors", {"format": "pt", "rate": "16000"})
+    summed = "'lstm/forward_lstm/bias', 'lstm/backward_lstm/bias'"
+    told = f"Warning: m.safetensors: two biases are added, as Keras keeps their sum alone: {summed}\n"
+    run = convtool("inspect-weights", "m.safetensors", "--as", "keras")
+    assert (run.code, run.err) == (0, told)
+    run = convtool("inspect-weights", "m.safetensors", "--as", "keras", "-o", "k.npz", "-v")
+    assert (run.code, run.err) == (0, f"{told}k.npz: without what the file says of itself: 'rate'\n")
+    assert convtool("inspect-weights", "m.safetensors", "--as", "onnx", "-o", "o.npz").err == ""
+    assert convtool("inspect-weights", "k.npz", "--from", "keras", "--as", "torch", "-o", "back.npz").err == ""
+    with np.load("k.npz") as keras, np.load("back.npz") as back:
+        zero = {name for name in back if "lstm" in name and not back[name].any()}
+        assert keras["gru/bias"].shape == (2, 9)
+    assert zero == {"lstm.bias_hh_l0", "lstm.bias_hh_l0_reverse"}
+
+
+def test_shared_numbers_are_written_each_time(convtool: Convtool) -> None:
+    embedding = torch.ones(5, 4)
+    torch.save({"emb.weight": embedding, "out.weight": embedding}, "m.pt")
+    run = convtool("inspect-weights", "m.pt", "-o", "m.safetensors")
+    assert (run.code, run.err) == (0, "m.safetensors: in full, though they share the numbers of others: 'out.weight'\n")
+    assert load_file("m.safetensors")["out.weight"].shape == (5, 4)
 
 
 def test_text_is_listed_and_has_no_numbers(convtool: Convtool) -> None:

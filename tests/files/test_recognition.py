@@ -125,6 +125,7 @@ def test_told_from_the_first_bytes(head: bytes, name: str) -> None:
         (b"RIFF\0\0\0\0AVI LIST", "AVI video"),
         (b"RIFF\0\0\0\0abcd", "a RIFF file of a type that convtool does not know"),
         (b"FORM\0\0\0\0ILBM", "an IFF file of type 'ILBM', which holds no samples"),
+        (b"\x08\x01\x12\x90\x20\n\x0e\x12\5serve", "a TensorFlow SavedModel: tf2onnx makes an ONNX model of it"),
         (b"PAR1\x15\4", "a Parquet table: pandas writes its columns as CSV or NPY"),
         (b"name: 08\0\0\0\nWave;T\n1;2\n3;4\n", "text with bytes of zero in it: tr -d '\\0' < memo.m4a takes them out"),
         (b"\0\1\2", "of no kind that convtool knows: raw numbers are read with"),

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import TensorInfo, WeightFile, some
+from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
 from convtool.arrays.gguf.header import Declared, read_header
-from convtool.arrays.gguf.types import TYPES
+from convtool.arrays.gguf.types import TYPES, Block, scales_in
 from convtool.arrays.raw import RawFile, checked_count
 from convtool.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_BLOCKS = {block.name: block for block in TYPES.values()}
 _SHOWN = 64
 """Key-value pairs that are shown; a model has some thirty."""
 
@@ -45,7 +46,10 @@ class GgufReader(WeightFile):
             self.notes.append(f"{len(header.pairs) - _SHOWN} more key-value pairs are not shown")
         quantised = {info.dtype for info in self.tensors if info.dtype.isupper()}
         if quantised:
-            self.notes.append(f"quantised in blocks: {some(sorted(quantised))}; the values of these are not read")
+            self.notes.append(
+                f"quantised in blocks: {some(sorted(quantised))}; the values of these are not read: "
+                "llama-quantize --allow-requantize IN OUT F16 makes plain ones of them"
+            )
 
     def _described(self, declared: Declared, numbers: int) -> TensorInfo:
         name, shape = declared.name, tuple(reversed(declared.sizes))
@@ -82,6 +86,16 @@ class GgufReader(WeightFile):
         if not tensor.nbytes:
             return super().packed(tensor)
         return self._file.pieces("uint8", start=self._starts[tensor.name], count=tensor.nbytes)
+
+    def scales(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        block = _BLOCKS.get(tensor.dtype)
+        return super().scales(tensor) if block is None else self._scales(tensor, block)
+
+    def _scales(self, tensor: TensorInfo, block: Block) -> Iterator[NDArray[Any]]:
+        start, step = self._starts[tensor.name], PIECE_BYTES // block.nbytes * block.nbytes
+        for first in range(0, tensor.nbytes, step):
+            for data in self._file.pieces("uint8", start=start + first, count=min(step, tensor.nbytes - first)):
+                yield scales_in(data, block, self._order)
 
     def _place(self, tensor: TensorInfo) -> tuple[int, int]:
         if not tensor.readable:

@@ -28,7 +28,7 @@ _PICKLE_LIMIT = 96 << 20
 
 _ORDERS = {b"little": "<", b"big": ">"}
 _KNOWN = ("data.pkl", "version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id")
-_PROGRAM = ("constants.pkl", "constants/", "code/", "extra/")
+_PROGRAM = ("constants.pkl", "constants/", "code/", "extra/", "traced_inputs.pkl", "traced_inputs/")
 
 
 class TorchZipReader(TorchReader):

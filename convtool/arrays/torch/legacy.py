@@ -79,6 +79,8 @@ class TorchLegacyReader(TorchReader):
         self._describe(look(stream.value, find))
         self._names = names
         plain = "it is a plain pickle, which torch.save did not write"
+        if not self.tensors:
+            plain += ": NumPy's arrays in it are not read; numpy.savez writes them as NPZ"
         self.notes = [plain, *of_names(names), *self.notes]
 
     def _storage_size(self, storage: Storage) -> int:

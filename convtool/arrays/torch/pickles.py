@@ -14,8 +14,10 @@ A stream may refer to itself and nest without end: walk what it builds without r
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
 from convtool.arrays.torch.pickle_literals import LITERALS, Stream
@@ -75,10 +77,23 @@ def load(file: BinaryIO, *, end: int, opcodes: int = OPCODES_LIMIT) -> Unpickled
     """
     machine = _Machine(Stream(file, end))
     try:
-        value = machine.run(opcodes)
+        with _nothing_collected():
+            value = machine.run(opcodes)
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"the pickle stream is damaged at byte {machine.stream.at}") from error
     return Unpickled(value, machine.names, list(machine.persistent.values()))
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Spares the search for garbage, of which there is none: every value is held until the stream ends."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Machine:
@@ -95,13 +110,13 @@ class _Machine:
         take = self.stream.take
         for _ in range(opcodes):
             code = take(1)
-            literal = LITERALS.get(code)
-            if literal is not None:
-                self.push(literal(self.stream))
+            operation = _OPERATIONS.get(code)
+            if operation is not None:
+                operation(self)
             elif code == b".":
                 return self.pop()
             else:
-                _OPERATIONS[code](self)
+                self.push(LITERALS[code](self.stream))
         raise InputError(f"the pickle stream has more than {opcodes} opcodes, the limit")
 
     def push(self, value: Any) -> None:
@@ -140,7 +155,6 @@ class _Machine:
         return items
 
     def get(self, index: int) -> None:
-        self._spend(8)
         self.stack.append(self.memo[index])
 
     def put(self, index: int) -> None:
@@ -260,10 +274,10 @@ _OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     b"P": lambda machine: machine.persist(machine.stream.line().decode()),
     b"Q": lambda machine: machine.persist(machine.pop()),
     b"g": lambda machine: machine.get(int(machine.stream.line())),
-    b"h": lambda machine: machine.get(machine.stream.whole(1)),
+    b"h": lambda machine: machine.get(machine.stream.take(1)[0]),
     b"j": lambda machine: machine.get(machine.stream.whole(4)),
     b"p": lambda machine: machine.put(int(machine.stream.line())),
-    b"q": lambda machine: machine.put(machine.stream.whole(1)),
+    b"q": lambda machine: machine.put(machine.stream.take(1)[0]),
     b"r": lambda machine: machine.put(machine.stream.whole(4)),
     b"\x94": lambda machine: machine.put(len(machine.memo)),
 }

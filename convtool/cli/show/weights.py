@@ -93,6 +93,9 @@ def _cells(group: Sequence[Listed], stats: Mapping[str, TensorStats] | None, *, 
 
 
 def _figure(value: Any, digits: int) -> str:
+    """A number of the statistics; nothing where it is that of no values, which is NaN."""
+    if value != value:
+        return ""
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from convtool.errors import InputError
-from convtool.files.names import show
+from convtool.files.names import counted, show
 from convtool.jobs.convolve import kernel as kernels
 from convtool.jobs.convolve.kernel import Kernel
 from convtool.jobs.convolve.shaping import Shaped, Shaping, shape
@@ -191,17 +191,18 @@ def _result(signal: Signal, taps: np.ndarray[Any, Any], working: str) -> Signal:
     """What the result will be, before there is any of it; refuses channels that do not fit."""
     if taps.ndim == 3:
         channels, fits = len(taps), taps.shape[1] == signal.channels
-        meant = f"mixes {taps.shape[1]} channels"
+        meant = f"mixes {counted(taps.shape[1], 'channel')}"
     else:
         channels, fits = (
             max(len(taps), signal.channels),
             1 in (len(taps), signal.channels) or len(taps) == signal.channels,
         )
-        meant = f"has {len(taps)} channels"
+        meant = f"has {counted(len(taps), 'channel')}"
     if not fits:
+        fitting = " or ".join(map(str, sorted({1, signal.channels})))
         raise InputError(
-            f"the signal has {signal.channels} channels, but the kernel {meant}; "
-            f"a kernel of 1 or {signal.channels} fits, or one of {signal.channels} x outputs with --matrix"
+            f"the signal has {counted(signal.channels, 'channel')}, but the kernel {meant}; "
+            f"a kernel of {fitting} fits, or one of {signal.channels} x outputs with --matrix"
         )
     return replace(
         signal,

@@ -161,12 +161,23 @@ def statistics(listing: Listing) -> tuple[dict[str, TensorStats], list[str]]:
 
     Text has no numbers, and those of opaque types are passed over.
     """
+    tensors = [each.tensor for each in listing.tensors if not (each.tensor.is_text or each.tensor.opaque)]
+    damage = listing.file.unsound()
+    stats, reasons = _statistics(listing.file, tensors)
+    return stats, damage + reasons
+
+
+def scale_statistics(listing: Listing) -> tuple[dict[str, TensorStats], list[str]]:
+    """What the scales of the numbers of each opaque tensor are like, by name, and why others can't be read."""
+    return _statistics(listing.file, [each.tensor for each in listing.tensors if each.tensor.opaque])
+
+
+def _statistics(file: WeightFile, tensors: Sequence[TensorInfo]) -> tuple[dict[str, TensorStats], list[str]]:
     from convtool.weights.statistics import all_stats
 
-    tensors = [each.tensor for each in listing.tensors if not (each.tensor.is_text or each.tensor.opaque)]
     stats: dict[str, TensorStats] = {}
-    damage = listing.file.unsound()
-    for tensor, found in zip(tensors, all_stats(listing.file, tensors), strict=True):
+    damage = []
+    for tensor, found in zip(tensors, all_stats(file, tensors), strict=True):
         if isinstance(found, InputError):
             damage.append(str(found))
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,7 +32,12 @@ _SPACED = 1024
 """Bytes of a row from which on rows begin an odd number of lines apart: at steps of a power of two they would have the
 same few places in a cache, and drive each other out."""
 
-_WIDER = {"complex32": "complex64"}
+_WIDER = {
+    "complex32": "complex64",
+    **dict.fromkeys(("int4", "int2"), "int8"),
+    **dict.fromkeys(("uint4", "uint2"), "uint8"),
+}
+"""The types that numbers are written in which a format lacks, where that is no float32."""
 
 Values = NDArray[Any]
 
@@ -57,24 +62,31 @@ def export_all(path: str, listing: Listing, *, overwrite: bool = False) -> list[
     beside = {"format": "pt"} if form == "safetensors" and file.layout == "torch" else {}
     output = create(path, arrays, beside, replace=overwrite)
     try:
-        with ThreadPoolExecutor(_THREADS if file.threadsafe else 1) as pool:
-            checked = pool.submit(file.unsound)
-            room = _Room()
-            copied = [pool.submit(_copy, file, tensor, output, room) for tensor in tensors]
-            try:
-                for each in copied:
-                    each.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
-            if damage := checked.result():
-                raise InputError(damage[0])
+        _copy_all(file, tensors, output)
         output.commit()
     finally:
         output.discard()
     texts = [each.name for each in listing.tensors if each.tensor.is_text]
     wider = [tensor.name for tensor, array in zip(tensors, arrays, strict=True) if tensor.dtype != array.dtype]
     notes = [f"text is left out: {some(texts)}"] if texts else []
-    return notes + ([f"in a wider type, since .{form} lacks theirs: {some(wider)}"] if wider else [])
+    notes += [f"in a wider type, since .{form} lacks theirs: {some(wider)}"] if wider else []
+    shared = [tensor.name for tensor in tensors if tensor.tied_to]
+    return notes + ([f"in full, though they share the numbers of others: {some(shared)}"] if shared else [])
+
+
+def _copy_all(file: WeightFile, tensors: Sequence[TensorInfo], output: ArrayWriter) -> None:
+    """Write the values of `tensors`, and hold the file to its checksums meanwhile, which needs no room for a tensor."""
+    room = _Room()
+    with ThreadPoolExecutor(_THREADS if file.threadsafe else 1) as pool, ThreadPoolExecutor(1) as checking:
+        checked = (checking if file.threadsafe else pool).submit(file.unsound)
+        copied = [pool.submit(_copy, file, tensor, output, room) for tensor in tensors]
+        try:
+            for each in copied:
+                each.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if damage := checked.result():
+            raise InputError(damage[0])
 
 
 def _dtype(tensor: TensorInfo, form: str) -> str:

@@ -21,6 +21,8 @@ class Deferred:
     values: Callable[[WeightFile], NDArray[Any]]
     order: tuple[int, ...] | None = None
     """The axes of its only source in the order that it has them, where that is all that was done."""
+    is_sum: bool = False
+    """Whether it is the sum of two that the file has, which can't be told apart again."""
 
     def transpose(self, order: Sequence[int]) -> Deferred:
         """Its axes in that order, as `numpy.transpose`."""
@@ -81,7 +83,12 @@ def stack(parts: Sequence[Deferred]) -> Deferred:
 
 def add(first: Deferred, second: Deferred) -> Deferred:
     """The sum of two of one shape."""
-    return Deferred(first.shape, _sources(first, second), lambda file: first.values(file) + second.values(file))
+    return Deferred(
+        first.shape,
+        _sources(first, second),
+        lambda file: first.values(file) + second.values(file),
+        is_sum=bool(first.sources and second.sources),
+    )
 
 
 def _sources(*parts: Deferred) -> tuple[TensorInfo, ...]:

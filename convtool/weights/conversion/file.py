@@ -85,7 +85,7 @@ class ConvertedFile(WeightFile):
         self.tensors = tuple(each.tensor for each in self.described)
         _refuse_alike(converted, to)
         self.format, self.layout = file.format, to
-        self.notes = [*file.notes, *_doubts(described, to)]
+        self.notes = [*file.notes, *_doubts(described, to), *_losses(converted)]
         self.metadata, self.damage = file.metadata, file.damage
         self.threadsafe = file.threadsafe
         self._file = file
@@ -121,6 +121,10 @@ class ConvertedFile(WeightFile):
         if moved is None or moved[2] != tuple(range(len(tensor.shape))):
             return super().packed(tensor)
         return moved[0].packed(moved[1])
+
+    def scales(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
+        for source in self._arrays[id(tensor)].sources:
+            yield from self._file.scales(source)
 
     def values(self, tensor: TensorInfo) -> NDArray[Any]:
         """The values of `tensor` in its shape."""
@@ -171,6 +175,12 @@ def _doubts(described: Sequence[Described], to: str) -> Iterator[str]:
     ]
     if over_one:
         yield f"taken for convolutions over one channel, since nothing says they are depthwise: {some(over_one)}"
+
+
+def _losses(converted: Sequence[Converted]) -> Iterator[str]:
+    """What the way back does not bring back."""
+    if summed := [each.described.tensor.name for each in converted if each.array.is_sum]:
+        yield f"two biases are added, as Keras keeps their sum alone: {some(summed)}"
 
 
 def _refuse_alike(converted: Sequence[Converted], to: str) -> None:

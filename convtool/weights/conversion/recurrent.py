@@ -50,7 +50,9 @@ class _Direction:
         return self.weight, self.recurrent, *self.biases
 
     def in_order(self, order: Sequence[int]) -> _Direction:
-        """With its gates in that order."""
+        """With its gates in that order; where they are, it stays what can be read a stretch at a time."""
+        if list(order) == sorted(order):
+            return self
         weight, recurrent, *biases = (array.blocks(order) for array in self.arrays)
         return _Direction(weight, recurrent, tuple(biases))
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from convtool.arrays import open_weights
-from convtool.arrays.gguf import header
+from convtool.arrays.gguf import header, reader
+from convtool.arrays.gguf.types import TYPES
 from convtool.errors import InputError
 from convtool.weights.layouts import describe
 from tests.helpers.checkpoints import gguf, gguf_pair, gguf_text
@@ -57,7 +58,8 @@ def test_quantised_tensors_are_counted_and_not_read(made: Callable[[bytes], str]
         found = {info.name: info for info in file.tensors}
         assert (found["q"].dtype, found["q"].parameters, found["q"].nbytes) == ("Q8_0", 128, 136)
         assert (found["new"].dtype, found["new"].flag) == ("type 99", "of the type 99, which is not known")
-        assert file.notes == ["quantised in blocks: 'Q8_0'; the values of these are not read"]
+        told = "llama-quantize --allow-requantize IN OUT F16 makes plain ones of them"
+        assert file.notes == [f"quantised in blocks: 'Q8_0'; the values of these are not read: {told}"]
         assert file.damage == ()
         for stream in (file.pieces, file.shares):
             with pytest.raises(InputError, match=r"tensor 'q': quantised \(Q8_0\); its values are not read"):
@@ -65,9 +67,55 @@ def test_quantised_tensors_are_counted_and_not_read(made: Callable[[bytes], str]
         assert b"".join(map(bytes, file.packed(found["q"]))) == Q8[2]
         with pytest.raises(InputError, match="tensor 'new': of the type 99, which is not known"):
             file.packed(found["new"])
+        with pytest.raises(InputError, match="tensor 'new': of the type 99, which is not known"):
+            file.scales(found["new"])
         assert [each for each, info in found.items() if info.opaque] == ["q", "new"]
         np.testing.assert_array_equal(file.values(found["bf"]), [1, -2, np.nan])
         np.testing.assert_array_equal(file.values(found["f"]), ARRAYS["f"])
+
+
+def halves(*numbers: float) -> bytes:
+    return np.array(numbers, "<f2").tobytes()
+
+
+SCALES = {
+    2: halves(2) + bytes(16),
+    3: halves(2, np.inf) + bytes(16),
+    10: bytes(80) + halves(2, np.nan),
+    14: bytes(208) + halves(-3),
+    15: np.array([1e30], "<f4").tobytes() + bytes(288),
+    29: bytes(48) + np.array([0xFFF, 0x1FFF, 0xBFFF, 0x3FFF], "<u2").tobytes(),
+    35: bytes(64) + halves(-np.inf),
+    39: bytes([128]) + bytes(16),
+    40: bytes([0x38, 0x7F, 0x40, 0]) + bytes(32),
+}
+"""A block of each of some types, with zeros wherever its scales are not."""
+
+
+def test_scales_of_blocks(made: Callable[[bytes], str]) -> None:
+    blocks = {str(kind): (kind, (TYPES[kind].numbers,), block) for kind, block in SCALES.items()}
+    with open_weights(made(gguf(blocks))) as file:
+        found = {int(info.name): np.concatenate(list(file.scales(info))).tolist() for info in file.tensors}
+    wanted = {2: [2], 3: [2, np.inf], 10: [2, np.nan], 14: [-3], 15: [np.float32(1e30)], 35: [-np.inf], 39: [2]}
+    wanted |= {29: [np.array([0x3B10], np.uint16).view(np.float16)[0]], 40: [1, np.nan, 2, 0]}
+    np.testing.assert_equal(found, wanted)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_scales_of_many_blocks(order: str, made: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "PIECE_BYTES", 100)
+    scales = np.arange(10).astype(f"{order}f2")
+    raw = b"".join(scales[at : at + 1].tobytes() + bytes(32) for at in range(10))
+    with open_weights(made(gguf({"q": (8, (5, 64), raw), "none": (8, (0, 32), b"")}, order=order))) as file:
+        assert [piece.tolist() for piece in file.scales(file.find("q"))][:2] == [[0, 1], [2, 3]]
+        assert np.concatenate(list(file.scales(file.find("q")))).tolist() == list(range(10))
+        assert list(file.scales(file.find("none"))) == []
+
+
+def test_each_type_has_its_scales_within_its_blocks() -> None:
+    for block in TYPES.values():
+        if block.numbers > 1:
+            assert 0 <= block.scales.start < block.scales.stop <= block.nbytes
 
 
 def texts(*words: str) -> bytes:

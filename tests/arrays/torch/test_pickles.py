@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import gc
 import io
 import os
 import pickle
@@ -415,3 +416,15 @@ def test_no_change_of_a_stream_leads_to_another_error(data: Any, protocol: int) 
         stream[at] = data.draw(st.integers(0, 255))
     with suppress(InputError):
         look(bytes(stream))
+
+
+@pytest.mark.parametrize("on", [True, False])
+@pytest.mark.parametrize("data", [b"N.", b"N"])
+def test_the_search_for_garbage_is_left_as_it_was(data: bytes, on: bool) -> None:
+    (gc.enable if on else gc.disable)()
+    try:
+        with suppress(InputError):
+            look(data)
+        assert gc.isenabled() is on
+    finally:
+        gc.enable()

@@ -476,6 +476,17 @@ def test_torchscript(path: Path) -> None:
         assert file.notes[-1] == "it is a TorchScript archive; its program was not run"
 
 
+def test_the_inputs_that_torchscript_was_traced_with_are_its_own(path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(torch.nn.Linear(3, 2), torch.ones(1, 3)), path)
+    with zipfile.ZipFile(path) as archive:
+        assert any(name.endswith("/traced_inputs.pkl") for name in archive.namelist())
+    with opened(path) as file:
+        assert names(file) == ["weight", "bias"]
+        assert file.notes[-1] == "it is a TorchScript archive; its program was not run"
+
+
 def test_torchscript_whose_weights_became_constants(path: Path) -> None:
     model = scripted(path, freeze=True)
     with opened(path) as file:

@@ -147,6 +147,22 @@ def test_types_that_a_format_lacks() -> None:
     assert not Path("c.safetensors").exists()
 
 
+@pytest.mark.parametrize("sign", ["", "u"])
+@pytest.mark.parametrize("to", [None, "torch"])
+def test_integers_of_4_bits_become_integers(sign: str, to: str | None) -> None:
+    codes = np.arange(32, dtype=np.uint8).reshape(8, 4) & 15
+    with h5py.File("m.h5", "w") as file:
+        file["dense/kernel"] = codes.view("V1")
+    with open_weights("m.h5", void_as=f"{sign}int4") as file:
+        notes = export_all("m.safetensors", list_weights("m.h5", file, source="keras", to=to))
+    name = "dense.weight" if to else "dense/kernel"
+    assert notes == [f"in a wider type, since .safetensors lacks theirs: '{name}'"]
+    found = load_file("m.safetensors")[name]
+    assert found.dtype == (torch.uint8 if sign else torch.int8)
+    wanted = codes if sign else ((codes ^ 8).astype(np.int8) - 8)
+    np.testing.assert_array_equal(found.numpy(), wanted.T if to else wanted)
+
+
 LAYERS = {
     "dense/kernel": (70, 300),
     "conv/kernel": (3, 2, 140, 130),
