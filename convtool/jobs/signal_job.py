@@ -167,7 +167,10 @@ class SignalJob(ABC):
     ) -> int:
         """Send the blocks through the operation; how many samples came of them."""
         stream = Stream(blocks, self.stage(work, output, recorded=record is not None), output, record)
-        stream.run(self.threads)
+        signal = work.ingest.signal
+        size = None if signal.frames is None else signal.frames * signal.channels * (signal.batch or 1)
+        pieces = self.threads if size is None else -(-size // BLOCK_SAMPLES)
+        stream.run(max(1, min(self.threads, pieces)))  # starting a thread takes as long as some work
         return stream.samples
 
     def stage(self, work: Work, output: Output | Normalised, *, recorded: bool) -> Stage:

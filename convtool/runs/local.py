@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
+from types import SimpleNamespace
 from typing import Any
 
 from convtool.errors import ConvtoolError
@@ -31,6 +32,19 @@ class _Call:
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     told: Callable[[Any], None] | None = None
+
+    @property
+    def first(self) -> object:
+        """The first argument, if it is a frozen dataclass: such as a job, which stays what it is."""
+        first = self.arguments[0] if self.arguments else None
+        return first if getattr(first, "__dataclass_params__", _CHANGING).frozen else None
+
+
+_CHANGING = SimpleNamespace(frozen=False)
+
+
+class _Same:
+    """Stands for the first argument of the call before: a job with a kernel or a model in it goes to a worker once."""
 
 
 class WorkerDied(ConvtoolError):
@@ -104,6 +118,7 @@ class LocalExecutor(Executor):
     def _serve(self, number: int) -> None:
         """Hand calls to one worker, one at a time, and replace it when it dies."""
         pipe: Connection | None = None
+        known: object = None
         while (call := self._next()) is not None:
             if call.future.cancelled():
                 continue
@@ -119,7 +134,9 @@ class LocalExecutor(Executor):
             if not call.future.set_running_or_notify_cancel():
                 continue
             try:
-                ok, value = _answered(call, pipe)
+                before, known = known, None
+                ok, value = _answered(call, pipe, before)
+                known = call.first
             except (EOFError, OSError):
                 call.future.set_exception(WorkerDied(_cause(self._end(number, pipe))))
                 pipe = None
@@ -204,9 +221,15 @@ def _server(preload: Sequence[str]) -> ForkServer:
     return _servers[key]
 
 
-def _answered(call: _Call, pipe: Connection) -> tuple[bool, Any]:
-    """Whether `call` came to an end in the worker behind `pipe`, and what it gave or what it failed with."""
-    pipe.send((call.function, call.arguments, call.told is not None))
+def _answered(call: _Call, pipe: Connection, known: object) -> tuple[bool, Any]:
+    """Whether `call` came to an end in the worker behind `pipe`, and what it gave or what it failed with.
+
+    `known` is what the worker has as the first argument of the call before.
+    """
+    arguments = call.arguments
+    if call.first is not None and call.first is known:
+        arguments = (_Same, *arguments[1:])
+    pipe.send((call.function, arguments, call.told is not None))
     while True:
         ok, value = pipe.recv()
         if ok is not None:
@@ -236,6 +259,7 @@ def _work(setup: Callable[[], None], folder: str | None, pipe: Connection) -> No
     sys.unraisablehook = _unraisable
     sending = threading.Lock()
     ready = False
+    first: Any = None
 
     def tell(value: Any) -> None:
         with sending:
@@ -246,6 +270,9 @@ def _work(setup: Callable[[], None], folder: str | None, pipe: Connection) -> No
             function, arguments, telling = pipe.recv()
         except (EOFError, OSError):
             return
+        if arguments:
+            first = first if arguments[0] is _Same else arguments[0]
+            arguments = (first, *arguments[1:])
         try:
             if not ready:
                 setup()

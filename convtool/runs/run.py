@@ -26,7 +26,7 @@ _ROUNDS = 4
 """Times over that a group fills the places of a process: while some inputs end, others take theirs."""
 
 _LOAD = 32
-"""Inputs that go to a worker elsewhere at a time, at most: each trip costs as much as some milliseconds of work."""
+"""Inputs that go to a worker at a time, at most: each trip costs as much as some work, to a cluster milliseconds."""
 _LOAD_BYTES = 16 << 20
 """What the files of a group add up to when it takes no more: less than a second of work for most commands."""
 
@@ -197,7 +197,7 @@ def _results(job: Job, tasks: Sequence[Task], executor: Executor | None, workers
     if executor is not None:
         elsewhere = getattr(executor, "elsewhere", False)
         moving = [task for task in tasks if not (task.skip or task.stays(elsewhere=elsewhere))]
-        groups = _groups(job, moving, workers, elsewhere=elsewhere)
+        groups = _groups(job, moving, workers)
         pending = {
             task.index: each
             for group in groups
@@ -216,12 +216,12 @@ def _results(job: Job, tasks: Sequence[Task], executor: Executor | None, workers
             each.future.cancel()
 
 
-def _groups(job: Job, tasks: Sequence[Task], workers: int, *, elsewhere: bool) -> Iterator[Sequence[Task]]:
+def _groups(job: Job, tasks: Sequence[Task], workers: int) -> Iterator[Sequence[Task]]:
     """The tasks that one worker gets at a time."""
     places = job.together if isinstance(job, SharingJob) else 1
     if any(map(_is_remote, tasks)):
         places = max(places, AHEAD)
-    if places == 1 and elsewhere:
+    if places == 1:
         return _loads(tasks, workers)
     size = max(1, min(-(-len(tasks) // workers), _ROUNDS * places)) if places > 1 else 1
     return (tasks[start : start + size] for start in range(0, len(tasks), size))

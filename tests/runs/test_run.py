@@ -69,6 +69,32 @@ class Act:
         return Outcome(task.input.name, task.output, "written", samples=task.index)
 
 
+SENT: list[str] = []
+"""The names of those that were pickled in this process."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """What tells when it is sent somewhere."""
+
+    name: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        SENT.append(self.name)
+        return Named, (self.name,)
+
+
+@dataclass
+class Counter:
+    """What may change between calls."""
+
+    value: int
+
+
+def name_of(thing: Named | Counter, number: Any) -> str:
+    return f"{thing} {number}"
+
+
 @dataclass(frozen=True)
 class ActTogether(Act):
     """The same, on several inputs at a time, of which it tells which process they went through."""
@@ -165,6 +191,24 @@ def test_a_worker_that_dies_fails_its_input_alone_and_is_replaced(workers: int) 
         "its worker process was killed (SIGABRT); the file may be damaged, or memory ran out",
     ]
     assert {o.exit_code for o in outcomes if o.error} == {1}
+
+
+def test_what_does_not_change_goes_to_a_worker_once() -> None:
+    SENT.clear()
+    a, b, counter = Named("a"), Named("b"), Counter(0)
+    with local(1) as executor:
+        found = [executor.submit(name_of, thing, n).result() for n, thing in enumerate([a, a, b, a, a])]
+        with pytest.raises((AttributeError, TypeError)):
+            executor.submit(name_of, a, lambda: None).result()
+        found += [executor.submit(name_of, a, 5).result()]
+        for number in (6, 7):
+            counter.value = number
+            found += [executor.submit(name_of, counter, 0).result()]
+    assert found == [
+        *(f"{thing} {n}" for n, thing in enumerate([a, a, b, a, a, a])),
+        *(f"{Counter(number)} 0" for number in (6, 7)),
+    ]
+    assert SENT == ["a", "b", "a", "a"]
 
 
 def test_a_call_that_fails_outside_a_job_is_told_with_its_kind() -> None:
