@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from convtool.ops import LocalStats, local_stats
-from convtool.ops.windows import running_windows
+from convtool.ops import GridStats, LocalStats, local_stats
+from convtool.ops.windows import running_windows, window_stats
 from convtool.ops.windows.running_windows import SHORTEST
 
 N = 6000
@@ -103,3 +103,59 @@ def test_the_rest_is_left_to_the_general_way(
 ) -> None:
     monkeypatch.setattr(running_windows, "window_sums", None)
     assert local_stats(x, min(60, len(x)), stats=stats).isfinite().all()  # type: ignore[arg-type]
+
+
+# Grids
+
+H, W = 90, 120
+FLAT = torch.randn(H, W, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+ROWS = torch.arange(H)[:, None]
+GRIDS = {
+    "noise": (FLAT, True),
+    "noise on an offset": (FLAT + 1e4, True),
+    "a slope": (FLAT * 0.3 + ROWS * 0.01, True),
+    "half silent": (torch.where(ROWS < 40, FLAT, 0.0), False),
+    "one far number": (torch.where((ROWS == 40) & (torch.arange(W) == 7), 1e6, FLAT), False),
+    "constant": (torch.full((H, W), 0.1), False),
+}
+
+
+@pytest.mark.parametrize("window", [(1, 9), (9, 1), (3, 3), (7, 20), (50, 60)])
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_variance_on_a_grid_errs_by_its_rounding(
+    name: str, window: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bool] = []
+    slide = window_stats.slide_running_grid
+
+    def spy(*arguments: object) -> object:
+        found = slide(*arguments)  # type: ignore[arg-type]
+        made.append(found is not None)
+        return found
+
+    monkeypatch.setattr(window_stats, "slide_running_grid", spy)
+    x, quick = GRIDS[name][0].float(), GRIDS[name][1]
+    before = x.clone()
+    found, deviation = local_stats(x, window, stats=("var", "std"), ddof=1)
+    assert torch.equal(x, before)
+    views = x.double().unfold(0, window[0], 1).unfold(1, window[1], 1)
+    variance = views.var((-2, -1))
+    assert bool(((found - variance).abs() <= variance * 1.26 * 2.0**-24).all())
+    torch.testing.assert_close(deviation.double(), variance.sqrt(), rtol=1.26 * 2.0**-24, atol=0)
+    assert made == [quick]
+
+
+def test_neither_blocks_nor_the_number_of_grids_change_a_bit() -> None:
+    x = torch.stack([FLAT, torch.where(ROWS < 40, FLAT, 0.0)]).float()
+    whole = local_stats(x, (5, 7), mode="same")
+    operation = GridStats((5, 7), mode="same")
+    parts = [operation.push(block) for block in x.split(13, -2)]
+    assert torch.equal(torch.cat([*parts, operation.finish()], -2), whole)
+    assert torch.equal(local_stats(x[1], (5, 7), mode="same"), whole[1])
+
+
+def test_gradients_flow_on_a_grid() -> None:
+    x = FLAT[:9, :9].float().requires_grad_()
+    local_stats(x, (3, 3)).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()

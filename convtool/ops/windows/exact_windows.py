@@ -75,9 +75,12 @@ def slide_exact(x: Tensor, window: int, finish: Callable[[Part], Part], dtype: t
     return joined(tiles(), (len(x), count), dtype)
 
 
-def window_sums(x: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """The sum of each window of ``(rows, n)``, and the running sums ``(rows, n + 1)`` whose differences they are."""
-    running = x.new_empty((len(x), x.shape[1] + 1))
-    running[:, 0] = 0
-    torch.cumsum(x, 1, out=running[:, 1:])
-    return running[:, window:] - running[:, :-window], running
+def window_sums(x: Tensor, window: int, dim: int = 1) -> tuple[Tensor, Tensor]:
+    """The sum of each window along `dim` of a matrix, and the running sums whose differences they are, with 0 first."""
+    shape = list(x.shape)
+    shape[dim] += 1
+    running = x.new_empty(shape)
+    running.select(dim, 0).zero_()
+    torch.cumsum(x, dim, out=running.narrow(dim, 1, x.shape[dim]))
+    count = x.shape[dim] - window + 1
+    return running.narrow(dim, window, count) - running.narrow(dim, 0, count), running

@@ -56,6 +56,38 @@ def slide_running(x: Tensor, window: int, finish: Callable[[Part], Part]) -> Par
     return joined(tiles(), (len(x), count), x.dtype)
 
 
+def slide_running_grid(x: Tensor, windows: tuple[int, ...], finish: Callable[[Part], Part]) -> Part | None:
+    """The same for windows on a finite float32 grid ``(h, w)``; None where the bound shows too little.
+
+    The running sums go down the columns first, and then along the rows of what comes of that. With H x W the windows,
+    and A and B the largest running sums of the columns, C and D those of the rows, S errs by E = u ((W + 3) C + W (H +
+    3) A), Q by the same of D and B, and m by less than the latter, 4 C E / n and u 8 D together.
+    """
+    height, width = windows
+    samples = x.double()
+    samples -= samples.mean()
+    columns, running = window_sums(samples, height, 0)
+    down = _largest(running)
+    sums, running = window_sums(columns, width)
+    largest = _largest(running)
+    sums_err = (width + 3) * largest + width * (height + 3) * down
+    columns, running = window_sums(samples.square_(), height, 0)
+    down = _largest(running)
+    squares, running = window_sums(columns, width)
+    total = _largest(running)
+    area = height * width
+    deviations = squares.mul_(area).addcmul_(sums, sums, value=-1).div_(area)
+    bound = (width + 11) * total + width * (height + 3) * down + 4 / area * largest * sums_err
+    if not bool(deviations.amin() * _NOTHING > bound * _ROUNDING):
+        return None
+    return tuple(field.to(x.dtype) for field in finish((area, sums.new_zeros(()).expand_as(sums), sums, deviations)))
+
+
+def _largest(x: Tensor) -> Tensor:
+    """Of all numbers, leaving their signs."""
+    return torch.maximum(-x.amin(), x.amax())
+
+
 def _moments(x: Tensor, window: int) -> tuple[Part, Tensor]:
     """The moments of every window, and a bound ``(rows,)`` for the error of their squared deviations."""
     samples = x.double()

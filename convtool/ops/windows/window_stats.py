@@ -16,7 +16,7 @@ from convtool.ops.windows.mergeable import Joining, slide
 from convtool.ops.windows.moments import Part, mean, mean_square, merge_weighed, total, variance, weighed_samples
 from convtool.ops.windows.percentiles import grid_percentiles, sliding_percentiles
 from convtool.ops.windows.request import Request, percent_of
-from convtool.ops.windows.running_windows import SHORTEST, slide_running
+from convtool.ops.windows.running_windows import SHORTEST, slide_running, slide_running_grid
 from convtool.ops.windows.sample_windows import HIGHER, MOMENTS, slide_samples
 
 if TYPE_CHECKING:
@@ -253,10 +253,11 @@ def _slid(
 ) -> Part:
     """`finish` of those moments of every window; `only_spread` where it asks for nothing but the squared deviations."""
     dtype = x.dtype if x.is_floating_point() else torch.float64
+    bounded = only_spread and present is None and x.dtype == torch.float32 and not x.requires_grad
     if present is None and len(request.windows) == 1:
         exact = exact_rows(x, request.windows[0]) if powers == (2,) else None
         if exact is None or not bool(exact.any()):
-            if only_spread and x.dtype == torch.float32 and request.windows[0] >= SHORTEST and not x.requires_grad:
+            if bounded and request.windows[0] >= SHORTEST:
                 return slide_running(x, request.windows[0], finish)
             return slide_samples(x, request.windows[0], finish, dtype, powers=powers)
         if bool(exact.all()):
@@ -264,6 +265,8 @@ def _slid(
         made = [_slid(x[rows], None, request, finish, powers, only_spread=only_spread) for rows in (exact, ~exact)]
         places = torch.cat([exact.nonzero(), (~exact).nonzero()]).flatten().argsort()
         return tuple(torch.cat(fields).index_select(0, places) for fields in zip(*made, strict=True))
+    if bounded and request.samples > 1 and (found := slide_running_grid(x, request.windows, finish)) is not None:
+        return found
     order, joining = powers[-1], MOMENTS if powers == (2,) else HIGHER
     if present is not None:
         samples = weighed_samples(wide(x), present)
