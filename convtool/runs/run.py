@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from stat import S_ISREG
 from typing import Any, Protocol, runtime_checkable
 
 from convtool.errors import ConvtoolError
@@ -223,7 +224,7 @@ def _groups(job: Job, tasks: Sequence[Task], workers: int) -> Iterator[Sequence[
         places = max(places, AHEAD)
     if places == 1:
         return _loads(tasks, workers)
-    size = max(1, min(-(-len(tasks) // workers), _ROUNDS * places)) if places > 1 else 1
+    size = max(1, min(-(-len(tasks) // workers), _ROUNDS * places))
     return (tasks[start : start + size] for start in range(0, len(tasks), size))
 
 
@@ -241,9 +242,12 @@ def _loads(tasks: Sequence[Task], workers: int) -> Iterator[Sequence[Task]]:
 
 
 def _bytes_in(task: Task) -> int:
-    """The size of the input's file; 0 where there is none."""
+    """The size of the input's file; 0 where there is none. What may have to be waited for fills a group."""
     try:
-        return os.path.getsize(task.input.value) if task.input.kind == "file" else 0
+        if task.input.kind != "file":
+            return 0
+        found = os.stat(task.input.value)
+        return found.st_size if S_ISREG(found.st_mode) else _LOAD_BYTES
     except (OSError, ValueError):
         return 0
 

@@ -126,7 +126,7 @@ def test_names_that_are_not_there() -> None:
     with pytest.raises(InputError, match=r"no tensor '1' in it; there is 't1', 't10', 't11'$"):
         file.find("1")
     file.tensors = ()
-    with pytest.raises(InputError, match=r"there is none$"):
+    with pytest.raises(InputError, match=r"; there are none at all$"):
         file.find("t")
     with pytest.raises(InputError) as caught:
         file.find("t" * 10**6)
