@@ -167,11 +167,15 @@ class SignalJob(ABC):
     ) -> int:
         """Send the blocks through the operation; how many samples came of them."""
         stream = Stream(blocks, self.stage(work, output, recorded=record is not None), output, record)
-        signal = work.ingest.signal
-        size = None if signal.frames is None else signal.frames * signal.channels * (signal.batch or 1)
-        pieces = self.threads if size is None else -(-size // BLOCK_SAMPLES)
-        stream.run(max(1, min(self.threads, pieces)))  # starting a thread takes as long as some work
+        stream.run(self._workers(work.ingest.signal))
         return stream.samples
+
+    def _workers(self, signal: Signal) -> int:
+        """The threads that `signal` has work for: starting one takes as long as some of it."""
+        if signal.frames is None:
+            return self.threads
+        values = signal.frames * signal.channels * (signal.batch or 1)
+        return max(1, min(self.threads, -(-values // BLOCK_SAMPLES)))
 
     def stage(self, work: Work, output: Output | Normalised, *, recorded: bool) -> Stage:
         """How blocks become results in the numbers of `output`; with the results themselves where they are recorded."""
@@ -214,7 +218,7 @@ class SignalJob(ABC):
     def _remark(self, work: Work, output: Output) -> str:
         """What was chosen."""
         written = "/".join(filter(None, (output.format, output.subtype)))
-        place = f"{work.result.dtype} on {work.ingest.device}, {counted(self.threads, 'thread')}"
+        place = f"{work.result.dtype} on {work.ingest.device}, {counted(self._workers(work.ingest.signal), 'thread')}"
         return f"{work.method()}; blocks of {BLOCK_SAMPLES}; {place}; {written}"
 
     def _outcome(self, task: Task, notes: list[str], output: Output, samples: int, work: Work) -> Outcome:

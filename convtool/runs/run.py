@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from stat import S_ISREG
 from typing import Any, Protocol, runtime_checkable
@@ -183,6 +183,8 @@ class _Ear:
 
     ended: dict[int, Outcome]
     heard: Callable[[int, str], None] | None
+    broken: dict[Future[list[Outcome]], int] = field(default_factory=dict)
+    """The first task of each lost group that had not ended: where one follows the other, the last that was begun."""
 
     def __call__(self, news: _News) -> None:
         index, what = news
@@ -284,9 +286,9 @@ def _submit(job: Job, group: Sequence[Task], executor: Executor, ear: _Ear) -> l
 def _result(pending: _Pending, job: Job, task: Task, executor: Executor, ear: _Ear) -> Outcome:
     """The outcome of a task run elsewhere; a worker that died is a failure like any other.
 
-    With a group of several nobody knows whose fault that was: those that have not ended are tried again, each alone.
-    They may have written their outputs, and not have lived to tell. Where there are no workers at all, the task is run
-    here.
+    Those of a group of several that have not ended are tried again, each alone. What was begun may have written its
+    output, and not have lived to tell, so it is told to replace that. Where there are no workers at all, the task is
+    run here.
     """
     try:
         return pending.future.result()[pending.place]
@@ -299,5 +301,6 @@ def _result(pending: _Pending, job: Job, task: Task, executor: Executor, ear: _E
             return failure(task, _first_line(error) or type(error).__name__)
     if task.index in ear.ended:
         return ear.ended[task.index]
-    again = job.replacing() if isinstance(job, ReplacingJob) else job
+    begun = ear.broken.setdefault(pending.future, task.index) == task.index or isinstance(job, SharingJob)
+    again = job.replacing() if isinstance(job, ReplacingJob) and (begun or _is_remote(task)) else job
     return _result(_submit(again, [task], executor, ear)[0], again, task, executor, ear)

@@ -477,7 +477,7 @@ def test_what_is_still_behind_the_last_output_is_of_no_account() -> None:
 def test_exactly_what_is_silent_is_zero(
     few: int, recorded: bool, shape: tuple[int, ...], channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(silence, "FEW", few)
+    monkeypatch.setattr(silence, "_FEW", few)
     torch.manual_seed(0)
     for _ in range(60):
         count, dilation, outputs, behind = (int(torch.randint(1, most, ())) for most in (9, 4, 60, 7))

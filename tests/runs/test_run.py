@@ -607,3 +607,12 @@ def test_what_a_lost_worker_has_done_is_not_done_again() -> None:
     tasks = [Task(number, Input("file", f"memory://b/{number}", ""), f"memory://o/{number}") for number in range(2)]
     outcomes = run_all(Putting(), tasks, Dying())
     assert [(outcome.status, outcome.samples) for outcome in outcomes] == [("written", 5), ("written", None)]
+
+
+def test_what_a_lost_worker_had_not_begun_replaces_nothing() -> None:
+    names = [f"{number}.wav" for number in range(8)]
+    tasks = [Task(number, Input("file", name, name), f"o/{name}") for number, name in enumerate(names)]
+    outcomes = run_all(Putting(), tasks, Dying())
+    # In groups of 4, 2, 1 and 1: the first of a group was told of, and the second was begun.
+    written = [outcome.status == "written" for outcome in outcomes]
+    assert written == [True, True, False, False, True, True, False, False]

@@ -47,8 +47,8 @@ MULTIPLIED = 1 << 17
 
 BANDS = (slice(0, -1), slice(-1, None))
 """All bins but the last, and the last. The vector instructions for complex products round otherwise than the ones for
-what is left over at the end of an array; a power of two of bins in each row leaves nothing over, and the last, at half
-the sample rate, is real, where both agree."""
+what is left over at the end of an array; half of an FFT's size of bins in each row leaves nothing over (it is a
+multiple of their width, but for tiny sizes), and the last, at half the sample rate, is real, where both agree."""
 
 
 def row_size(span: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from convtool.ops.convolution.taps import Taps, needs_grad
 
-FEW = 64
+_FEW = 64
 """Silent runs up to which each is overwritten by itself; more of them by a mask."""
 
 
@@ -36,7 +36,7 @@ def silenced(y: Tensor, segment: Tensor, taps: Taps) -> Tensor:
     if needs_grad(y):
         # Exactly 0, and the gradient of the sum that it stands for.
         return torch.where(_mask(phase, first, end, rows, taps.dilation), rows - rows.detach(), rows).view(y.shape)
-    if len(phase) > FEW:
+    if len(phase) > _FEW:
         rows.masked_fill_(_mask(phase, first, end, rows, taps.dilation), 0)
         return y
     for number, low, high in zip(phase.tolist(), first.tolist(), end.tolist(), strict=True):
@@ -51,7 +51,8 @@ def _silent_runs(heard: Tensor, taps: int, dilation: int) -> tuple[Tensor, Tenso
     Each run has the number of its phase (the samples `dilation` apart of a row are one), its first output among those
     of the phase and what is behind its last; none where the zeros are fewer than the taps.
 
-    What is zero around silent stretches ends in those beside them.
+    Aligned stretches of (K + 1) // 2 are looked at. Beside one that is all zero, the zeros go on into the next up to
+    the first number in it.
     """
     length = (taps + 1) // 2
     size = length * dilation

@@ -60,9 +60,11 @@ class Taps:
         return int(self.exponents.abs().max()) > (40 if self.values.dtype == torch.float32 else 400)
 
     def once(self, key: Hashable, compute: Callable[[], Tensor]) -> Tensor:
-        """What `compute` gives of these taps alone, computed by the first thread that asks for `key`."""
+        """What `compute` gives of these taps alone, computed by the first thread that asks for `key`; two are kept."""
         with self._lock:
             if key not in self._found:
+                if len(self._found) == 2:
+                    del self._found[next(iter(self._found))]
                 self._found[key] = compute()
             return self._found[key]
 

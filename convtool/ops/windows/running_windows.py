@@ -1,15 +1,16 @@
 """The variance of every window of float32 samples from running sums, wherever a bound shows that nothing is lost.
 
-With P and R the running sums of d = x - c and of d^2 from the beginning of a tile, and c its mean, a window of n
-samples has S = P[k + n] - P[k], Q = R[k + n] - R[k] and m = Q - S^2 / n. A step of a running sum is rounded by u |P| or
-u R at most, with u = 2^-53; what was rounded before sample k stands in both ends of a difference. So with A and B the
-largest \\|P\\| and R of the tile, S errs by (n + 3) u A, Q by (n + 3) u B, and as \\|S\\| <= 2 A and S^2 <= n Q,
+With P and R the running sums of d = x - c and of d^2 from the beginning of a tile, one after the other, and c its mean,
+a window of n samples has S = P[k + n] - P[k], Q = R[k + n] - R[k] and m = Q - S^2 / n. A step of a running sum is
+rounded by u |P| or u R at most, with u = 2^-53; what was rounded before sample k stands in both ends of a difference.
+So with A and B the largest \\|P\\| and R of the tile, S errs by (n + 3) u A, Q by (n + 3) u B, and as \\|S\\| <= 2 A
+and S^2 <= n Q,
 
     m errs by less than u (n + 16) (B + 4 A^2 / n),
 
-twice of which is taken. Where that is below 2^-27 of the smallest m of a tile, it moves a variance in float32 by less
-than a quarter of what rounding it may. Other tiles, with silence in them or with windows far quieter than the rest,
-are for `sample_windows`.
+twice of which is taken; that leaves room for the rounding of d. Where it is below 2^-27 of the smallest m of a tile, it
+moves a variance in float32 by less than an eighth of what rounding it may. Other tiles, with silence in them or with
+windows far quieter than the rest, are for `sample_windows`.
 """
 
 from __future__ import annotations
@@ -31,27 +32,37 @@ SHORTEST = 49
 """Windows from which this takes less time than the general way."""
 
 _TILE = 1 << 15
-"""Windows in one tensor operation, those of all rows together: few enough to stay in a core's cache."""
+"""Windows in one tensor operation: few enough to stay in a core's cache."""
 
-_ROUNDING = 2.0**-52
-_NOTHING = 2.0**-27
+_TWICE_ROUNDING = 2.0**-52
+_NEGLIGIBLE = 2.0**-27
 
 
 def slide_running(x: Tensor, window: int, finish: Callable[[Part], Part]) -> Part:
-    """As `sample_windows.slide_samples`, for finite float32 ``(rows, n)`` and what comes of m alone."""
-    count, tile = x.shape[1] - window + 1, max(_TILE // len(x), 4 * window)
+    """`finish` of the moments of every window along the last axis of finite float32 ``(rows, n)``.
+
+    Each row is worked by itself, so that what stands beside it changes none of its bits. From the first tile on of
+    which the bound shows too little, its windows are worked by `sample_windows.slide_samples`.
+
+    Args:
+        x: samples.
+        window: W of them.
+        finish: what is wanted of count, centre, sum and squared deviations: it may depend on the last alone.
+
+    Returns:
+        What `finish` gives, ``(rows, n - W + 1)`` each, of the dtype of `x`.
+    """
+    count, tile = x.shape[1] - window + 1, max(_TILE, 4 * window)
 
     def tiles() -> Iterator[tuple[int, int, Part]]:
-        for start in range(0, count, tile):
-            piece = x.narrow(1, start, min(tile, count - start) + window - 1)
-            part, bound = _moments(piece, window)
-            lost = part[3].amin(1) * _NOTHING <= bound
-            made = finish(part)
-            for row in lost.nonzero().flatten().tolist():
-                one = slide_samples(piece[row : row + 1], window, finish, torch.float64)
-                for whole, exact in zip(made, one, strict=True):
-                    whole[row] = exact[0]
-            yield 0, start, made
+        for number in range(len(x)):
+            row = x[number : number + 1]
+            for start in range(0, count, tile):
+                part, bound = _moments(row[:, start : start + min(tile, count - start) + window - 1], window)
+                if not bool(part[3].amin() * _NEGLIGIBLE > bound):
+                    yield number, start, slide_samples(row[:, start:], window, finish, x.dtype)
+                    break
+                yield number, start, finish(part)
 
     return joined(tiles(), (len(x), count), x.dtype)
 
@@ -62,40 +73,43 @@ def slide_running_grid(x: Tensor, windows: tuple[int, ...], finish: Callable[[Pa
     The running sums go down the columns first, and then along the rows of what comes of that. With H x W the windows,
     and A and B the largest running sums of the columns, C and D those of the rows, S errs by E = u ((W + 3) C + W (H +
     3) A), Q by the same of D and B, and m by less than the latter, 4 C E / n and u 8 D together.
+
+    Returns:
+        What `finish` gives, ``(h - H + 1, w - W + 1)`` each, of the dtype of `x`.
     """
     height, width = windows
+    area = height * width
     samples = x.double()
     samples -= samples.mean()
     columns, running = window_sums(samples, height, 0)
-    down = _largest(running)
+    a = _largest(running)
     sums, running = window_sums(columns, width)
-    largest = _largest(running)
-    sums_err = (width + 3) * largest + width * (height + 3) * down
+    c = _largest(running)
     columns, running = window_sums(samples.square_(), height, 0)
-    down = _largest(running)
+    b = _largest(running)
     squares, running = window_sums(columns, width)
-    total = _largest(running)
-    area = height * width
+    d = _largest(running)
     deviations = squares.mul_(area).addcmul_(sums, sums, value=-1).div_(area)
-    bound = (width + 11) * total + width * (height + 3) * down + 4 / area * largest * sums_err
-    if not bool(deviations.amin() * _NOTHING > bound * _ROUNDING):
+    sums_err = (width + 3) * c + width * (height + 3) * a
+    bound = (width + 11) * d + width * (height + 3) * b + 4 / area * c * sums_err
+    if not bool(deviations.amin() * _NEGLIGIBLE > bound * _TWICE_ROUNDING):
         return None
     return tuple(field.to(x.dtype) for field in finish((area, sums.new_zeros(()).expand_as(sums), sums, deviations)))
+
+
+def _moments(x: Tensor, window: int) -> tuple[Part, Tensor]:
+    """The moments of every window of a row ``(1, n)``, and a bound for the error of their squared deviations."""
+    samples = x.double()
+    centre = samples.mean(1, keepdim=True)
+    samples -= centre
+    sums, running = window_sums(samples, window)
+    a = _largest(running)
+    squares, running = window_sums(samples.square_(), window)
+    deviations = squares.mul_(window).addcmul_(sums, sums, value=-1).div_(window)
+    bound = (running[0, -1] + 4 / window * a * a) * ((window + 16) * _TWICE_ROUNDING)
+    return (window, centre.expand_as(sums), sums, deviations), bound
 
 
 def _largest(x: Tensor) -> Tensor:
     """Of all numbers, leaving their signs."""
     return torch.maximum(-x.amin(), x.amax())
-
-
-def _moments(x: Tensor, window: int) -> tuple[Part, Tensor]:
-    """The moments of every window, and a bound ``(rows,)`` for the error of their squared deviations."""
-    samples = x.double()
-    centre = samples.mean(1, keepdim=True)
-    samples -= centre
-    sums, running = window_sums(samples, window)
-    largest = torch.maximum(-running.amin(1), running.amax(1))
-    squares, running = window_sums(samples.square_(), window)
-    deviations = squares.mul_(window).addcmul_(sums, sums, value=-1).div_(window)
-    bound = (running[:, -1] + 4 / window * largest * largest) * ((window + 16) * _ROUNDING)
-    return (window, centre.expand_as(sums), sums, deviations), bound

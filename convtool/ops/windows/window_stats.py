@@ -233,13 +233,19 @@ def _sizes(x: Tensor, present: Tensor | None, request: Request, names: list[str]
 
 
 def _worked(x: Tensor, present: Tensor | None, request: Request, names: list[str]) -> dict[str, Tensor]:
-    """The statistics of samples whose squares float64 holds."""
+    """The statistics of samples whose squares float64 holds; a variance has the same bits whatever else is asked."""
 
-    def finish(part: Part) -> Part:
-        return tuple(_MOMENTS[name](part, request.ddof) for name in names)
+    def slid(names: list[str], *, only_spread: bool) -> dict[str, Tensor]:
+        def finish(part: Part) -> Part:
+            return tuple(_MOMENTS[name](part, request.ddof) for name in names)
 
-    only_spread = set(names) <= {"var", "std"}
-    return dict(zip(names, _slid(x, present, request, finish, (2,), only_spread=only_spread), strict=True))
+        return dict(zip(names, _slid(x, present, request, finish, (2,), only_spread=only_spread), strict=True))
+
+    bounded = present is None and x.dtype == torch.float32 and x.device.type == "cpu" and not x.requires_grad
+    spread = [name for name in names if name in ("var", "std")] if bounded else []
+    others = [name for name in names if name not in spread]
+    made = slid(spread, only_spread=True) if spread else {}
+    return made | slid(others, only_spread=False) if others else made
 
 
 def _slid(
@@ -251,13 +257,16 @@ def _slid(
     *,
     only_spread: bool = False,
 ) -> Part:
-    """`finish` of those moments of every window; `only_spread` where it asks for nothing but the squared deviations."""
+    """`finish` of those moments of every window.
+
+    `only_spread` where it asks for nothing but the squared deviations of float32 on a CPU, whose running sums are
+    sequential.
+    """
     dtype = x.dtype if x.is_floating_point() else torch.float64
-    bounded = only_spread and present is None and x.dtype == torch.float32 and not x.requires_grad
     if present is None and len(request.windows) == 1:
         exact = exact_rows(x, request.windows[0]) if powers == (2,) else None
         if exact is None or not bool(exact.any()):
-            if bounded and request.windows[0] >= SHORTEST:
+            if only_spread and request.windows[0] >= SHORTEST:
                 return slide_running(x, request.windows[0], finish)
             return slide_samples(x, request.windows[0], finish, dtype, powers=powers)
         if bool(exact.all()):
@@ -265,7 +274,7 @@ def _slid(
         made = [_slid(x[rows], None, request, finish, powers, only_spread=only_spread) for rows in (exact, ~exact)]
         places = torch.cat([exact.nonzero(), (~exact).nonzero()]).flatten().argsort()
         return tuple(torch.cat(fields).index_select(0, places) for fields in zip(*made, strict=True))
-    if bounded and request.samples > 1 and (found := slide_running_grid(x, request.windows, finish)) is not None:
+    if only_spread and request.samples > 1 and (found := slide_running_grid(x, request.windows, finish)) is not None:
         return found
     order, joining = powers[-1], MOMENTS if powers == (2,) else HIGHER
     if present is not None:
