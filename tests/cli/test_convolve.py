@@ -480,7 +480,7 @@ def test_verbose_tells_what_was_chosen(convtool: Convtool) -> None:
     run = convtool("convolve", "4,1,2,5", "-k", "1,2,-1", "-v", "--threads", "2")
     assert run.out == "4,9,0,8,8,-5\n"
     assert run.err.startswith("'4,1,2,5': direct")
-    assert run.err.endswith("; int64 on cpu, 2 threads; CSV\n")
+    assert run.err.endswith("; int64 on cpu, 1 thread; CSV\n")
 
 
 def test_a_renamed_file_is_read_by_its_content(convtool: Convtool) -> None:

@@ -303,12 +303,24 @@ def test_each_kernel_has_its_own_spectra(small_rows: int) -> None:
     assert followed.grad is not None
 
 
+def test_what_is_found_of_a_kernel_is_kept_twice() -> None:
+    taps, made = Taps(torch.ones(1, 3), 1), []
+
+    def compute(key: int) -> Tensor:
+        made.append(key)
+        return torch.tensor(key)
+
+    for key in (1, 2, 1, 3, 2, 1):
+        assert int(taps.once(key, lambda key=key: compute(key))) == key  # type: ignore[misc]
+    assert made == [1, 2, 3, 1]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
 @pytest.mark.parametrize("method", ["direct", "fft"])
 def test_one_convolution_after_another(small_rows: int, method: Literal["direct", "fft"], dtype: torch.dtype) -> None:
     kernel = random(small_rows, seed=1)
     first = Convolution(kernel, method=method, bias=0.5)
-    for samples in (300, 1000, 300):
+    for samples in (300, 1000, 300, 20_000, 300):
         signal = random(2, samples).to(dtype)
         operation = first.again(samples=samples)
         parts = [operation.push(block) for block in signal.split(170, -1)]
