@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -235,17 +235,23 @@ def _sizes(x: Tensor, present: Tensor | None, request: Request, names: list[str]
 def _worked(x: Tensor, present: Tensor | None, request: Request, names: list[str]) -> dict[str, Tensor]:
     """The statistics of samples whose squares float64 holds; a variance has the same bits whatever else is asked."""
 
-    def slid(names: list[str], *, only_spread: bool) -> dict[str, Tensor]:
-        def finish(part: Part) -> Part:
-            return tuple(_MOMENTS[name](part, request.ddof) for name in names)
-
-        return dict(zip(names, _slid(x, present, request, finish, (2,), only_spread=only_spread), strict=True))
+    def finisher(names: list[str]) -> Callable[[Part], Part]:
+        return lambda part: tuple(_MOMENTS[name](part, request.ddof) for name in names)
 
     bounded = present is None and x.dtype == torch.float32 and x.device.type == "cpu" and not x.requires_grad
     spread = [name for name in names if name in ("var", "std")] if bounded else []
     others = [name for name in names if name not in spread]
-    made = slid(spread, only_spread=True) if spread else {}
-    return made | slid(others, only_spread=False) if others else made
+    apart = _Apart(finisher(spread), finisher(others) if others else None) if spread else None
+    found = _slid(x, present, request, finisher(spread + others), (2,), apart)
+    return dict(zip(spread + others, found, strict=True))
+
+
+class _Apart(NamedTuple):
+    """What is wanted, in two: running sums serve the first, whatever else is asked."""
+
+    spread: Callable[[Part], Part]
+    """What hangs on the squared deviations alone, of float32 on a CPU, whose running sums are sequential."""
+    others: Callable[[Part], Part] | None
 
 
 def _slid(
@@ -254,28 +260,26 @@ def _slid(
     request: Request,
     finish: Callable[[Part], Part],
     powers: tuple[int, ...],
-    *,
-    only_spread: bool = False,
+    apart: _Apart | None = None,
 ) -> Part:
-    """`finish` of those moments of every window.
-
-    `only_spread` where it asks for nothing but the squared deviations of float32 on a CPU, whose running sums are
-    sequential.
-    """
+    """`finish` of those moments of every window; `apart` is the same in two, where running sums may serve."""
     dtype = x.dtype if x.is_floating_point() else torch.float64
     if present is None and len(request.windows) == 1:
         exact = exact_rows(x, request.windows[0]) if powers == (2,) else None
         if exact is None or not bool(exact.any()):
-            if only_spread and request.windows[0] >= SHORTEST:
-                return slide_running(x, request.windows[0], finish)
+            if apart is not None and request.windows[0] >= SHORTEST:
+                found = slide_running(x, request.windows[0], apart.spread)
+                return found if apart.others is None else found + _slid(x, None, request, apart.others, powers)
             return slide_samples(x, request.windows[0], finish, dtype, powers=powers)
         if bool(exact.all()):
             return slide_exact(x, request.windows[0], finish, dtype)
-        made = [_slid(x[rows], None, request, finish, powers, only_spread=only_spread) for rows in (exact, ~exact)]
+        made = [_slid(x[rows], None, request, finish, powers, apart) for rows in (exact, ~exact)]
         places = torch.cat([exact.nonzero(), (~exact).nonzero()]).flatten().argsort()
         return tuple(torch.cat(fields).index_select(0, places) for fields in zip(*made, strict=True))
-    if only_spread and request.samples > 1 and (found := slide_running_grid(x, request.windows, finish)) is not None:
-        return found
+    if apart is not None and request.samples > 1:
+        on_grid = slide_running_grid(x, request.windows, apart.spread)
+        if on_grid is not None:
+            return on_grid if apart.others is None else on_grid + _slid(x, None, request, apart.others, powers)
     order, joining = powers[-1], MOMENTS if powers == (2,) else HIGHER
     if present is not None:
         samples = weighed_samples(wide(x), present)
