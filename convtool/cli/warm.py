@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from convtool.cli import messages
 from convtool.cli.options import command, flag
@@ -58,14 +57,14 @@ def warm(options: Options) -> int:
         raise ConvtoolError(str(error)) from error
 
 
-def _tell_stop(found: dict[str, Any] | None) -> int:
+def _tell_stop(found: dict[str, int] | None) -> int:
     left = found["running"] if found else 0
     under_way = f"; {counted(left, 'call')} under way will be finished" if left else ""
     messages.note(f"The warm process ends{under_way}" if found else "There is no warm process")
     return 0
 
 
-def _tell_status(found: dict[str, Any] | None) -> int:
+def _tell_status(found: dict[str, int] | None) -> int:
     if found is None:
         messages.say("There is no warm process")
         return 1
@@ -96,9 +95,7 @@ def _start() -> int:
 
 def serve_calls(ready: int) -> None:
     """Be the warm process; `ready` is a descriptor to close once it listens."""
-    from importlib import import_module
-
-    from convtool.cli.main import COMMANDS, main
+    from convtool.cli.main import main
     from convtool.warm.server import Server
     from convtool.warm.starting import NOBODY
 
@@ -106,11 +103,21 @@ def serve_calls(ready: int) -> None:
     if not server.begin():
         return
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `main` does; and no thread may live where calls are forked
-    for name in ("convtool.jobs.preload", "convtool.runs.local", "convtool.runs.run"):
-        import_module(name)
-    for name in COMMANDS:
-        import_module(f"convtool.cli.{name.replace('-', '_')}")
+    _load_everything()
     server.listen()
     if ready != NOBODY:
         os.close(ready)
     server.serve()
+
+
+def _load_everything() -> None:
+    """Import all that calls would import, but for optional libraries."""
+    from importlib import import_module
+    from pkgutil import walk_packages
+
+    for name in ("jobs.preload", "runs.local", "runs.run"):
+        import_module(f"convtool.{name}")
+    for room in ("cli", "jobs", "ops"):
+        package = import_module(f"convtool.{room}")
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            import_module(module.name)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any, Literal
+from typing import Literal
 
 from convtool.warm import messages, place
 
 _PATIENCE = 5.0
 
 
-def ask(kind: Literal["status", "stop"]) -> dict[str, Any] | None:
-    """Its answer, or None where there is none.
+def ask(kind: Literal["status", "stop"]) -> dict[str, int] | None:
+    """The numbers that it answers with, or None where there is none.
 
     Raises:
         place.Unsafe: the folder of its socket can't be trusted.
@@ -24,7 +24,7 @@ def ask(kind: Literal["status", "stop"]) -> dict[str, Any] | None:
             connection.connect(place.socket_name())
             if messages.user(connection) != os.geteuid():
                 return None
-            connection.sendall(messages.framed({"kind": kind}))
-            return messages.receive(connection)
+            connection.sendall(messages.framed({"kind": [kind]}))
+            return {name: int(number) for name, (number,) in messages.receive(connection).items()}
     except (EOFError, OSError, ValueError):
         return None

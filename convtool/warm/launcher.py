@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
 
 from convtool.warm import place
 
+TYPE_CHECKING = False  # to import it from `typing` takes longer than all that is imported here
 if TYPE_CHECKING:
-    import socket
+    import _socket
     from collections.abc import Callable
+    from typing import NoReturn
 
 WISH = "CONVTOOL_WARM"
 """The environment variable: `1` starts a warm process where there is none, `0` leaves one alone that is there."""
@@ -74,7 +74,7 @@ def _call() -> NoReturn:
         NotWarm: the warm process declines.
         EOFError, LookupError, OSError, ValueError: it does not answer; nothing has been done yet.
     """
-    import socket
+    import _socket
 
     from convtool.warm import descriptors, messages
 
@@ -84,22 +84,23 @@ def _call() -> NoReturn:
     if _in_background():
         raise NotWarm("this call is in the background of its terminal")
     request = {
-        "kind": "call",
+        "kind": ["call"],
         "arguments": sys.argv[1:],
-        "environment": dict(os.environ),
+        "environment": [word for variable in os.environ.items() for word in variable],
         "interpreter": interpreter(),
-        "descriptors": inherited,
+        "descriptors": [str(number) for number in inherited],
     }
-    with socket.socket(socket.AF_UNIX) as connection:
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    try:
         connection.settimeout(_PATIENCE)
         connection.connect(place.socket_name())
         if messages.user(connection) != os.geteuid():
             raise NotWarm("it belongs to another user")
         data = messages.framed(request)
-        if rest := data[socket.send_fds(connection, [data], inherited) :]:
+        files = b"".join(number.to_bytes(4, sys.byteorder) for number in inherited)
+        if rest := data[connection.sendmsg([data], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)]) :]:
             connection.sendall(rest)
-        declined = messages.receive(connection)["declined"]
-        if declined:
+        for declined in messages.receive(connection)["declined"]:
             raise NotWarm(declined)
         restore = _pass_signals_on(connection)
         try:
@@ -109,11 +110,13 @@ def _call() -> NoReturn:
             raise
         connection.settimeout(None)
         try:
-            status = int(messages.receive(connection)["status"])
-        except (EOFError, OSError):
+            status = int(messages.receive(connection)["status"][0])
+        except (EOFError, LookupError, OSError, ValueError):
             sys.stderr.write("Error: the warm process ended before this call did\n")
             os._exit(1)
         _end_like(status)
+    finally:
+        connection.close()
 
 
 def _in_background() -> bool:
@@ -124,32 +127,34 @@ def _in_background() -> bool:
         return False
 
 
-def _pass_signals_on(connection: socket.socket) -> Callable[[], None]:
+def _pass_signals_on(connection: _socket.socket) -> Callable[[], None]:
     """Send signals that come to the call instead; what is returned leaves that."""
-    import signal
+    import _signal  # type: ignore[import-not-found]  # see `__main__`
 
     from convtool.warm import messages
 
     def send(number: int, _: object = None) -> None:
-        with suppress(OSError):  # the call has ended, and its status is on the way
+        try:
             connection.send(bytes([number]))
+        except OSError:
+            return  # the call has ended, and its status is on the way
 
     def stop(number: int, _: object) -> None:
         send(messages.STOP)
-        signal.signal(number, signal.SIG_DFL)
+        _signal.signal(number, _signal.SIG_DFL)
         os.kill(os.getpid(), number)
-        signal.signal(number, stop)  # the shell lets it go on
-        send(signal.SIGCONT)
+        _signal.signal(number, stop)  # the shell lets it go on
+        send(_signal.SIGCONT)
 
     kept = {}
     for name in _PASSED_ON:
-        number = signal.Signals[name]
-        if signal.getsignal(number) != signal.SIG_IGN:
-            kept[number] = signal.signal(number, stop if name == "SIGTSTP" else send)
+        number = getattr(_signal, name)
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            kept[number] = _signal.signal(number, stop if name == "SIGTSTP" else send)
 
     def restore() -> None:
         for number, handler in kept.items():
-            signal.signal(number, handler)
+            _signal.signal(number, handler)
 
     return restore
 
@@ -158,9 +163,9 @@ def _end_like(status: int) -> NoReturn:
     """End with the exit code, or by the signal, that `status` of `os.wait` tells."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        import signal
+        import _signal
 
-        signal.signal(-code, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [-code])
+        _signal.signal(-code, _signal.SIG_DFL)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [-code])
         os.kill(os.getpid(), -code)
     os._exit(code & 0xFF)

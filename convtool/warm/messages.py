@@ -1,13 +1,15 @@
-"""What the launcher and the warm process say to each other: JSON behind its length, never anything that is run."""
+"""What the launcher and the warm process say to each other: lists of words by their names, never anything that is run.
+
+The launcher pays for every module that is imported here, so that there are none but those that Python has loaded or has
+built in. A word has no NUL, as no argument and no variable of an environment has.
+"""
 
 from __future__ import annotations
 
-import json
-import socket
-import struct
-from typing import Any
+import _socket
+import sys
 
-_LENGTH = struct.Struct("<I")
+_LENGTH_BYTES = 4
 
 GO = b"g"
 """Begins the work of a call that was accepted; each further byte is the number of a signal for it."""
@@ -15,31 +17,42 @@ GO = b"g"
 STOP = 0xFF
 """In place of a signal's number: let all processes of the call stop, as Ctrl-Z does."""
 
-
-def framed(message: dict[str, Any]) -> bytes:
-    """`message` as it is sent."""
-    data = json.dumps(message).encode()
-    return _LENGTH.pack(len(data)) + data
+Message = dict[str, list[str]]
 
 
-def complete(received: bytearray) -> dict[str, Any] | None:
+def framed(message: Message) -> bytes:
+    """`message` as it is sent: its bytes in all, then for each name the name, how many words, and the words."""
+    words = [part for name, items in message.items() for part in (name, str(len(items)), *items)]
+    data = "\0".join(words).encode("utf-8", "surrogateescape")
+    return len(data).to_bytes(_LENGTH_BYTES, "little") + data
+
+
+def complete(received: bytearray) -> Message | None:
     """The message that `received` begins with, or None where it isn't whole yet.
 
     Raises:
         ValueError: it is no message.
+
+    >>> complete(bytearray(framed({"arguments": ["-k", ""], "descriptors": []})))
+    {'arguments': ['-k', ''], 'descriptors': []}
     """
-    if len(received) < _LENGTH.size:
+    end = _LENGTH_BYTES + int.from_bytes(received[:_LENGTH_BYTES], "little")
+    if len(received) < max(end, _LENGTH_BYTES):
         return None
-    end = _LENGTH.size + _LENGTH.unpack_from(received)[0]
-    if len(received) < end:
-        return None
-    message = json.loads(received[_LENGTH.size : end])
-    if not isinstance(message, dict):
+    words = received[_LENGTH_BYTES:end].decode("utf-8", "surrogateescape").split("\0")
+    message, at = {}, 0
+    while at < len(words):
+        if not (words[at + 1 : at + 2] and words[at + 1].isdecimal()):
+            raise ValueError("it is no message")
+        first = at + 2
+        at = first + int(words[at + 1])
+        message[words[first - 2]] = words[first:at]
+    if at > len(words):
         raise ValueError("it is no message")
     return message
 
 
-def receive(connection: socket.socket) -> dict[str, Any]:
+def receive(connection: _socket.socket) -> Message:
     """The next message.
 
     Raises:
@@ -55,19 +68,16 @@ def receive(connection: socket.socket) -> dict[str, Any]:
     return message
 
 
-def user(connection: socket.socket) -> int:
+def user(connection: _socket.socket) -> int:
     """The user at the other end, as the system vouches for it."""
     return _credentials(connection)[1]
 
 
-def process(connection: socket.socket) -> int:
+def process(connection: _socket.socket) -> int:
     """The process at the other end, as the system vouches for it; 0 where it is in another container."""
     return _credentials(connection)[0]
 
 
-def _credentials(connection: socket.socket) -> tuple[int, int, int]:
-    layout = struct.Struct("3i")
-    found: tuple[int, int, int] = layout.unpack(
-        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size)
-    )
-    return found
+def _credentials(connection: _socket.socket) -> list[int]:
+    found = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    return [int.from_bytes(found[at : at + 4], sys.byteorder) for at in (0, 4, 8)]

@@ -17,11 +17,11 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from convtool.warm import launcher, messages, place
 from convtool.warm.caller import Caller
@@ -52,7 +52,7 @@ class _Connection:
     socket: socket.socket
     received: bytearray = field(default_factory=bytearray)
     descriptors: list[int] = field(default_factory=list)
-    request: dict[str, Any] = field(default_factory=dict)
+    request: messages.Message = field(default_factory=dict)
     caller: Caller | None = None
     child: int = 0
     done: bool = False
@@ -60,9 +60,11 @@ class _Connection:
     def fileno(self) -> int:
         return self.socket.fileno()
 
-    def answer(self, **message: Any) -> None:
+    def answer(self, **message: object) -> None:
+        """Send these words; None is no word."""
+        words = {name: [] if word is None else [str(word)] for name, word in message.items()}
         with suppress(OSError):  # the caller is gone; its end is seen next
-            self.socket.sendall(messages.framed(message))
+            self.socket.sendall(messages.framed(words))
 
     def close(self) -> None:
         self.socket.close()
@@ -211,11 +213,11 @@ class Server:
                 return
             assert request is not None
             self._answer(connection, request)
-        except (AssertionError, LookupError, TypeError, ValueError):
+        except (AssertionError, LookupError, ValueError):
             self._drop(connection)
 
-    def _answer(self, connection: _Connection, request: dict[str, Any]) -> None:
-        if request["kind"] == "call":
+    def _answer(self, connection: _Connection, request: messages.Message) -> None:
+        if request["kind"] == ["call"]:
             connection.request = request
             try:
                 connection.caller = Caller.of(messages.process(connection.socket))
@@ -223,26 +225,26 @@ class Server:
             except OSError as error:
                 declined = f"this call can't be looked at ({error})"
             connection.answer(declined=declined)
-        elif request["kind"] == "status":
+        elif request["kind"] == ["status"]:
             connection.answer(
                 process=os.getpid(),
                 memory=_memory(),
                 calls=self._calls,
                 running=len(self._working),
-                seconds=time.monotonic() - self._began,
+                seconds=int(time.monotonic() - self._began),
             )
         else:
             self._stop()
             connection.answer(running=len(self._working))
 
-    def _difference(self, caller: Caller, request: dict[str, Any]) -> str | None:
+    def _difference(self, caller: Caller, request: messages.Message) -> str | None:
         """What keeps a call from running here as it would alone."""
         if self._installation.changed:
             self._stop()
             return "convtool or a library has been installed anew; the warm process ends"
         if request["interpreter"] != launcher.interpreter():
             return "this call uses another Python, or other settings of it"
-        settings = _library_settings(request["environment"])
+        settings = _library_settings(_pairs(request["environment"]))
         for name in sorted(settings.keys() | self._settings.keys()):
             if settings.get(name) != self._settings.get(name):
                 return f"{name} has another value for the warm process"
@@ -280,9 +282,9 @@ def _live(connection: _Connection, run: Callable[[], object]) -> NoReturn:
         signal.set_wakeup_fd(-1)
         request, caller = connection.request, connection.caller
         assert caller is not None
-        take_descriptors(connection.descriptors, request["descriptors"])
+        take_descriptors(connection.descriptors, [int(number) for number in request["descriptors"]])
         os.environ.clear()
-        os.environ.update(request["environment"])
+        os.environ.update(_pairs(request["environment"]))
         time.tzset()
         tempfile.tempdir = None  # where it is depends on the environment
         sys.argv[:] = ["convtool", *request["arguments"]]
@@ -295,7 +297,12 @@ def _live(connection: _Connection, run: Callable[[], object]) -> NoReturn:
         os._exit(1)
 
 
-def _library_settings(environment: Any) -> dict[str, str]:
+def _pairs(words: list[str]) -> dict[str, str]:
+    """Names and values that stand one after the other."""
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def _library_settings(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if _LIBRARY_VARIABLES.match(name)}
 
 

@@ -67,7 +67,7 @@ def served() -> Iterator[Callable[[Script], threading.Thread]]:
 
 def accept(connection: socket.socket) -> None:
     messages.receive(connection)
-    connection.sendall(messages.framed({"declined": None}))
+    connection.sendall(messages.framed({"declined": []}))
 
 
 def call(thread: threading.Thread) -> None:
@@ -97,7 +97,7 @@ def test_a_request_longer_than_a_socket_holds_is_sent_in_parts(
 
     def script(connection: socket.socket) -> None:
         received.append(messages.receive(connection)["arguments"])
-        connection.sendall(messages.framed({"declined": "so it was"}))
+        connection.sendall(messages.framed({"declined": ["so it was"]}))
 
     served(script)
     launcher.hand_over()
@@ -167,8 +167,8 @@ def test_a_process_of_another_user_gets_nothing(
     [
         (b"", "it does not answer: EOFError"),
         (b"\x02\0\0\0[]", "it does not answer: it is no message"),
-        (messages.framed({"declined": "no"}), "no"),
-        (messages.framed({"nothing": ""}), "it does not answer: 'declined'"),
+        (messages.framed({"declined": ["no"]}), "no"),
+        (messages.framed({"nothing": []}), "it does not answer: 'declined'"),
     ],
 )
 def test_without_a_yes_the_call_runs_here(
@@ -209,7 +209,7 @@ def test_one_that_ends_before_the_work_begins_leaves_it_to_the_call(
     thread = served(accept)
     receive = messages.receive
 
-    def answer(connection: socket.socket) -> dict[str, Any]:
+    def answer(connection: socket.socket) -> messages.Message:
         message = receive(connection)
         if threading.current_thread() is not thread:
             thread.join(10)
@@ -222,12 +222,14 @@ def test_one_that_ends_before_the_work_begins_leaves_it_to_the_call(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize("last", [b"", b"\2\0\0\0[]", messages.framed({"status": []})])
 def test_one_that_ends_amid_the_work_is_an_error(
-    served: Callable[[Script], threading.Thread], capsys: pytest.CaptureFixture[str]
+    served: Callable[[Script], threading.Thread], capsys: pytest.CaptureFixture[str], last: bytes
 ) -> None:
     def script(connection: socket.socket) -> None:
         accept(connection)
         assert connection.recv(1) == messages.GO
+        connection.sendall(last)
 
     served(script)
     with pytest.raises(SystemExit) as left:
@@ -256,7 +258,7 @@ def test_signals_go_to_the_call_and_its_end_is_the_end_here(
             received.append(connection.recv(1))
         received.append(connection.recv(1))
         assert signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN
-        connection.sendall(messages.framed({"status": int(signal.SIGTERM)}))
+        connection.sendall(messages.framed({"status": [str(int(signal.SIGTERM))]}))
 
     served(script)
     with pytest.raises(SystemExit):
@@ -271,7 +273,7 @@ def test_a_call_that_was_told_to_ignore_ctrl_z_goes_on(served: Callable[[Script]
     def script(connection: socket.socket) -> None:
         accept(connection)
         connection.recv(1)
-        connection.sendall(messages.framed({"status": 0}))
+        connection.sendall(messages.framed({"status": ["0"]}))
 
     served(script)
     with pytest.raises(SystemExit):

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,10 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def request(**more: Any) -> dict[str, Any]:
-    known = {"arguments": ["a"], "environment": dict(os.environ), "interpreter": launcher.interpreter()}
-    return {"kind": "call", "descriptors": [], **known, **more}
+def request(environment: Mapping[str, str] = os.environ, **more: list[str]) -> messages.Message:
+    words = [word for variable in environment.items() for word in variable]
+    known = {"arguments": ["a"], "environment": words, "interpreter": launcher.interpreter()}
+    return {"kind": ["call"], "descriptors": [], **known, **more}
 
 
 def conversation(script: Callable[[socket.socket], Any], run: Callable[[], object] = lambda: os._exit(7)) -> list[Any]:
@@ -58,18 +59,24 @@ def conversation(script: Callable[[socket.socket], Any], run: Callable[[], objec
     return found
 
 
-def call(connection: socket.socket, **more: Any) -> Any:
+def call(connection: socket.socket, **more: list[str]) -> list[str]:
+    """Why it is declined; nothing where it isn't."""
     connection.sendall(messages.framed(request(**more)))
     return messages.receive(connection)["declined"]
 
 
+def exit_code(connection: socket.socket) -> int:
+    (status,) = messages.receive(connection)["status"]
+    return os.waitstatus_to_exitcode(int(status))
+
+
 def test_a_call_is_forked_and_its_status_comes_back() -> None:
     def script(connection: socket.socket) -> Any:
-        assert call(connection) is None
+        assert not call(connection)
         connection.sendall(messages.GO)
-        status = messages.receive(connection)["status"]
+        code = exit_code(connection)
         connection.sendall(bytes([signal.SIGINT]))  # too late for it
-        return os.waitstatus_to_exitcode(status)
+        return code
 
     assert conversation(script) == [7]
 
@@ -86,11 +93,11 @@ def test_what_a_call_is_like_there() -> None:
 
     def script(connection: socket.socket) -> Any:
         environment = dict(os.environ) | {"NEW": "1"}
-        data = messages.framed(request(environment=environment, descriptors=[2]))
+        data = messages.framed(request(environment=environment, descriptors=["2"]))
         socket.send_fds(connection, [data], [2])
-        assert messages.receive(connection)["declined"] is None
+        assert messages.receive(connection)["declined"] == []
         connection.sendall(messages.GO)
-        return os.waitstatus_to_exitcode(messages.receive(connection)["status"])
+        return exit_code(connection)
 
     assert conversation(script, run) == [5]
 
@@ -100,9 +107,9 @@ def test_a_call_that_can_not_begin_ends_with_1() -> None:
         raise RuntimeError("never")
 
     def script(connection: socket.socket) -> Any:
-        assert call(connection) is None
+        assert not call(connection)
         connection.sendall(messages.GO)
-        return os.waitstatus_to_exitcode(messages.receive(connection)["status"])
+        return exit_code(connection)
 
     assert conversation(script, run) == [1]
 
@@ -113,11 +120,11 @@ def test_signals_reach_a_call_and_its_end_ends_it() -> None:
             signal.pause()
 
     def script(connection: socket.socket) -> Any:
-        assert call(connection) is None
+        assert not call(connection)
         connection.sendall(messages.GO)
         for number in (messages.STOP, signal.SIGCONT, signal.SIGTERM):
             connection.sendall(bytes([number]))
-        return os.waitstatus_to_exitcode(messages.receive(connection)["status"])
+        return exit_code(connection)
 
     assert conversation(script, run) == [-signal.SIGTERM]
 
@@ -128,7 +135,7 @@ def test_a_call_whose_caller_is_gone_is_killed() -> None:
             signal.pause()
 
     def script(connection: socket.socket) -> Any:
-        assert call(connection) is None
+        assert not call(connection)
         connection.sendall(messages.GO)
 
     assert conversation(script, run) == [None]
@@ -140,8 +147,8 @@ def test_a_call_whose_caller_is_gone_is_killed() -> None:
         b"",
         b"\x02\0\0\0[]",
         b"\x04\0\0\0nope",
-        messages.framed({"no": "kind"}),
-        messages.framed({"kind": "call"}),
+        messages.framed({"no": ["kind"]}),
+        messages.framed({"kind": ["call"]}),
         (1 << 31).to_bytes(4, "little"),
     ],
 )
@@ -160,12 +167,12 @@ def test_a_long_request_comes_in_parts() -> None:
     def script(connection: socket.socket) -> Any:
         return call(connection, arguments=["1," * 500_000])
 
-    assert conversation(script) == [None]
+    assert conversation(script) == [[]]
 
 
 def test_a_caller_that_breaks_off_is_dropped() -> None:
     def script(connection: socket.socket) -> None:
-        connection.sendall(messages.framed({"kind": "status"}))
+        connection.sendall(messages.framed({"kind": ["status"]}))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     assert conversation(script) == [None]
@@ -184,14 +191,14 @@ def test_descriptors_of_a_request_that_is_declined_are_closed() -> None:
         os.close(wake)
         return messages.receive(connection)["declined"]
 
-    assert conversation(script) == ["this call uses another Python, or other settings of it"]
+    assert conversation(script) == [["this call uses another Python, or other settings of it"]]
     assert os.read(woken, 1) == b""
     os.close(woken)
 
 
 def test_a_caller_that_can_not_be_looked_at_is_declined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "process", lambda _: 0)
-    (declined,) = conversation(call)
+    ((declined,),) = conversation(call)
     assert declined.startswith("this call can't be looked at ([Errno 2]")
 
 
@@ -203,7 +210,7 @@ def test_a_new_installation_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         library.mkdir()
         return call(connection, interpreter=[])
 
-    assert conversation(script) == ["convtool or a library has been installed anew; the warm process ends"]
+    assert conversation(script) == [["convtool or a library has been installed anew; the warm process ends"]]
 
 
 def test_there_is_one_for_each_installation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,10 +228,10 @@ def test_there_is_one_for_each_installation(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_stop_waits_for_calls() -> None:
     def script(connection: socket.socket) -> Any:
-        connection.sendall(messages.framed({"kind": "stop"}))
+        connection.sendall(messages.framed({"kind": ["stop"]}))
         return messages.receive(connection)
 
-    assert conversation(script) == [{"running": 0}]
+    assert conversation(script) == [{"running": ["0"]}]
 
 
 OWN = Caller.of(os.getpid()) if sys.platform.startswith("linux") else None
