@@ -12,7 +12,18 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("commands", "convolution", "local_stats", "resampling", "weights", "batches", "recurrent")
+PARTS = (
+    "commands",
+    "long_files",
+    "folders",
+    "calls",
+    "convolution",
+    "local_stats",
+    "resampling",
+    "weights",
+    "batches",
+    "recurrent",
+)
 
 
 def main(parts: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from convtool.jobs.padding.grouping import group, waste
-from tests.bench.commands import Command, compare, peak_memory, processor, ratio, torch_version
+from tests.bench.measuring import Command, compare, peak_memory, processor, ratio, torch_version
 
 FILES, RATE, ROUNDS = 2000, 16000, 9
 SHORT = 100_000

@@ -22,7 +22,7 @@ from torch import nn
 from convtool.jobs.backend import load_torch
 from convtool.ops.recurrent.network import Network, Recurrent, run_network
 from convtool.ops.recurrent.shared_rows import SharedRows
-from tests.bench.commands import Command, compare, peak_memory, peer, processor, program, ratio
+from tests.bench.measuring import Command, compare, peak_memory, peer, processor, program, ratio
 from tests.helpers.model_files import guitarml
 
 RATE = 48000

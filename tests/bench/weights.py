@@ -16,7 +16,7 @@ import time
 import torch
 from safetensors.torch import save_file
 
-from tests.bench.commands import Command, compare, peak_memory, processor, ratio, seconds, torch_version
+from tests.bench.measuring import Command, compare, peak_memory, processor, ratio, seconds, torch_version
 
 TENSORS, SHAPE = 960, (1000, 545)  # 2.09 GB of float32
 ROUNDS = 11
