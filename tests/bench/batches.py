@@ -7,7 +7,6 @@ are medians over the rounds.
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import statistics
 import sys
@@ -17,7 +16,7 @@ import numpy as np
 import soundfile
 
 from convtool.jobs.padding.grouping import group, waste
-from tests.bench.measuring import Command, compare, peak_memory, processor, ratio, torch_version
+from tests.bench.measuring import Command, compare, machine, peak_memory, ratio, shared_memory
 
 FILES, RATE, ROUNDS = 2000, 16000, 9
 SHORT = 100_000
@@ -25,6 +24,13 @@ DECODE = (
     "import glob, sys, soundfile\nfor f in sorted(glob.glob(sys.argv[1] + '/*')): soundfile.read(f, dtype='float32')"
 )
 HEADERS = "import glob, sys, soundfile\nfor f in sorted(glob.glob(sys.argv[1] + '/*')): soundfile.info(f)"
+WRITE = """
+import glob, os, sys, soundfile
+with open(sys.argv[2], "wb", buffering=0) as file:
+    for number, f in enumerate(sorted(glob.glob(sys.argv[1] + "/*"))):
+        samples = soundfile.read(f, dtype="float32")[0]
+        os.pwrite(file.fileno(), samples.data, number * int(sys.argv[3]))
+"""
 PAD = """
 import glob, sys, soundfile, torch
 read = lambda f: torch.from_numpy(soundfile.read(f, dtype='float32')[0])
@@ -51,7 +57,7 @@ def record(folder: str) -> list[int]:
     return lengths
 
 
-def writing(takes: str, folder: str) -> list[str]:
+def writing(takes: str, folder: str, longest: int) -> list[str]:
     """Rows of the ways to write batches, beside decoding alone and a padded tensor that is not written."""
     outputs = {name: os.path.join(folder, name) for name in ("b.npz", "b.safetensors", "b.pt", "shards")}
     buckets = ["--strategy", "bucket", "--batch-size", "64"]
@@ -59,14 +65,19 @@ def writing(takes: str, folder: str) -> list[str]:
         name: pad_batch(takes, "-o", path, "--overwrite", *(buckets if name == "shards" else []))
         for name, path in outputs.items()
     }
-    commands |= {"decode": python(DECODE, takes), "pad_sequence": python(PAD, takes)}
+    raw = os.path.join(folder, "raw")
+    commands |= {
+        "decode": python(DECODE, takes),
+        "decode and write": python(WRITE, takes, raw, str(longest * 4)),
+        "pad_sequence": python(PAD, takes),
+    }
     times = compare(commands, ROUNDS)
     rows = []
     for name in times:
-        figures = [f"{ratio(times, name, peer):.2f}" for peer in ("decode", "pad_sequence")]
+        figures = [f"{ratio(times, name, peer):.2f}" for peer in ("decode", "decode and write", "pad_sequence")]
         memory = peak_memory(commands[name])
         rows.append(f"| {name} | {statistics.median(times[name]):.2f} | {' | '.join(figures)} | {memory:.0f} |")
-    for path in outputs.values():
+    for path in (*outputs.values(), raw):
         shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
     return rows
 
@@ -89,15 +100,18 @@ def planning(takes: str, folder: str) -> str:
 
 def main() -> None:
     """Print the tables."""
-    print(f"{processor()}, {os.cpu_count()} cores, torch {torch_version()}, Python {platform.python_version()};")
-    print(f"medians of {ROUNDS} rounds.\n")
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    print(f"{machine(ROUNDS)}\n")
+    with tempfile.TemporaryDirectory(dir=shared_memory()) as folder:
         takes = os.path.join(folder, "takes")
         os.mkdir(takes)
         lengths = record(takes)
-        print("| 2000 WAVs of 1 to 10 s | s | by decode | by pad_sequence | MB |\n|---|---|---|---|---|")
-        print("\n".join(writing(takes, folder)))
-        print("\n`decode` is soundfile.read in a loop; `pad_sequence` the same and torch's padding, not written.\n")
+        print(f"| {FILES} WAVs of 1 to 10 s | s | by decode | by decode and write | by pad_sequence | MB |")
+        print("|---|---|---|---|---|---|")
+        print("\n".join(writing(takes, folder, max(lengths))))
+        print(
+            "\n`decode` is soundfile.read in a loop; `decode and write` puts each recording into its row of a file as"
+        )
+        print("well; `pad_sequence` is the loop and torch's padding, not written.\n")
         print(planning(takes, folder))
     buckets = group(lengths, strategy="bucket", batch_size=64)
     full = [sorted(lengths)[start : start + 64] for start in range(0, FILES, 64)]

@@ -28,7 +28,7 @@ from tests.bench.measuring import (
 
 ROUNDS, FILES, CALLS = 9, 100, 10_000
 ONE = [CONVTOOL, "convolve", "4,1,2,5", "-k", "1,2,-1"]
-LOOP = 'for f in "$1"/*.wav; do "$2" -q convolve "$f" -k 1,2,-1 -o "$3/${f##*/}" --overwrite; done'
+ONE_BY_ONE = 'for f in "$1"/*.wav; do "$2" -q convolve "$f" -k 1,2,-1 -o "$3/${f##*/}" --overwrite; done'
 REPEAT = 'for i in $(seq "$1"); do "$2" convolve 4,1,2,5 -k 1,2,-1 || exit; done'
 
 
@@ -51,7 +51,7 @@ def shell_loop(folder: str) -> str:
     samples = np.random.default_rng(0).standard_normal(RATE, dtype=np.float32) * 0.05
     for number in range(FILES):
         soundfile.write(os.path.join(source, f"{number:03}.wav"), samples, RATE)
-    taken = statistics.median(seconds(["bash", "-c", LOOP, "-", source, CONVTOOL, target]) for _ in range(3))
+    taken = statistics.median(seconds(["bash", "-c", ONE_BY_ONE, "-", source, CONVTOOL, target]) for _ in range(3))
     return f"A shell's loop over {FILES} WAVs of 1 s, a call each, takes {taken:.1f} s warm."
 
 

@@ -7,7 +7,6 @@ are medians over the rounds.
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import time
 import torch
 from safetensors.torch import save_file
 
-from tests.bench.measuring import Command, compare, peak_memory, processor, ratio, seconds, torch_version
+from tests.bench.measuring import Command, compare, machine, peak_memory, ratio, seconds, shared_memory
 
 TENSORS, SHAPE = 960, (1000, 545)  # 2.09 GB of float32
 ROUNDS = 11
@@ -74,13 +73,11 @@ def statistics_row(big: str, small: str) -> str:
 
 def main() -> None:
     """Measure and print a report in Markdown."""
-    shm = "/dev/shm"  # files in memory, so that no disk is measured
-    with tempfile.TemporaryDirectory(dir=shm if os.path.isdir(shm) else None) as folder:
+    with tempfile.TemporaryDirectory(dir=shared_memory()) as folder:
         big, checkpoint, small = write(folder)
         rows = [*listing(big, checkpoint), statistics_row(big, small)]
         start, whole = (peak_memory(inspect(path, "--stats")) for path in (small, big))
-    print(f"{processor()}, {os.cpu_count()} cores, torch {torch_version()}, Python {platform.python_version()};")
-    print(f"medians of {ROUNDS} rounds.\n")
+    print(f"{machine(ROUNDS)}\n")
     print(f"| {TENSORS} tensors, 2 GB | convtool | beside it | ratio |\n|---|---|---|---|")
     print("\n".join(rows))
     print(f"\nStatistics of 2 GB take {whole:.0f} MB of memory at the most, those of 3 numbers {start:.0f} MB.")
