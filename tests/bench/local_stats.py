@@ -165,12 +165,18 @@ def main(repeats: int = 5) -> None:
     grid = random.standard_normal((SIDE, SIDE), dtype=np.float32)
     table(f"{SIDE} x {SIDE} float32 grid", grid_methods(), grid, SQUARES, repeats)
     print(f"\nOther statistics, {SAMPLES // 10:,} float32 samples, ms")
-    few = torch.from_numpy(signal[: SAMPLES // 10])
-    for stat in ("mean", "std", "rms", "min", "median"):
-        each = {"": lambda x, window, stat=stat: local_stats(x, window, stats=(stat,))}
-        print(
-            f"{stat:>7}", *(f"{window}: {milliseconds(each, few, window, 3)['']:.0f}  " for window in (3, 100, 10_000))
-        )
+    few = signal[: SAMPLES // 10]
+    others: dict[str, Method] = {
+        stat: lambda x, window, stat=stat: local_stats(torch.from_numpy(x), window, stats=(stat,))
+        for stat in ("mean", "std", "rms", "min", "median")
+    }
+    if importlib.util.find_spec("bottleneck"):
+        from bottleneck import move_median
+
+        others["bottleneck move_median"] = move_median
+    for name, method in others.items():
+        times = [f"{window}: {milliseconds({name: method}, few, window, 3)[name]:.0f}" for window in (3, 100, 10_000)]
+        print(f"{name:>22}  {'   '.join(times)}")
 
 
 if __name__ == "__main__":

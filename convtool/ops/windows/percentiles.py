@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 # The distance of windows up to which it takes less time to compute those between as well.
 _DENSE = 8
-# Windows looked up at once: their tables stay in cache. Longer windows take runs in proportion.
+_BITS = {
+    torch.float64: torch.int64,
+    torch.float32: torch.int32,
+    torch.float16: torch.int16,
+    torch.bfloat16: torch.int16,
+}
+# Samples of a window up to which a network takes less time than finding ranks bit by bit.
+_SHORT = 64
+# Samples whose windows are looked up at once: their tables stay in cache. Longer windows take more of them.
 _RUN = 1 << 15
 # Samples sorted at once, for grids.
 _SORTED = 1 << 21
@@ -55,22 +63,24 @@ def sliding_percentiles(
         is the mean of the middle two, the others are as `between`; any value where a window has none. Medians of
         integers are integers if `odd`, all else of them is float64.
     """
-    if window <= LONGEST and stride <= _DENSE and _plain(x, missing):
+    if window <= _SHORT and stride <= _DENSE and _plain(x, missing):
         whole = _by_network(x[:, first:], tuple(range(window)), percents, odd=odd)
         return [stat[:, ::stride] for stat in whole]
     count = x.shape[1] - window + 1
-    run = -(-max(_RUN, 4 * window) // stride) * stride
+    samples = max(_RUN, 1 << (4 * window - 1).bit_length())  # a power of two, so that no bit is for a few ranks only
+    run = ((samples - window) // stride + 1) * stride
     rows: list[list[Tensor]] = [[] for _ in percents]
     for row, lost in zip(x, missing, strict=True):
         pieces: list[list[Tensor]] = [[] for _ in percents]
         for start in range(first, count, run):
             begins = torch.arange(0, min(run, count - start), stride, device=x.device)
             places = [_places(window - lost[start + begins], percent) for percent in percents]
-            wanted = torch.cat([torch.stack(place[:2]) for place in places])
             here = row[start : start + int(begins[-1]) + window]
-            found = _of_ranks(here, begins.expand(len(wanted), -1), window, wanted.clamp(max=window - 1))
-            for kept, (low, high), (*_, share) in zip(pieces, torch.split(found, 2), places, strict=True):
-                kept.append(_joined(low, high, share, odd=odd))
+            wanted = torch.cat([_different(low, high) for low, high, _ in places])
+            found = iter(_of_ranks(here, begins, window, wanted.clamp(max=window - 1)))
+            for kept, (low, high, share) in zip(pieces, places, strict=True):
+                ends = [next(found) for _ in _different(low, high)]
+                kept.append(_joined(ends[0], ends[-1], share, odd=odd))
         for made, kept in zip(rows, pieces, strict=True):
             made.append(torch.cat(kept) if kept else row.new_empty(0))
     return [torch.stack(made) for made in rows]
@@ -129,6 +139,11 @@ def _places(held: Tensor, percent: float | None) -> tuple[Tensor, Tensor, Tensor
     return low.long(), low.long() + (share > 0), share
 
 
+def _different(low: Tensor, high: Tensor) -> Tensor:
+    """Both ranks of each window, or one where they are the same everywhere, as in the middle of an odd number."""
+    return low[None] if torch.equal(low, high) else torch.stack((low, high))
+
+
 def _joined(low: Tensor, high: Tensor, share: Tensor | None, *, odd: bool) -> Tensor:
     return middle(low, high, odd=odd) if share is None else between(low, high, share)
 
@@ -162,21 +177,46 @@ def middle(low: Tensor, high: Tensor, *, odd: bool) -> Tensor:
 
 
 def _of_ranks(x: Tensor, begins: Tensor, window: int, wanted: Tensor) -> Tensor:
-    """The sample of rank `wanted` (from 0) among those of the window that begins at `begins`."""
-    ordered, places = x.sort()
-    ranks = torch.empty_like(places)
-    ranks[places] = torch.arange(len(x), device=x.device)
-    low, high, found = begins, begins + window, torch.zeros_like(wanted)
-    for bit in reversed(range((len(x) - 1).bit_length())):
-        zero = (ranks >> bit) & 1 == 0
-        before = torch.nn.functional.pad(zero.cumsum(0), (1, 0))
-        low_zeros, high_zeros = before[low], before[high]
-        zeros = high_zeros - low_zeros
-        below = wanted < zeros
-        all_zeros = before[-1]
-        low = torch.where(below, low_zeros, all_zeros + low - low_zeros)
-        high = torch.where(below, high_zeros, all_zeros + high - high_zeros)
-        wanted = torch.where(below, wanted, wanted - zeros)
-        found = torch.where(below, found, found + (1 << bit))
-        ranks = torch.cat((ranks[zero], ranks[~zero]))
-    return ordered[found]
+    """The samples of ranks `wanted` ``(r, m)``, from 0, among those of the windows that begin at `begins` ``(m,)``.
+
+    What is chosen is computed, as a sum of products with 0 or 1: torch takes five to ten times as long to select.
+    """
+    size = len(x)
+    places = _order(x)
+    count = torch.arange(size + 1, dtype=torch.int32 if size < 2**31 else torch.int64, device=x.device)
+    ranks = torch.empty_like(count[1:]).scatter_(0, places, count[:-1])
+    wanted = wanted.to(count.dtype)
+    low = begins.to(count.dtype).expand_as(wanted).flatten()
+    wanted, high, found = wanted.flatten(), low + window, torch.zeros_like(low)
+    before = torch.zeros_like(count)
+    for bit in reversed(range((size - 1).bit_length())):
+        one = ranks.bitwise_right_shift(bit).bitwise_and_(1)
+        torch.cumsum(one, 0, dtype=count.dtype, out=before[1:])
+        zeros = size - before[-1]
+        low_ones, high_ones = before.index_select(0, low), before.index_select(0, high)
+        low, high = low - low_ones, high - high_ones
+        below = high - low
+        above = (wanted >= below).to(count.dtype)
+        wanted -= above * below
+        found += above << bit
+        low += above * (low_ones + zeros - low)
+        high += above * (high_ones + zeros - high)
+        if bit:
+            ahead = before[:-1]
+            target = count[:-1] - ahead
+            target += one * (ahead + zeros - target)
+            ranks = torch.empty_like(ranks).scatter_(0, target.long(), ranks)
+    return x.index_select(0, places.index_select(0, found)).view(-1, len(begins))
+
+
+def _order(x: Tensor) -> Tensor:
+    """The places of ``(n,)`` numbers from the smallest to the largest, NaN last; equal ones stay as they are.
+
+    The bits of a float are those of a sign and a magnitude, so as an integer that rises with it they are sorted by
+    torch digit by digit, which takes a fifth of the time.
+    """
+    if not x.is_floating_point():
+        return torch.sort(x, stable=True).indices
+    keys = (x.detach() + 0.0).view(_BITS[x.dtype])  # -0 is 0
+    keys = keys.bitwise_xor((keys >> (8 * keys.element_size() - 1)).bitwise_and_(torch.iinfo(keys.dtype).max))
+    return torch.sort(keys.masked_fill_(x.isnan(), torch.iinfo(keys.dtype).max), stable=True).indices

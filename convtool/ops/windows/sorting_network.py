@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 LONGEST = 128
-"""Samples of a window up to which this takes less time than finding ranks bit by bit, or sorting each window."""
+"""Samples of a window up to which this takes less time than sorting each window."""
 
 _TILE = 1 << 15
 """Windows in one tensor operation: few enough that the signals on their way stay in a core's cache."""
