@@ -385,6 +385,14 @@ def test_what_is_no_part_of_a_layer_is_left_and_told(convtool: Convtool) -> None
     assert (run.code, run.err) == (0, f"Warning: bank.npy: {told}\n")
 
 
+def test_keys_that_lead_to_one_name_are_told(convtool: Convtool) -> None:
+    torch.save({"a": {"b": torch.ones(2)}, "a.b": torch.zeros(2)}, "m.pt")
+    told = "Warning: m.pt: keys that others have too, told apart by a number: 'a.b (2)'\n"
+    assert convtool("inspect-weights", "m.pt").err == told
+    assert convtool("inspect-weights", "m.pt", "-o", "m.npz").err == told
+    assert list(np.load("m.npz")) == ["a.b", "a.b (2)"]
+
+
 def test_text_is_listed_and_has_no_numbers(convtool: Convtool) -> None:
     assert convtool("pad-batch", "4,5", "1,2,3", "-o", "b.npz").code == 0
     run = convtool("inspect-weights", "b.npz", "--stats", "--json")
