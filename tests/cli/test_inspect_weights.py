@@ -792,6 +792,27 @@ def test_a_keras_lambda_wants_to_be_called(convtool: Convtool) -> None:
     assert (run.code, run.err) == (3, f"Error: m.weights.h5: --check: {told}\n")
 
 
+def test_a_class_that_is_only_registered_wants_to_be_called(convtool: Convtool) -> None:
+    """As what a pickle names: loading makes one by code that is neither Keras's nor in the file."""
+    keras_file()
+    with h5py.File("m.weights.h5", "a") as file:
+        mix = {"class_name": "Mix", "module": None, "registered_name": "mine>Mix", "config": {"name": "mix"}}
+        model = {"class_name": "Sequential", "module": "keras", "config": {"layers": [mix]}}
+        file.attrs["model_config"] = json.dumps(model)
+        file["layers/mix/vars/0"], file["layers/mix/vars/1"] = np.ones((4, 5)), np.ones(5)
+    run = convtool("inspect-weights", "m.weights.h5", "--as", "torch", "--json")
+    found = json.loads(run.out)
+    own = {each["name"]: (each["kind"], each["shape"]) for each in found["tensors"] if "mix" in each["name"]}
+    assert own == {"mix.0": ("tensor", [4, 5]), "mix.1": ("tensor", [5])}
+    assert (run.code, found["calls"]) == (0, ["mine>Mix"])
+    assert found["notes"] == [
+        "layers of classes that are not Keras's, which alone know their tensors: 'mine>Mix'",
+        "left as stored, since nothing tells how torch would have them: 1 tensor, 'mix.0'",
+    ]
+    run = convtool("inspect-weights", "m.weights.h5", "--check", "-q")
+    assert (run.code, run.err) == (3, "Error: m.weights.h5: --check: it wants to call mine>Mix\n")
+
+
 def test_sarif_tells_code_scanning(convtool: Convtool) -> None:
     torch.save({"w": torch.tensor([1.0, np.nan]), "hook": Evil()}, "ev il.pt")
     Path("cut.pt").write_bytes(Path("ev il.pt").read_bytes()[:-9])
