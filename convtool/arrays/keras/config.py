@@ -222,14 +222,14 @@ def calls(config: Any) -> list[str]:
 
 
 def _called(value: dict[str, Any]) -> str:
-    kind, module, config = (value.get(key) for key in ("class_name", "module", "config"))
+    kind, config = value.get("class_name"), value.get("config")
     if not isinstance(kind, str):
         return ""
     name = config.get("name") if isinstance(config, dict) else config
     if kind in ("Lambda", "__lambda__"):
         return f"Lambda {name}" if isinstance(name, str) else kind
-    if kind == "function" and isinstance(module, str) and isinstance(name, str):
-        value = {**value, "class_name": name}
+    if kind == "function" and isinstance(name, str):
+        return name if ">" in name else foreign_class({**value, "class_name": name})
     return foreign_class(value)
 
 

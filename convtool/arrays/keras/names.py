@@ -134,7 +134,7 @@ class _Legacy:
         layer: Layer | None = self._model.inner.get(group)
         kept: list[str] = []
         for before, part in zip(["", *parts], parts, strict=False):
-            within = layer.inner.get(part) if layer else None
+            within = layer.inner.get(part) or layer.item("cell") if layer else None  # a cell may have no name
             if _CELL.fullmatch(part) and not _CELLS.fullmatch(before):
                 layer = within or layer
                 continue

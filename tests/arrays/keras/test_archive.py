@@ -465,6 +465,13 @@ def test_older_files_with_a_configuration(tmp_path: Path) -> None:
     ]
 
 
+def test_a_cell_of_one_s_own_may_have_no_name(tmp_path: Path) -> None:
+    cell = {"class_name": "mine>Cell", "config": {}}
+    config = layer("Sequential", "net", layers=[layer("RNN", "rnn", cell=cell)])
+    layers: dict[str, dict[str, tuple[int, ...]]] = {"rnn": {"rnn/cell_2/kernel:0": (2, 8)}}
+    assert legacy(tmp_path / "w.h5", layers, config=config) == [("rnn/cell_2/kernel", "mine>Cell")]
+
+
 def test_a_sequential_of_keras_1(tmp_path: Path) -> None:
     config = {"class_name": "Sequential", "config": [layer("Dense", "first")]}
     layers = {"first": {"first_W:0": (2, 2)}, "gone": {"a": (1,)}}

@@ -50,7 +50,8 @@ def test_a_class_of_the_name_of_one_of_keras_s_is_not_that() -> None:
 def test_functions_are_called_by_their_own_names() -> None:
     config = [
         {"class_name": "function", "module": "builtins", "config": "squash", "registered_name": "function"},
-        {"class_name": "function", "module": None, "config": "fold", "registered_name": "mine>fold"},
+        {"class_name": "function", "module": "builtins", "config": "mine>fold", "registered_name": "function"},
+        {"class_name": "function", "module": None, "config": "bend", "registered_name": "mine>bend"},
         {"class_name": "function", "module": "keras.activations", "config": "relu"},
     ]
-    assert calls(config) == ["builtins.squash", "mine>fold"]
+    assert calls(config) == ["builtins.squash", "mine>fold", "mine>bend"]
