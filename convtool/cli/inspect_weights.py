@@ -89,6 +89,7 @@ class Options:
     )
     overwrite: bool = flag("Replace outputs that exist.")
     diff: str | None = text("Compare with another file; exit 3 where they differ.", metavar="OTHER")
+    diff_from: Framework | None = choice(Framework, "With --diff: the layout of OTHER, as --from says that of FILE.")
     tolerance: float | None = real(
         "With --diff: values that far apart are the same.  [default: 0]", least=0, metavar="X"
     )
@@ -220,7 +221,7 @@ def _check(paths: Sequence[str], options: Options) -> None:
         raise UsageError("--gates splits recurrent weights, which have no filters; give one or the other")
     needs = (
         ("response", ["points", "sample_rate"]),
-        ("diff", ["tolerance", "strip_prefix", "ignore_dtype"]),
+        ("diff", ["diff_from", "tolerance", "strip_prefix", "ignore_dtype"]),
         ("check", ["sarif"]),
     )
     for needed, names in needs:
@@ -243,11 +244,8 @@ def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -
     from convtool.jobs.inspection.listing import list_weights
 
     with open_weights(path, void_as=options.void_as) as file:
-        listing = list_weights(path, file, to=options.framework, source=options.source)
-        bare = [each for each in listing.tensors if not each.described.layout and len(each.tensor.shape) > 1]
-        if options.framework is not None and bare:
-            bare_ones = counted(len(bare), "tensor")
-            messages.warn(f"{show(path)}: not converted, since --from does not say their layout: {bare_ones}")
+        to, source, tensor = options.framework, options.source, options.tensor
+        listing = list_weights(path, file, to=to, source=source, tensor=tensor)
         if options.diff is not None:
             from convtool.cli.show.differences import show_differences
 
@@ -255,19 +253,19 @@ def _inspect(path: str, options: Options, found: list[Finding], *, many: bool) -
         elif options.output is not None and options.is_whole:
             from convtool.jobs.inspection.whole import export_all
 
-            chosen = listing if options.tensor is None else listing.only(options.tensor)
-            for note in listing.file.notes:
+            chosen = listing if tensor is None else listing.only(tensor)
+            for note in chosen.notes:
                 messages.warn(f"{show(path)}: {show(note)}")
             for note in export_all(options.output, chosen, overwrite=options.overwrite):
                 messages.note(f"{show(options.output)}: {note}")
             if lost := [key for key in listing.file.metadata if key != "format"]:
                 messages.detail(f"{show(options.output)}: without what the file says of itself: {some(lost)}")
-        elif options.views or (options.tensor is not None and not options.listings):
+        elif options.views or (tensor is not None and not options.listings):
             from convtool.cli.show.tensors import look
 
             look(listing, options)
         else:
-            _list(listing if options.tensor is None else listing.only(options.tensor), options, found, many=many)
+            _list(listing if tensor is None else listing.only(tensor), options, found, many=many)
 
 
 def _list(listing: Listing, options: Options, found: list[Finding], *, many: bool) -> None:
@@ -298,7 +296,7 @@ def _list(listing: Listing, options: Options, found: list[Finding], *, many: boo
         click.echo(listing.as_json(stats, called))
     elif options.stats or not options.check:
         show_listing(listing, stats if options.stats else None, many=many)
-    for note in listing.file.notes:
+    for note in listing.notes:
         messages.warn(f"{show(listing.path)}: {show(note)}")
     fault = wrong(checked, called) if options.check else ""
     for reason in [*damage, *([fault] if damage and fault else [])]:

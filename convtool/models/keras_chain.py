@@ -34,6 +34,11 @@ def check_chain_of_keras(model: Layer) -> None:
 
 def _check(layer: Layer) -> None:
     inner = layer.item("layer")
+    for each in (layer, inner):
+        if each is not None and each.foreign:  # whatever its class is called
+            raise InputError(
+                f"layer {each.name!r} is a {each.foreign}, a class that is not Keras's and computes anything"
+            )
     if layer.kind in _SEQUENCES:
         check_chain_of_keras(layer)
     elif layer.kind == "Bidirectional":

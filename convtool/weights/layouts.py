@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 
 from convtool.arrays.description import TensorInfo
 from convtool.weights.kinds import RECURRENT, LayerKind, kinds_of_layers
-from convtool.weights.naming import Part, layer_parts, part_of
+from convtool.weights.naming import Part, in_habit, layer_parts, part_of
 
 GATES = {
     ("lstm", "torch"): ("i", "f", "g", "o"),
@@ -101,10 +101,28 @@ def describe(tensors: Sequence[TensorInfo], *, layout: str) -> list[Described]:
     ]
 
 
-def as_weight(described: Described, *, layout: str) -> Described:
-    """What a tensor is of which nothing is known but that it is in that layout: with 2 axes the weight of a dense
-    layer, with 3 to 5 that of a convolution.
+def as_weights(described: Sequence[Described], *, layout: str, named: str | None = None) -> list[Described]:
+    """What the tensors of a file are, given that they are in that layout: with 2 axes the weights of dense layers,
+    with 3 to 5 those of convolutions.
+
+    That is so of bare arrays: those of a file in which no name tells the part of a tensor in its layer. Where others
+    are known, a tensor that is not, such as an embedding of positions, may be anything, and stays what it is.
+
+    Args:
+        described: what `describe` says of them.
+        layout: `torch`, `keras` or `onnx`.
+        named: a tensor, as it is called here, in the file, or in another layout: a weight whatever it stands beside.
     """
+    bare = not any(each.role for each in described)
+    return [_as_weight(each, layout) if bare or _is_called(each.tensor, named) else each for each in described]
+
+
+def _is_called(tensor: TensorInfo, name: str | None) -> bool:
+    shown = (in_habit(tensor.name, layout) for layout in ("torch", "keras"))
+    return name is not None and name in (tensor.name, tensor.stored, *shown)
+
+
+def _as_weight(described: Described, layout: str) -> Described:
     rank = len(described.tensor.shape)
     if described.kind != "tensor" or not 2 <= rank <= 5:
         return described

@@ -91,7 +91,7 @@ def part_of(tensor: TensorInfo, layout: str) -> Part:
     Part(prefix='rec.', role='recurrent', layout='torch', level=1, reverse=True)
     """
     name = tensor.name
-    if name.startswith(_OPTIMIZER):  # its moments are named after the weights, and are none
+    if is_of_optimizer(name) or tensor.config.get("foreign"):  # moments are named after the weights, and are none
         return Part(name, "", layout)
     part = _by_word(name, layout)
     if layout != "onnx" or tensor.layer not in _ONNX_INPUTS or "input" not in tensor.config:
@@ -100,6 +100,15 @@ def part_of(tensor: TensorInfo, layout: str) -> Part:
     if tensor.layer in _ONNX_RECURRENT:  # their names need not have anything in common
         return part._replace(role=role, prefix=f"{tensor.config['node']}.")
     return part._replace(role=role)
+
+
+def is_of_optimizer(name: str) -> bool:
+    """Whether a tensor is no weight, but what an optimiser keeps of its steps.
+
+    >>> is_of_optimizer("optimizer.state.0.exp_avg"), is_of_optimizer("conv.weight")
+    (True, False)
+    """
+    return name.startswith(_OPTIMIZER)
 
 
 def _by_word(name: str, layout: str) -> Part:
@@ -119,9 +128,9 @@ def _by_word(name: str, layout: str) -> Part:
 
 
 def _without_cell(prefix: str, layout: str) -> str:
-    """Keras keeps the weights of a recurrent layer in its cell, `lstm/lstm_cell/kernel`."""
+    """Keras keeps the weights of a recurrent layer in its cell, `lstm/lstm_cell/kernel`; one by itself is a layer."""
     parent, last = split(prefix)
-    return parent if layout == "keras" and _KERAS_CELL.fullmatch(last[:-1]) else prefix
+    return parent if parent and layout == "keras" and _KERAS_CELL.fullmatch(last[:-1]) else prefix
 
 
 def layer_parts(parts: list[Part]) -> list[Part]:

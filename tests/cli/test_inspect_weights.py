@@ -323,7 +323,7 @@ def test_a_plain_pickle_says_what_to_do(convtool: Convtool) -> None:
 
 def test_a_conversion_says_what_it_takes_for_granted(convtool: Convtool) -> None:
     save_file({"mono.weight": torch.ones(4, 1, 3), "b.dw.weight": torch.ones(4, 1, 3)}, "m.safetensors")
-    told = "taken for convolutions over one channel, since nothing says they are depthwise: 'mono.weight'"
+    told = "taken for convolutions over one channel, since nothing says they are depthwise: 'mono/kernel'"
     for options in ([], ["-o", "k.safetensors"]):
         run = convtool("inspect-weights", "m.safetensors", "--as", "keras", *options)
         assert (run.code, run.err) == (0, f"Warning: m.safetensors: {told}\n")
@@ -341,7 +341,13 @@ def test_a_conversion_says_what_does_not_come_back(convtool: Convtool) -> None:
     assert (run.code, run.err) == (0, told)
     run = convtool("inspect-weights", "m.safetensors", "--as", "keras", "-o", "k.npz", "-v")
     assert (run.code, run.err) == (0, f"{told}k.npz: without what the file says of itself: 'rate'\n")
-    assert convtool("inspect-weights", "m.safetensors", "--as", "onnx", "-o", "o.npz").err == ""
+    run = convtool("inspect-weights", "m.safetensors", "--as", "onnx", "-o", "o.npz")
+    assert run.err == "Warning: m.safetensors: no tensor tells that linear_before_reset is 1: 'gru'\n"
+    run = convtool("inspect-weights", "o.npz", "--from", "onnx", "--as", "torch", "-o", "o.safetensors")
+    told = "taken to reset after the recurrent product, as torch does, since nothing says it: 'gru'"
+    assert (run.code, run.err) == (0, f"Warning: o.npz: {told}\n")
+    came_back = load_file("o.safetensors")
+    assert all(torch.equal(came_back[name], value) for name, value in module.state_dict().items())
     assert convtool("inspect-weights", "k.npz", "--from", "keras", "--as", "torch", "-o", "back.npz").err == ""
     with np.load("k.npz") as keras, np.load("back.npz") as back:
         zero = {name for name in back if "lstm" in name and not back[name].any()}
@@ -355,6 +361,36 @@ def test_shared_numbers_are_written_each_time(convtool: Convtool) -> None:
     run = convtool("inspect-weights", "m.pt", "-o", "m.safetensors")
     assert (run.code, run.err) == (0, "m.safetensors: in full, though they share the numbers of others: 'out.weight'\n")
     assert load_file("m.safetensors")["out.weight"].shape == (5, 4)
+
+
+def test_what_is_no_part_of_a_layer_is_left_and_told(convtool: Convtool) -> None:
+    pos, fc = np.ones((10, 8)), np.ones((3, 8))
+    np.savez("m.npz", **{"pos": pos, "fc.weight": fc})
+    told = "left as stored, since nothing tells how keras would have them: 1 tensor, 'pos'"
+    options = ["--from", "torch", "--as", "keras"]
+    for more in (["--json"], ["-o", "k.npz"]):
+        run = convtool("inspect-weights", "m.npz", *options, *more)
+        assert (run.code, run.err) == (0, f"Warning: m.npz: {told}\n")
+    with np.load("k.npz") as made:
+        assert (made["pos"].shape, made["fc/kernel"].shape) == ((10, 8), (8, 3))
+    run = convtool("inspect-weights", "m.npz", *options, "--tensor", "pos", "-o", "pos.npy")
+    assert (run.code, run.err, np.load("pos.npy").shape) == (0, "", (8, 10))
+    torch_file(pos=torch.ones(10, 8))
+    run = convtool("inspect-weights", "m.pt", "--as", "keras", "--tensor", "pos")
+    assert (run.code, run.err) == (0, f"Warning: m.pt: {told}\n")
+    assert convtool("inspect-weights", "m.pt", "--as", "keras", "--tensor", "conv/kernel").err == ""
+    np.save("bank.npy", np.ones((2, 1, 5)))
+    run = convtool("inspect-weights", "bank.npy", "--as", "keras", "--response", "--points", "2")
+    told = "not converted, since --from does not say their layout: 1 tensor, 'bank'"
+    assert (run.code, run.err) == (0, f"Warning: bank.npy: {told}\n")
+
+
+def test_keys_that_lead_to_one_name_are_told(convtool: Convtool) -> None:
+    torch.save({"a": {"b": torch.ones(2)}, "a.b": torch.zeros(2)}, "m.pt")
+    told = "Warning: m.pt: keys that others have too, told apart by a number: 'a.b (2)'\n"
+    assert convtool("inspect-weights", "m.pt").err == told
+    assert convtool("inspect-weights", "m.pt", "-o", "m.npz").err == told
+    assert list(np.load("m.npz")) == ["a.b", "a.b (2)"]
 
 
 def test_text_is_listed_and_has_no_numbers(convtool: Convtool) -> None:
@@ -424,6 +460,39 @@ def test_diff_of_two_frameworks(convtool: Convtool) -> None:
     ]
     for to in ("torch", "keras"):
         assert convtool("inspect-weights", "m.pt", "--diff", "m.weights.h5", "--as", to).code == 0
+
+
+def test_diff_of_files_whose_layouts_are_said(convtool: Convtool) -> None:
+    """Each option says it of one of the files; where it is open, they are compared as stored."""
+    weight, bias = np.random.default_rng(1).normal(size=(4, 3, 5)), np.ones(4)
+    np.savez("t.npz", **{"c.weight": weight, "c.bias": bias})
+    np.savez("k.npz", **{"c/kernel": weight.transpose(2, 1, 0), "c/bias": bias})
+    torch.save({"c.weight": torch.from_numpy(weight), "c.bias": torch.from_numpy(bias)}, "t.pt")
+    np.save("k.npy", weight.transpose(2, 1, 0))
+    np.save("t.npy", weight)
+    in_torch = "compared in torch's layout\nno difference in"
+    for first, second, options, told in [
+        ("k.npz", "t.pt", ["--from", "keras"], f"keras against torch: {in_torch} 2 tensors\n"),
+        ("t.pt", "k.npz", ["--diff-from", "keras"], f"torch against keras: {in_torch} 2 tensors\n"),
+        ("t.npz", "k.npz", ["--from", "torch", "--diff-from", "keras"], f"torch against keras: {in_torch} 2 tensors\n"),
+        ("k.npy", "t.npy", ["--from", "keras", "--diff-from", "torch"], f"keras against torch: {in_torch} 1 tensor\n"),
+        ("t.npz", "t.pt", [], "no difference in 2 tensors\n"),
+        ("t.npz", "t.pt", ["--from", "torch"], "no difference in 2 tensors\n"),
+    ]:
+        run = convtool("inspect-weights", first, "--diff", second, *options)
+        assert (run.code, run.out, run.err) == (0, "", told)
+    stored = "k.npz: compared as stored, since nothing says its layout; {} does\n"
+    assert stored.format("--from") in convtool("inspect-weights", "k.npz", "--diff", "t.pt").err
+    run = convtool("inspect-weights", "t.pt", "--diff", "k.npz")
+    assert (run.code, stored.format("--diff-from") in run.err) == (3, True)
+    assert "as stored" not in convtool("inspect-weights", "t.npz", "--diff", "k.npz").err
+    run = convtool("inspect-weights", "t.npy", "--from", "torch", "--as", "keras", "--diff", "k.npy")
+    told = "Warning: k.npy: not converted, since --diff-from does not say their layout: 1 tensor, 'k'\n"
+    assert (run.code, run.err.startswith(told), "as stored" in run.err) == (3, True, False)
+    run = convtool("inspect-weights", "k.npz", "--diff", "t.pt", "--diff-from", "keras")
+    assert (run.code, "t.pt: --diff-from keras: the file is of torch" in run.err) == (2, True)
+    run = convtool("inspect-weights", "k.npz", "--diff-from", "keras")
+    assert (run.code, "--diff-from needs --diff" in run.err) == (2, True)
 
 
 def test_diff_with_a_file_that_can_not_be_read(convtool: Convtool) -> None:
@@ -723,6 +792,27 @@ def test_a_keras_lambda_wants_to_be_called(convtool: Convtool) -> None:
     assert (run.code, run.err) == (3, f"Error: m.weights.h5: --check: {told}\n")
 
 
+def test_a_class_that_is_only_registered_wants_to_be_called(convtool: Convtool) -> None:
+    """As what a pickle names: loading makes one by code that is neither Keras's nor in the file."""
+    keras_file()
+    with h5py.File("m.weights.h5", "a") as file:
+        mix = {"class_name": "Mix", "module": None, "registered_name": "mine>Mix", "config": {"name": "mix"}}
+        model = {"class_name": "Sequential", "module": "keras", "config": {"layers": [mix]}}
+        file.attrs["model_config"] = json.dumps(model)
+        file["layers/mix/vars/0"], file["layers/mix/vars/1"] = np.ones((4, 5)), np.ones(5)
+    run = convtool("inspect-weights", "m.weights.h5", "--as", "torch", "--json")
+    found = json.loads(run.out)
+    own = {each["name"]: (each["kind"], each["shape"]) for each in found["tensors"] if "mix" in each["name"]}
+    assert own == {"mix.0": ("tensor", [4, 5]), "mix.1": ("tensor", [5])}
+    assert (run.code, found["calls"]) == (0, ["mine>Mix"])
+    assert found["notes"] == [
+        "layers of classes that are not Keras's, which alone know their tensors: 'mine>Mix'",
+        "left as stored, since nothing tells how torch would have them: 1 tensor, 'mix.0'",
+    ]
+    run = convtool("inspect-weights", "m.weights.h5", "--check", "-q")
+    assert (run.code, run.err) == (3, "Error: m.weights.h5: --check: it wants to call mine>Mix\n")
+
+
 def test_sarif_tells_code_scanning(convtool: Convtool) -> None:
     torch.save({"w": torch.tensor([1.0, np.nan]), "hook": Evil()}, "ev il.pt")
     Path("cut.pt").write_bytes(Path("ev il.pt").read_bytes()[:-9])
@@ -879,8 +969,8 @@ def test_bare_arrays_need_their_layout(convtool: Convtool) -> None:
     run = convtool("inspect-weights", "k.npz", "--from", "keras", "--json")
     assert [each["axes"] for each in json.loads(run.out)["tensors"]] == [["H", "W", "in", "out"], ["0"]]
     run = convtool("inspect-weights", "k.npy", "--as", "torch", "--json")
-    told = "not converted, since --from does not say their layout: 1 tensor"
-    assert (run.code, run.err) == (0, f"Warning: k.npy: {told}\n")
+    told = "not converted, since --from does not say their layout: 1 tensor, 'k'"
+    assert (run.code, run.err, json.loads(run.out)["notes"]) == (0, f"Warning: k.npy: {told}\n", [told])
     run = convtool("inspect-weights", keras_file(), "--from", "torch")
     assert (run.code, "--from torch: the file is of keras" in run.err) == (2, True)
     np.save("bank.npy", np.ones((2, 1, 5)))  # the shape of a bank of filters, which convolve takes too

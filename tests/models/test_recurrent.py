@@ -402,6 +402,14 @@ def test_keras_layers_that_change_nothing(tmp_path: Path) -> None:
             {"class_name": "Sequential", "config": {"name": "s", "layers": [models.keras_layer("ReLU", name="relu")]}},
             "layer 'relu' is a ReLU",
         ),
+        (
+            models.keras_layer("mine>Dropout", name="drop"),
+            "layer 'drop' is a mine>Dropout, a class that is not Keras's",
+        ),
+        (
+            models.keras_layer("TimeDistributed", name="each", layer=models.keras_layer("mine>Dense", name="own")),
+            "layer 'own' is a mine>Dense, a class that is not Keras's",
+        ),
     ],
 )
 def test_keras_layers_that_can_not_be_left_out(layer: Json, message: str, tmp_path: Path) -> None:

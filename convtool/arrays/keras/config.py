@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+
+from convtool.arrays.keras.classes import LAYERS, foreign_class, snake_case
 
 CONFIG_LIMIT = 8 << 20
 """Bytes of JSON that are parsed: Python takes up to twenty times as many for it."""
@@ -78,6 +80,8 @@ class Layer:
     kind: str = ""
     name: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+    foreign: str = ""
+    """Its class where it is none of Keras's, see `foreign_class`: nothing is known of its own variables then."""
 
     @classmethod
     def of(cls, value: Any) -> Layer | None:
@@ -90,12 +94,18 @@ class Layer:
         if not isinstance(config, dict):
             return None
         name = config.get("name", value.get("name"))
-        return cls(_ALIASES.get(kind, kind), name if isinstance(name, str) else "", config)
+        return cls(_ALIASES.get(kind, kind), name if isinstance(name, str) else "", config, foreign_class(value))
+
+    @classmethod
+    def of_key(cls, key: str) -> Layer:
+        """What is known of a layer without a configuration by the key that Keras has given it for its class."""
+        kind, stem = kind_of_key(key), _stem(key)
+        return cls(kind, foreign="" if kind or stem in _SPELLED else stem)
 
     @property
     def role(self) -> str:
         """The class that its weights are read as: a recurrent cell has those of its layer."""
-        return self.kind.removesuffix("Cell") if self.kind in VARIABLES else self.kind
+        return self.foreign or (self.kind.removesuffix("Cell") if self.kind in VARIABLES else self.kind)
 
     def items(self, attribute: str) -> list[Layer]:
         """The layers in a list that it keeps as `attribute`."""
@@ -119,7 +129,7 @@ class Layer:
             return None
         name = inner.name if inner.name.startswith(direction) else f"{direction}_{inner.name}"
         backwards = bool(inner.config.get("go_backwards")) != (direction == "backward")
-        return Layer(inner.kind, name, {**inner.config, "go_backwards": backwards})
+        return replace(inner, name=name, config={**inner.config, "go_backwards": backwards})
 
     @cached_property
     def inner(self) -> dict[str, Layer]:
@@ -129,7 +139,9 @@ class Layer:
         return {layer.name: layer for layer in kept if layer is not None}
 
     def settings(self) -> dict[str, Any]:
-        """What the reading of its weights depends on."""
+        """What the reading of its weights depends on; `foreign` alone of a class that is none of Keras's."""
+        if self.foreign:
+            return {"foreign": True}
         return {key: _plain(self.config[key]) for key in SETTINGS if key in self.config}
 
     @property
@@ -146,6 +158,8 @@ class Layer:
 
         `first` is the dtype of the first one: whole numbers are those of a layer that is quantised.
         """
+        if self.foreign:
+            return ()
         if quantised := self._quantised(len(shapes), first):
             return quantised
         names = VARIABLES.get(self.kind, ())
@@ -184,9 +198,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-_OWN_MODULES = ("keras", "tf_keras", "tensorflow", "keras_core")
-
-
 def parse(text: str | bytes) -> Any:
     """The JSON value in `text`, or None where it is longer than `CONFIG_LIMIT` or none."""
     try:
@@ -201,21 +212,25 @@ def lambdas(config: Any) -> list[str]:
 
 
 def calls(config: Any) -> list[str]:
-    """What Keras would import or run to build the model: Lambda layers, and what is in no module of its own."""
+    """What Keras would import or run to build the model: Lambda layers, and classes and functions that are not its own.
+
+    A class that is only registered by a name is called too, as what a pickle names: with what the file says, and of
+    code that Keras does not have.
+    """
     found = (_called(each) for each in _objects(config))
     return list(dict.fromkeys(name for name in found if name))
 
 
 def _called(value: dict[str, Any]) -> str:
-    kind, module, config = value.get("class_name"), value.get("module"), value.get("config")
+    kind, config = value.get("class_name"), value.get("config")
     if not isinstance(kind, str):
         return ""
     name = config.get("name") if isinstance(config, dict) else config
     if kind in ("Lambda", "__lambda__"):
         return f"Lambda {name}" if isinstance(name, str) else kind
-    if not isinstance(module, str) or module.partition(".")[0] in _OWN_MODULES:
-        return ""
-    return f"{module}.{name if kind == 'function' and isinstance(name, str) else kind}"
+    if kind == "function" and isinstance(name, str):
+        return name if ">" in name else foreign_class({**value, "class_name": name})
+    return foreign_class(value)
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
@@ -227,16 +242,6 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
             todo += reversed(at.values())
         elif isinstance(at, list):
             todo += reversed(at)
-
-
-def snake_case(kind: str) -> str:
-    """How Keras spells the class `kind` in the paths of its files.
-
-    >>> snake_case("Conv1DTranspose"), snake_case("SimpleRNN"), snake_case("PReLU")
-    ('conv1d_transpose', 'simple_rnn', 'p_re_lu')
-    """
-    kind = re.sub(r"\W", "", kind)
-    return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", kind).lower()
 
 
 def numbered(layers: Sequence[Layer]) -> dict[str, tuple[int, Layer]]:
@@ -251,6 +256,7 @@ def numbered(layers: Sequence[Layer]) -> dict[str, tuple[int, Layer]]:
 
 
 _KINDS = {snake_case(kind): kind for kind in VARIABLES}
+_SPELLED = frozenset(map(snake_case, LAYERS))
 
 
 def kind_of_key(key: str) -> str:
@@ -259,4 +265,9 @@ def kind_of_key(key: str) -> str:
     >>> kind_of_key("conv2d_transpose_12")
     'Conv2DTranspose'
     """
-    return _KINDS.get(re.sub(r"_[0-9]+$", "", key), "")
+    return _KINDS.get(_stem(key), "")
+
+
+def _stem(key: str) -> str:
+    """`key` without the number that tells it from others of its class."""
+    return re.sub(r"_[0-9]+$", "", key)

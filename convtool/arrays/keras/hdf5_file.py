@@ -75,6 +75,10 @@ class Hdf5Weights(WeightFile):
         weights = named(listing, self.model)
         self._weights = {weight.name: weight for weight in weights}
         self.tensors = _tensors(weights, void_as=self._void_as)
+        if foreign := dict.fromkeys(weight.layer.foreign for weight in weights if weight.layer.foreign):
+            self.notes.append(
+                f"layers of classes that are not Keras's, which alone know their tensors: {some(foreign)}"
+            )
         datasets = (weight.dataset for weight in weights)
         direct = (each.offset is not None or not math.prod(each.shape) for each in datasets)
         self.threadsafe = self._raw is not None and all(direct)

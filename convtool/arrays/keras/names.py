@@ -134,7 +134,7 @@ class _Legacy:
         layer: Layer | None = self._model.inner.get(group)
         kept: list[str] = []
         for before, part in zip(["", *parts], parts, strict=False):
-            within = layer.inner.get(part) if layer else None
+            within = layer.inner.get(part) or layer.item("cell") if layer else None  # a cell may have no name
             if _CELL.fullmatch(part) and not _CELLS.fullmatch(before):
                 layer = within or layer
                 continue
@@ -213,7 +213,7 @@ class _Stored:
             if self._is_list(part, variables, layer=layer, within=siblings is not None):
                 siblings = self._list(parts[:depth], layer) if siblings is None else {}
             elif siblings is not None:
-                position, layer = siblings.get(part, (_LAST, Layer(kind_of_key(part))))
+                position, layer = siblings.get(part, (_LAST, Layer.of_key(part)))
                 names.append(label or layer.name or part)
                 siblings = None
             else:
@@ -244,7 +244,7 @@ class _Stored:
         found = layer.item(part) or Layer("MultiHeadAttention").item(part)  # whose attributes are like no other's
         if found is not None:
             return found
-        if part == "cell" and layer.kind:
+        if part == "cell" and layer.role:
             return layer
         numbered_shapes = self._numbered(variables)
         shapes = list(numbered_shapes.values())

@@ -18,8 +18,8 @@ from convtool.arrays.raw import RawFile, checked_count
 from convtool.arrays.torch import DISTRIBUTED
 from convtool.arrays.torch.archive import TorchZipReader
 from convtool.arrays.torch.dtypes import ITEM_BYTES, is_read
-from convtool.arrays.torch.names import unwrap
-from convtool.arrays.torch.notes import called, of_names
+from convtool.arrays.torch.names import numbered, unwrap
+from convtool.arrays.torch.notes import called, of_names, of_numbers
 from convtool.arrays.torch.pickle_values import Call, Global, Pairs
 from convtool.arrays.torch.pickles import load
 from convtool.arrays.torch.tree import TENSORS_LIMIT
@@ -96,7 +96,8 @@ class DistributedReader(WeightFile):
                 found.append((key, self._tensor(key, value, places)))
             else:
                 others.append(key)
-        names, left_out = unwrap([paths.get(key, (key,)) for key, _ in found])
+        keys = [paths.get(key, (key,)) for key, _ in found]
+        names, left_out = unwrap(keys)
         self._parts = {name: self._parts[key] for name, (key, _) in zip(names, found, strict=True)}
         self.tensors = tuple(_named(name, info) for name, (_, info) in zip(names, found, strict=True))
         self.damage = [f"tensor {info.name!r} {info.flag}" for info in self.tensors if self._broken(info)]
@@ -104,7 +105,7 @@ class DistributedReader(WeightFile):
         self.metadata |= {"prefix": left_out} if left_out else {}
         self._names = {name: was_called for name, was_called in stream.names.items() if name not in _OWN}
         objects = [f"entries that are no tensors, not shown: {some(others)}"] if others else []
-        self.notes = [*of_names(self._names), *objects]
+        self.notes = [*of_names(self._names), *of_numbers(numbered(keys, names, left_out)), *objects]
 
     def _tensor(self, key: str, value: Call, places: dict[tuple[str, Sizes | None], _Place]) -> TensorInfo:
         record = _state(value, "TensorStorageMetadata")

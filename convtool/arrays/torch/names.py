@@ -33,7 +33,22 @@ def unwrap(paths: Sequence[tuple[str, ...]]) -> tuple[list[str], str]:
     full = [".".join(path) for path in paths]
     if full and all(name.startswith(left_out + _PARALLEL) for name in full if name.startswith(left_out)):
         left_out += _PARALLEL
-    return _different([name.removeprefix(left_out) or "tensor" for name in full]), left_out
+    return _different(_plain(full, left_out)), left_out
+
+
+def numbered(paths: Sequence[tuple[str, ...]], names: Sequence[str], left_out: str) -> list[str]:
+    """Those of `names`, which `unwrap` made of `paths`, that have a number since others have the same keys.
+
+    >>> paths = [("a", "b"), ("a.b",)]
+    >>> numbered(paths, *unwrap(paths))
+    ['a.b (2)']
+    """
+    plain = _plain([".".join(path) for path in paths], left_out)
+    return [name for name, was in zip(names, plain, strict=True) if name != was]
+
+
+def _plain(full: Sequence[str], left_out: str) -> list[str]:
+    return [name.removeprefix(left_out) or "tensor" for name in full]
 
 
 def _stands_alone(paths: Sequence[tuple[str, ...]], prefix: tuple[str, ...]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from convtool.arrays.description import some
@@ -44,6 +44,12 @@ def of_names(names: Mapping[str, bool]) -> Iterator[str]:
     named = [name for name in _foreign(names) if not names[name]]
     if named:
         yield f"it wants to import {some(named)}; nothing was imported"
+
+
+def of_numbers(numbered: Sequence[str]) -> Iterator[str]:
+    """The names that have a number to tell them from others of the same keys."""
+    if numbered:
+        yield f"keys that others have too, told apart by a number: {some(numbered)}"
 
 
 def of_tree(tree: Tree, *, entries_shown: int) -> Iterator[str]:

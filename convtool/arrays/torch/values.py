@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, TensorInfo, WeightFile
 from convtool.arrays.raw import Stream, as_numbers, numbers_in, piece_length, stored_type, unpacked
 from convtool.arrays.torch.dtypes import ITEM_BYTES, PACKED, QUANTISED
-from convtool.arrays.torch.names import unwrap
-from convtool.arrays.torch.notes import called, of_overlaps, of_tree
+from convtool.arrays.torch.names import numbered, unwrap
+from convtool.arrays.torch.notes import called, of_numbers, of_overlaps, of_tree
 from convtool.arrays.torch.tree import Found, Tree
 from convtool.arrays.torch.views import Quantiser, Storage, View
 from convtool.errors import InputError
@@ -56,7 +56,8 @@ class TorchReader(WeightFile):
         Raises:
             InputError: a storage is missing, or shorter than declared.
         """
-        names, left_out = unwrap([found.path for found in tree.found])
+        paths = [found.path for found in tree.found]
+        names, left_out = unwrap(paths)
         self._views = dict(zip(names, (found.view for found in tree.found), strict=True))
         self._check_storages()
         first: dict[str, str] = {}
@@ -66,7 +67,8 @@ class TorchReader(WeightFile):
         if left_out:
             self.metadata = {"prefix": left_out, **self.metadata}
         untied = {info.name: self._views[info.name] for info in self.tensors if info.readable and not info.tied_to}
-        self.notes = [*of_tree(tree, entries_shown=_ENTRIES_SHOWN), *of_overlaps(untied)]
+        of_names = of_numbers(numbered(paths, names, left_out))
+        self.notes = [*of_tree(tree, entries_shown=_ENTRIES_SHOWN), *of_names, *of_overlaps(untied)]
 
     def _check_storages(self) -> None:
         for name, view in self._views.items():

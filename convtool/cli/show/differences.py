@@ -54,12 +54,15 @@ def _compared(listing: Listing, path: str, options: Options) -> list[Difference]
     with messages.about(f"--diff {show(path)}"):
         file = open_weights(path, void_as=options.void_as)
     with file:
-        other = list_weights(path, file, to=options.framework)
-        layouts = {each.file.layout for each in (listing, other)}
+        other = list_weights(path, file, to=options.framework, source=options.diff_from, option="--diff-from")
+        for each in (listing, other):
+            for told in each.told:
+                messages.warn(f"{show(each.path)}: {show(str(told))}")
+        layouts = {each.layout for each in (listing, other)}
         prefix = options.strip_prefix or ""
         if len(layouts) > 1 and "" not in layouts:
             pairs, notes = match(listing, other, strip_prefix=prefix)
-            messages.note(f"{listing.file.layout} against {other.file.layout}: compared in torch's layout")
+            messages.note(f"{listing.layout} against {other.layout}: compared in torch's layout")
             for note in notes:
                 messages.note(note)
         else:
@@ -67,4 +70,8 @@ def _compared(listing: Listing, path: str, options: Options) -> list[Difference]
         typed = [one for _, one, two in pairs if one and two and one.tensor.dtype != two.tensor.dtype]
         if typed and options.ignore_dtype:
             messages.note(f"types differ, which is ignored: {counted(len(typed), 'tensor')}")
-        return list(differences(pairs, tolerance=options.tolerance or 0.0, ignore_dtype=options.ignore_dtype))
+        found = list(differences(pairs, tolerance=options.tolerance or 0.0, ignore_dtype=options.ignore_dtype))
+        if found and len(layouts) > 1 and "" in layouts and options.framework is None:
+            unknown, option = (other, "--diff-from") if listing.layout else (listing, "--from")
+            messages.note(f"{show(unknown.path)}: compared as stored, since nothing says its layout; {option} does")
+        return found

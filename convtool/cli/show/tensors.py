@@ -34,6 +34,7 @@ def look(listing: Listing, options: Options) -> None:
         _look_at_responses(listing, options)
         return
     found = _selected(listing, options)
+    _warn_of_conversion(listing, found)
     if options.output:
         from convtool.jobs.inspection.export import export_selection
 
@@ -45,6 +46,13 @@ def look(listing: Listing, options: Options) -> None:
         from convtool.files.atomic import write_file
 
         write_file(options.plot, _picture(found, options.plot), replace=options.overwrite)
+
+
+def _warn_of_conversion(listing: Listing, found: Selection) -> None:
+    """Say what there is to say of the conversion of the tensor that is looked at."""
+    for note in listing.told:
+        if note.is_about(found.listed.described):
+            messages.warn(f"{show(listing.path)}: {show(str(note))}")
 
 
 def _picture(found: Selection, path: str) -> bytes:
@@ -129,6 +137,7 @@ def _look_at_responses(listing: Listing, options: Options) -> None:
 
     listed = selection.choose(listing, options.tensor, selection.has_responses, "1-D filters")
     found = selection.select_1d_filters(listed, options.filter or ())
+    _warn_of_conversion(listing, found)
     rate, points = options.sample_rate, options.points or _POINTS
     frequency, magnitude, names = selection.responses(found, points=points, sample_rate=rate)
     if options.plot:

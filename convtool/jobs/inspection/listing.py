@@ -14,11 +14,12 @@ from convtool.arrays import WeightFile
 from convtool.arrays.description import TensorInfo
 from convtool.errors import InputError, UsageError
 from convtool.files.names import show, without_secrets
-from convtool.weights.layouts import Described, as_weight, describe
+from convtool.weights.layouts import Described, as_weights, describe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from convtool.weights.conversion.notes import Note
     from convtool.weights.statistics import TensorStats
 
 
@@ -88,6 +89,10 @@ class Listing:
     """As it was given."""
     file: WeightFile
     tensors: Sequence[Listed]
+    layout: str
+    """The layout of all of it: the file's own, that which it is said to have, or that which it is shown in."""
+    told: Sequence[Note] = ()
+    """What there is to say of its conversion."""
 
     @property
     def parameters(self) -> int:
@@ -114,7 +119,13 @@ class Listing:
         Raises:
             InputError: there is none.
         """
-        return replace(self, tensors=[self.find(name)])
+        listed = self.find(name)
+        return replace(self, tensors=[listed], told=[note for note in self.told if note.is_about(listed.described)])
+
+    @property
+    def notes(self) -> list[str]:
+        """What the person should know of it, in a line each: of the file, and of its conversion."""
+        return [*self.file.notes, *map(str, self.told)]
 
     def as_json(self, stats: Mapping[str, TensorStats], calls: Sequence[str] = ()) -> str:
         """One line of JSON, with the statistics of the tensors that have some, by name, and what it wants to call."""
@@ -123,7 +134,7 @@ class Listing:
         record |= {"parameters": self.parameters, "bytes": self.nbytes}
         more: dict[str, Any] = {
             "calls": list(calls),
-            "notes": list(self.file.notes),
+            "notes": self.notes,
             "metadata": dict(self.file.metadata),
         }
         record |= {key: value for key, value in more.items() if value}
@@ -131,29 +142,41 @@ class Listing:
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def list_weights(path: str, file: WeightFile, *, to: str | None = None, source: str | None = None) -> Listing:
+def list_weights(
+    path: str,
+    file: WeightFile,
+    *,
+    to: str | None = None,
+    source: str | None = None,
+    tensor: str | None = None,
+    option: str = "--from",
+) -> Listing:
     """What is in `file`, in its own layout or in that of `to`: ``torch``, ``keras`` or ``onnx``.
 
     Args:
         path: what the file is called.
         file: what it is.
         to: the layout that it is shown in.
-        source: the layout of a file that says nothing of it; its arrays of 2 to 5 axes are weights then.
+        source: the layout of a file that says nothing of it; bare arrays are weights then, see `as_weights`.
+        tensor: the name of one that is looked at; it is a weight too where `source` is given.
+        option: what `source` was given by.
 
     Raises:
         UsageError: the file says of itself that it has another layout than `source`.
     """
     if source is not None and file.layout not in ("", source):
-        raise UsageError(f"{show(path)}: --from {source}: the file is of {file.layout}")
-    described = describe(file.tensors, layout=source or file.layout)
-    if source is not None and not file.layout:
-        described = [as_weight(each, layout=source) for each in described]
+        raise UsageError(f"{show(path)}: {option} {source}: the file is of {file.layout}")
+    layout, told = source or file.layout, []
+    described = describe(file.tensors, layout=layout)
+    if source is not None:
+        described = as_weights(described, layout=source, named=tensor)
     if to is not None:
         from convtool.weights.conversion.file import ConvertedFile
+        from convtool.weights.conversion.notes import not_converted
 
         file = converted = ConvertedFile(file, described, to=to)
-        described = converted.described
-    return Listing(path, file, [Listed(each, file) for each in described])
+        described, layout, told = converted.described, to, [*not_converted(described, option=option), *converted.told]
+    return Listing(path, file, [Listed(each, file) for each in described], layout, told)
 
 
 def statistics(listing: Listing) -> tuple[dict[str, TensorStats], list[str]]:

@@ -29,7 +29,7 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
     Raises:
         InputError: values can't be read that are needed to tell.
     """
-    summed = "keras" in (first.file.layout, second.file.layout)
+    summed = "keras" in (first.layout, second.layout)
     ours = Side.of(first, summed=summed)
     with in_second():
         theirs = Side.of(second, summed=summed)

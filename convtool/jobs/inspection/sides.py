@@ -42,7 +42,7 @@ class Side:
     def of(cls, listing: Listing, *, summed: bool) -> Side:
         """`listing` in torch's layout; where recurrent biases are `summed`, with their sums, as Keras has them."""
         described, file = [each.described for each in listing.tensors], listing.file
-        for layout in ("keras", "torch") if summed and file.layout != "keras" else ("torch",):
+        for layout in ("keras", "torch") if summed and listing.layout != "keras" else ("torch",):
             file = made = ConvertedFile(file, described, to=layout)
             described = made.described
         tensors = [Listed(each, file) for each in described if not each.tensor.is_text]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from convtool.arrays.description import TensorInfo, WeightFile
+from convtool.weights.layouts import Described
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,6 +59,17 @@ class Deferred:
 
     def _then(self, shape: Sequence[int], change: Callable[[NDArray[Any]], NDArray[Any]]) -> Deferred:
         return Deferred(tuple(shape), self.sources, lambda file: change(self.values(file)))
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A tensor in its new layout: what it is, from headers alone, and the array that it is made as.
+
+    Where it can't be converted, `described.tensor.flag` says why, and the array's values are refused.
+    """
+
+    described: Described
+    array: Deferred
 
 
 def of_tensor(tensor: TensorInfo) -> Deferred:

@@ -21,7 +21,7 @@ Convolutions correlate in all three, so their kernels are never flipped, those o
 defines them as the adjoint of its convolution, and how it pads or crops does not enter its weights.
 
 What can't be told, and what the other layout has no place for (`num_batches_tracked`), stays as it is, but for the
-separators in its name.
+separators in its name; `convtool.weights.conversion.notes` says so.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile, some
+from convtool.arrays.description import PIECE_BYTES, TensorInfo, WeightFile
 from convtool.errors import InputError
-from convtool.weights.conversion.deferred import Deferred, of_tensor
+from convtool.weights.conversion.deferred import Converted, Deferred, of_tensor
+from convtool.weights.conversion.notes import notes
 from convtool.weights.conversion.recurrent import convert_recurrent
 from convtool.weights.filters import in_axes
 from convtool.weights.kinds import RECURRENT, LayerKind
@@ -56,17 +57,6 @@ _KEPT = ("activation", "units", "node", "module")
 """What is told of a layer that its weights have no part in, and no layout changes."""
 
 
-@dataclass(frozen=True)
-class Converted:
-    """A tensor in its new layout: what it is, from headers alone, and the array that it is made as.
-
-    Where it can't be converted, `described.tensor.flag` says why, and the array's values are refused.
-    """
-
-    described: Described
-    array: Deferred
-
-
 class ConvertedFile(WeightFile):
     """The tensors of `file` in the layout `to`; values are read and put in order when they are asked for.
 
@@ -74,6 +64,9 @@ class ConvertedFile(WeightFile):
         file: stays open, and the caller's to close.
         described: what `describe` says of its tensors.
         to: `torch`, `keras` or `onnx`.
+
+    Attributes:
+        told: what there is to say of the conversion; `notes` are those of `file`.
 
     Raises:
         InputError: two tensors have one name there.
@@ -85,7 +78,8 @@ class ConvertedFile(WeightFile):
         self.tensors = tuple(each.tensor for each in self.described)
         _refuse_alike(converted, to)
         self.format, self.layout = file.format, to
-        self.notes = [*file.notes, *_doubts(described, to), *_losses(converted)]
+        self.told = notes(described, converted, to)
+        self.notes = file.notes
         self.metadata, self.damage = file.metadata, file.damage
         self.threadsafe = file.threadsafe
         self._file = file
@@ -165,24 +159,6 @@ def convert(described: Sequence[Described], *, to: str) -> list[Converted]:
     return _retied(made)
 
 
-def _doubts(described: Sequence[Described], to: str) -> Iterator[str]:
-    """What the conversion takes for granted: torch's files of tensors alone don't tell groups."""
-    over_one = [
-        each.tensor.name
-        for each in described
-        if to == "keras" and each.kind in ("conv1d", "conv2d") and each.layout == "torch"
-        if "groups" not in each.tensor.config and each.tensor.shape[1] == 1 < each.tensor.shape[0]
-    ]
-    if over_one:
-        yield f"taken for convolutions over one channel, since nothing says they are depthwise: {some(over_one)}"
-
-
-def _losses(converted: Sequence[Converted]) -> Iterator[str]:
-    """What the way back does not bring back."""
-    if summed := [each.described.tensor.name for each in converted if each.array.is_sum]:
-        yield f"two biases are added, as Keras keeps their sum alone: {some(summed)}"
-
-
 def _refuse_alike(converted: Sequence[Converted], to: str) -> None:
     found: dict[str, Converted] = {}
     for each in converted:
@@ -233,11 +209,8 @@ def _plain(each: Described, to: str) -> Converted:
     if each.role == "weight" and each.kind != "norm":
         axes = axes_of(LayerKind(each.kind, each.groups), to, len(each.axes))
         array = in_axes(array, each.axes, axes, groups=each.groups)
-    if each.prefix == tensor.name:  # no word of it tells its part
-        prefix = name = tensor.name
-    else:
-        prefix = in_habit(each.prefix, to)
-        name = prefix + _word(each, to)
+    prefix = in_habit(each.prefix, to)
+    name = prefix + _word(each, to) * (each.prefix != tensor.name)  # else no word of it tells its part
     made = _derived(name, array, tensor, _settings(each, to))
     return Converted(replace(each, tensor=made, axes=axes, layout=to, prefix=prefix), array)
 

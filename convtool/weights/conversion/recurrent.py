@@ -189,12 +189,27 @@ def _from_onnx(tensors: _Tensors) -> list[_Direction]:
 _READ = {"torch": _from_torch, "keras": _from_keras, "onnx": _from_onnx}
 
 
+def tells_its_reset(part: Described, *, biased: bool) -> bool:
+    """Whether the GRU that `part` is of, which has biases or not, says where it applies its reset gate.
+
+    Keras's bias says it by its shape, ONNX's node by what it is told; of the node's tensors alone none does.
+    """
+    config = part.tensor.config
+    if part.layout == "keras":
+        return biased or "reset_after" in config
+    return part.layout == "torch" or bool(part.tensor.layer) or "linear_before_reset" in config
+
+
 def _resets_after(forward: _Tensors) -> bool:
-    """Of a GRU: whether it applies its reset gate after the product with the recurrent weights."""
+    """Of a GRU: whether it applies its reset gate after the product with the recurrent weights, as torch's does.
+
+    So it is taken to where nothing says it: torch's and Keras's own do, and in ONNX so do those that come from there.
+    """
     first = next(iter(forward.values()))
+    if not tells_its_reset(first, biased="bias" in forward):
+        return True
     if first.layout == "keras":
-        told = bool(first.tensor.config.get("reset_after", True))
-        return len(forward["bias"].axes) == 2 if "bias" in forward else told
+        return len(forward["bias"].axes) == 2 if "bias" in forward else bool(first.tensor.config["reset_after"])
     return first.layout == "torch" or bool(first.tensor.config.get("linear_before_reset"))
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,13 @@ import pytest
 from convtool.arrays import open_weights
 from convtool.arrays.keras import config as keras_config
 from convtool.arrays.keras.archive import KerasReader
-from convtool.arrays.keras.config import Layer, kind_of_key, lambdas, parse, snake_case
+from convtool.arrays.keras.classes import LAYERS, snake_case
+from convtool.arrays.keras.config import Layer, kind_of_key, lambdas, parse
 from convtool.arrays.keras.hdf5_file import Hdf5Reader
 from convtool.arrays.keras.names import natural
 from convtool.errors import InputError
+from convtool.weights.conversion.file import ConvertedFile, convert
+from convtool.weights.layouts import describe
 
 SCRIPT = """
 import inspect, json, keras, numpy as np
@@ -72,6 +76,31 @@ class Block(L.Layer):
 keras.utils.clear_session()
 block = keras.Sequential([keras.Input((4, 3)), Block(name="mine"), L.Dropout(0.5)])
 block.save_weights("block.weights.h5")
+
+@keras.saving.register_keras_serializable("mine")
+class Mix(L.Layer):
+    def build(self, shape):
+        self.mix, self.off = self.add_weight(shape=(4, 5), name="mix"), self.add_weight(shape=(5,), name="off")
+    def call(self, x):
+        return keras.ops.matmul(x, self.mix) + self.off
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], 5)
+class Steps(L.Layer):
+    def build(self, shape):
+        sizes = {"kernel": (5, 8), "recurrent": (2, 8), "bias": (8,)}
+        self.all = [self.add_weight(shape=size, name=name) for name, size in sizes.items()]
+        self.inner = L.Dense(8)
+        self.inner.build((None, 8))
+    def call(self, x):
+        return self.inner(keras.ops.matmul(x, self.all[0]))
+class Echo(L.LSTM):
+    pass
+x = one = keras.Input((3, 4))
+x = L.Dense(6)(Echo(2, return_sequences=True)(Steps()(Mix()(x))))
+x = L.TimeDistributed(Mix(name="each"), name="times")(L.Dense(4)(keras.ops.multiply(x, 2.0)))
+foreign = keras.Model(one, x)
+for name in ("foreign.keras", "foreign.h5", "foreign.weights.h5"):
+    (foreign.save_weights if "weights" in name else foreign.save)(name)
 
 keras.config.set_dtype_policy("bfloat16")
 half = keras.Sequential([keras.Input((8, 8, 1)), L.Conv2D(4, 3, name="conv")])
@@ -187,7 +216,7 @@ def test_a_layer_of_ones_own(written: Path) -> None:
     parts = ("query", "key", "value", "attention_output")
     attention = [f"mine/attend/{part}/{name}" for part in parts for name in ("kernel", "bias")]
     assert list(found.items()) == [
-        ("mine/0", ""),
+        ("mine/0", "block"),  # which is no class of Keras's
         *((name, "EinsumDense") for name in attention),
         ("mine/dense/kernel", "Dense"),
         ("mine/dense/bias", "Dense"),
@@ -197,6 +226,48 @@ def test_a_layer_of_ones_own(written: Path) -> None:
         ("mine/one/kernel", "Dense"),
         ("mine/one/bias", "Dense"),
     ]
+
+
+FOREIGN_CLASSES = ["mine>Mix", "Steps", "Echo"]
+FOREIGN = {
+    **dict.fromkeys(["mix/0", "mix/1", "times/each/0", "times/each/1"], "mine>Mix"),
+    **dict.fromkeys(["steps/0", "steps/1", "steps/2"], "Steps"),
+    **dict.fromkeys(["echo/0", "echo/1", "echo/2"], "Echo"),
+}
+
+
+@pytest.mark.parametrize("name", ["foreign.keras", "foreign.h5"])
+def test_layers_of_classes_that_are_not_keras_s(written: Path, name: str) -> None:
+    """What their own tensors are called, the legacy format tells; whatever a name or a shape looks like, it is left."""
+    with open_weights(str(written / name)) as file:
+        described = describe(file.tensors, layout=file.layout)
+        assert file.calls() == FOREIGN_CLASSES
+        told = ", ".join(map(repr, FOREIGN_CLASSES))
+        assert file.notes == [f"layers of classes that are not Keras's, which alone know their tensors: {told}"]
+        converted = ConvertedFile(file, described, to="torch")
+        names = {each.described.tensor.name: each.array for each in convert(described, to="torch")}
+    own = [each for each in described if each.tensor.layer in FOREIGN_CLASSES]
+    assert {each.kind for each in own} == {"tensor"}
+    assert all(names[each.tensor.name.replace("/", ".")].order == tuple(range(len(each.axes))) for each in own)
+    counts = Counter(each.tensor.layer for each in own)
+    assert counts == {"mine>Mix": 4, "Steps": 3, "Echo": 3}
+    if name == "foreign.keras":
+        assert {each.tensor.name: each.tensor.layer for each in own} == FOREIGN
+    else:
+        called = {each.tensor.name for each in own}
+        assert {"mix/mix", "steps/recurrent", "echo/recurrent_kernel", "times/each/mix"} <= called
+    others = [each for each in described if each not in own]
+    assert [each.kind for each in others if each.role == "weight"] == ["dense"] * 3
+    (left,) = converted.told
+    assert str(left).startswith("left as stored, since nothing tells how torch would have them: 6 tensors, 'mix.")
+
+
+def test_weights_alone_tell_classes_by_their_paths(written: Path) -> None:
+    with open_weights(str(written / "foreign.weights.h5")) as file:
+        found = {tensor.name: tensor.layer for tensor in file.tensors}
+        assert file.calls() == []  # nothing is built to load them
+    assert (found["mix/0"], found["steps/2"], found["dense_1/kernel"]) == ("mix", "steps", "Dense")
+    assert found["echo/2"] == "echo"
 
 
 @pytest.mark.parametrize("name", ["half.keras", "half.h5"])
@@ -213,6 +284,7 @@ def test_bfloat16(written: Path, name: str) -> None:
 def test_classes_are_spelled_as_keras_spells_them(written: Path) -> None:
     spelled = json.loads((written / "kinds.json").read_text())
     assert {kind: snake_case(kind) for kind in spelled} == spelled
+    assert spelled.keys() - LAYERS == {"InputSpec"}  # which is no layer
     cells = {kind for kind in keras_config.VARIABLES if kind.startswith("ConvLSTM") and kind.endswith("Cell")}
     other = {"SeedGenerator", "GroupedQueryAttention"}  # which keras.layers has as GroupQueryAttention
     assert keras_config.VARIABLES.keys() - spelled.keys() == cells | other
@@ -317,7 +389,8 @@ def legacy(
         if config is not None:
             file.attrs["model_config"] = json.dumps(config)
     with Hdf5Reader(str(path)) as opened:
-        assert (opened.format, opened.layout, opened.notes) == ("keras", "keras", [])
+        assert (opened.format, opened.layout) == ("keras", "keras")
+        assert all("not Keras's" in note for note in opened.notes)
         return [(tensor.name, tensor.layer) for tensor in opened.tensors]
 
 
@@ -385,11 +458,18 @@ def test_older_files_with_a_configuration(tmp_path: Path) -> None:
         ("each/kernel", "Dense"),
         ("both/forward_lstm/kernel", "LSTM"),
         ("both/back/kernel", "GRU"),
-        ("a/kernel", "Conv"),
+        ("a/kernel", "Custom>Conv"),
         ("sub/c/kernel", "Conv1D"),
         ("neither/x/kernel", ""),
         ("cells/gru_cell/kernel", "GRU"),
     ]
+
+
+def test_a_cell_of_one_s_own_may_have_no_name(tmp_path: Path) -> None:
+    cell = {"class_name": "mine>Cell", "config": {}}
+    config = layer("Sequential", "net", layers=[layer("RNN", "rnn", cell=cell)])
+    layers: dict[str, dict[str, tuple[int, ...]]] = {"rnn": {"rnn/cell_2/kernel:0": (2, 8)}}
+    assert legacy(tmp_path / "w.h5", layers, config=config) == [("rnn/cell_2/kernel", "mine>Cell")]
 
 
 def test_a_sequential_of_keras_1(tmp_path: Path) -> None:
