@@ -206,10 +206,22 @@ def test_whole_numbers(dtype: str) -> None:
     assert (type(made.min), type(made.max)) == (int, int)
 
 
-def test_large_whole_numbers_have_exact_ends() -> None:
-    made = found(np.array([-(2**63), 2**63 - 1]))
-    assert (made.min, made.max) == (-(2**63), 2**63 - 1)
-    assert made.std == pytest.approx(2.0**63, rel=1e-12)
+@pytest.mark.parametrize("piece", [1 << 16, 1000])
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [
+        ("int64", 2**60, 2**60 + 2),
+        ("uint64", 2**64 - 100, 2**64 - 1),
+        ("int64", -(2**63), 2**63 - 1),
+        ("int32", -(2**31), 2**31 - 1),
+        ("uint16", 0, 2**16 - 1),
+    ],
+)
+def test_statistics_of_whole_numbers_are_rounded_once(dtype: str, low: int, high: int, piece: int) -> None:
+    array = RANDOM.integers(low, high, 3000, dtype=dtype, endpoint=True)
+    made = found(array, piece)
+    assert (made.min, made.max) == (int(array.min()), int(array.max()))
+    assert (made.mean, made.std) == exact(array.tolist())
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
