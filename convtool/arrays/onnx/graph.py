@@ -44,6 +44,12 @@ _SETTINGS = {
 _SAME_VALUES = ("Identity", "DequantizeLinear")
 """Operators whose output is their first input, to those who ask what layer a tensor belongs to."""
 
+_REPEATS = ("Expand", "Slice", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Tile")
+"""Operators whose output has no other values than their first input: exporters put them before an initial state."""
+
+RECURRENT_STATES = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,)}
+"""The inputs of each recurrent operator that its state begins with."""
+
 
 @dataclass(slots=True)
 class FoundTensor:
@@ -78,13 +84,16 @@ class _Scope:
     """The way to the graph, in front of the names of its tensors."""
     tensors: ChainMap[str, FoundTensor] = field(default_factory=ChainMap)
     """Those of the graph, then those of the graphs around it."""
+    repeated: ChainMap[str, FoundTensor] = field(default_factory=ChainMap)
+    """What has the values of a tensor and its own shape, likewise."""
     depth: int = 1
 
     def inner(self, way: str) -> _Scope:
         """That of a graph within this one."""
         if self.depth == _DEPTH_LIMIT:
             raise InputError(f"there are more than {_DEPTH_LIMIT} graphs within one another")
-        return _Scope(f"{self.prefix}{way}/", self.tensors.new_child(), self.depth + 1)
+        tensors, repeated = self.tensors.new_child(), self.repeated.new_child()
+        return _Scope(f"{self.prefix}{way}/", tensors, repeated, self.depth + 1)
 
 
 class Model:
@@ -159,12 +168,15 @@ class Model:
         if node.op == "Constant" and node.constant and node.outputs:
             self._add(node.constant, node.outputs[0], scope)
         for number, used in enumerate(node.inputs):
-            tensor = scope.tensors.get(used)
-            if tensor is None:
+            is_state = number in RECURRENT_STATES.get(node.op, ())
+            tensor = scope.tensors.get(used) or scope.repeated.get(used)
+            if number == 0 and node.op in _REPEATS and node.outputs and tensor is not None:
+                scope.repeated[node.outputs[0]] = tensor
+            if tensor is None or (used not in scope.tensors and not is_state):
                 continue
             if number == 0 and node.op in _SAME_VALUES and node.outputs:
                 scope.tensors[node.outputs[0]] = tensor
-            elif not tensor.layer:
+            elif not tensor.layer or (is_state and tensor.layer in _REPEATS):
                 self._walk.charge(len(scope.prefix) + len(name))
                 tensor.layer = node.op
                 tensor.config = {**node.settings, "input": number, "node": scope.prefix + name}
