@@ -147,6 +147,16 @@ def test_constants_are_exact(value: float, size: int) -> None:
     assert made == TensorStats(value, value, value, 0.0, zeros, 0, 0)
 
 
+def test_all_halves_are_what_numpy_says() -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = halves[np.isfinite(halves)]
+    for array in (finite, finite[np.abs(finite) < 2**-14]):  # the latter are all denormal
+        assert found(array) == found(array.astype(np.float32))
+    made = found(halves)
+    assert (made.zeros, made.nan, made.infinite) == (2, 2046, 2)
+    assert (made.min, made.max, made.std) == (-65504, 65504, found(finite).std)
+
+
 def test_a_million_numbers_in_many_blocks() -> None:
     array = np.arange(1_000_000, dtype=np.float64) - 499_999.5
     made = found(array.astype(np.float32))
