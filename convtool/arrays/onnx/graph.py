@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from convtool.arrays.onnx import RECURRENT_STATES
 from convtool.arrays.onnx.protobuf import Field, Walk
 from convtool.arrays.onnx.tensors import CONSTANTS, StoredTensor, constant, sparse_tensor, stored_tensor
 from convtool.errors import InputError
@@ -46,9 +47,6 @@ _SAME_VALUES = ("Identity", "DequantizeLinear")
 
 _REPEATS = ("Expand", "Slice", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Tile")
 """Operators whose output has no other values than their first input: exporters put them before an initial state."""
-
-RECURRENT_STATES = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,)}
-"""The inputs of each recurrent operator that its state begins with."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from convtool.arrays.description import some
-from convtool.arrays.onnx.graph import RECURRENT_STATES
 from convtool.jobs.inspection.folding import fold
 from convtool.jobs.inspection.listing import Listed, Listing
 from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of, in_second, without_prefix
@@ -192,9 +191,7 @@ def _is_zero(listed: Listed) -> bool:
 
 def _is_zero_state(listed: Listed) -> bool:
     """Whether a recurrent operator begins with the tensor as its state, and would with nothing in its place."""
-    tensor = listed.tensor
-    is_state = tensor.config.get("input") in RECURRENT_STATES.get(tensor.layer, ())
-    return is_state and _is_zero(listed)
+    return listed.described.kind == "state" and _is_zero(listed)
 
 
 def _repeats_a_bias(listed: Listed, side: Side) -> bool:

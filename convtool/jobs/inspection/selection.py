@@ -18,7 +18,7 @@ from convtool.weights.layouts import Described
 
 Values = NDArray[Any]
 _FILTER_AXES = ("filter", "in", "depth")
-_WITHOUT_FILTERS = ("bias", "norm", "embedding", *RECURRENT)
+_WITHOUT_FILTERS = ("bias", "norm", "embedding", "state", *RECURRENT)
 
 
 @dataclass(frozen=True)
