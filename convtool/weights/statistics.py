@@ -205,10 +205,21 @@ def _reals(values: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
     if values.dtype.kind == "c":
-        return np.abs(values.astype(np.complex128, copy=False))
+        return _magnitudes(values.astype(np.complex128, copy=False))
     if values.dtype.kind == "b":
         return values.view(np.uint8)
     return _singles(values) if values.dtype == np.float16 else values
+
+
+def _magnitudes(values: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """|z|; infinite only where a part is: what float64 does not hold of two finite ones is the largest that it does."""
+    import numpy as np
+
+    magnitudes: NDArray[np.float64] = np.abs(values)
+    beyond = np.isinf(magnitudes)
+    if beyond.any():
+        magnitudes[beyond & np.isfinite(values)] = np.finfo(np.float64).max
+    return magnitudes
 
 
 def _singles(halves: NDArray[np.float16]) -> NDArray[np.float32]:

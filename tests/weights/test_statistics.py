@@ -241,6 +241,11 @@ def test_complex_numbers_count_by_magnitude(dtype: str) -> None:
     assert made == TensorStats(0.0, 5.0, pytest.approx(10 / 3, rel=1e-12), pytest.approx(std, rel=1e-12), 1, 1, 1)  # type: ignore[arg-type]
 
 
+def test_finite_parts_whose_magnitude_float64_does_not_hold_are_finite() -> None:
+    made = found(np.array([1.5e308 + 1.5e308j, 1, complex(np.inf, 1)]))
+    assert (made.min, made.max, made.nan, made.infinite) == (1, np.finfo(float).max, 0, 1)
+
+
 # Files, several tensors and threads
 
 
