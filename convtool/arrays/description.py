@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from convtool.errors import InputError
+from convtool.files.names import show
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,15 +140,20 @@ class WeightFile(ABC):
         return []
 
     def find(self, name: str) -> TensorInfo:
-        """The tensor called `name`, as it is shown or as the file has it.
+        """The tensor called `name`, as the file has it or as it is shown: in full, or with characters escaped.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or it is only shown so, and so is another.
         """
         for names in ("name", "stored"):
             for tensor in self.tensors:
                 if getattr(tensor, names) == name:
                     return tensor
+        shown = [tensor for tensor in self.tensors if show(tensor.name) == name]
+        if len(shown) == 1:
+            return shown[0]
+        if shown:
+            raise InputError(f"{len(shown)} tensors are shown as {name!r:.200}; give the name itself, unescaped")
         near = [tensor.name for tensor in self.tensors if name.lower() in tensor.name.lower()]
         there = f"there is {some(near or (t.name for t in self.tensors))}" if self.tensors else "there are none at all"
         raise InputError(f"there is no tensor {name!r:.200} in it; {there}")

@@ -194,7 +194,7 @@ def _check(options: Options) -> None:
         raise UsageError(f"--padding-mode {options.padding_mode} needs --mode same")
     if options.align_peak and options.mix == 1.0:
         raise UsageError("--align-peak delays the dry part; give --mix below 1")
-    numbers = {"--trim-kernel": options.trim_kernel, "--gain": options.gain, "--mix": options.mix}
+    numbers = {"--trim-kernel": options.trim_kernel, "--gain": options.gain}
     for name, value in numbers.items():
         if value is not None and not abs(value) <= _MOST_DECIBELS:
             raise UsageError(f"{name} is {value}; expected a number of at most {_MOST_DECIBELS}")

@@ -91,7 +91,7 @@ class Options:
     diff: str | None = text("Compare with another file; exit 3 where they differ.", metavar="OTHER")
     diff_from: Framework | None = choice(Framework, "With --diff: the layout of OTHER, as --from says that of FILE.")
     tolerance: float | None = real(
-        "With --diff: values that far apart are the same.  [default: 0]", least=0, metavar="X"
+        "With --diff: values that far apart are the same.  [default: 0]", least=0, like="a finite number", metavar="X"
     )
     strip_prefix: str | None = text("With --diff: leave TEXT out of names that begin with it.", metavar="TEXT")
     ignore_dtype: bool = flag("With --diff: types that differ are told, and are no difference.")
@@ -142,7 +142,8 @@ def inspect_weights(options: Options) -> int:
     codes = {_tell_failure(folder, error, found) for folder, error in unreadable.items()}
     for path in paths:
         try:
-            _inspect(path, options, found, many=len(words) > 1)
+            with messages.about(show(path), UsageError):
+                _inspect(path, options, found, many=len(words) > 1)
         except (UsageError, BrokenPipeError):
             raise
         except Exception as error:
@@ -227,8 +228,6 @@ def _check(paths: Sequence[str], options: Options) -> None:
     for needed, names in needs:
         if not given(options, needed) and (lost := given(options, *names)):
             raise UsageError(f"{lost[0]} needs --{needed}")
-    if options.tolerance != options.tolerance:
-        raise UsageError("--tolerance nan: expected a number from 0 on")
     written = [(path, name) for path, name in ((options.plot, "--plot"), (options.sarif, "--sarif")) if path]
     if options.overwrite and not (options.output or written):
         raise UsageError("--overwrite needs -o, --plot or --sarif")

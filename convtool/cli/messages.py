@@ -104,11 +104,11 @@ def options() -> list[click.Parameter]:
 
 
 @contextmanager
-def about(name: str) -> Iterator[None]:
-    """Errors that arise here are about the file or option `name`: their messages begin with it."""
+def about(name: str, kind: type[ConvtoolError] = ConvtoolError) -> Iterator[None]:
+    """Errors of that kind that arise here are about the file or option `name`: their messages begin with it."""
     try:
         yield
-    except ConvtoolError as error:
+    except kind as error:
         raise type(error)(f"{name}: {error}") from error
 
 

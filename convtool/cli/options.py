@@ -12,6 +12,7 @@ A field gives the option its name, `--stride`, unless the helper that declares i
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import Field, field, fields
@@ -143,13 +144,14 @@ class _InWords:
         self._expected = like + limits.get((least is not None, most is not None), both if most is not None else "")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number that the word `value` is."""
+        """The number that the word `value` is; where there are limits, none that is not finite is between them."""
         try:
-            return super().convert(value, param, ctx)  # type: ignore[misc]
-        except click.BadParameter as error:
-            raise click.BadParameter(
-                f"'{show(str(value))}' does not fit; expected {self._expected}", ctx, param
-            ) from error
+            number = super().convert(value, param, ctx)  # type: ignore[misc]
+        except click.BadParameter:
+            number = None
+        if number is None or (self._limited and not math.isfinite(number)):
+            raise click.BadParameter(f"'{show(str(value))}' does not fit; expected {self._expected}", ctx, param)
+        return number
 
     def _describe_range(self) -> str:
         """The limits, as the help shows them."""

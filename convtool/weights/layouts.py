@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from convtool.arrays.description import TensorInfo
+from convtool.arrays.onnx import RECURRENT_STATES
 from convtool.weights.kinds import RECURRENT, LayerKind, kinds_of_layers
 from convtool.weights.naming import Part, in_habit, layer_parts, part_of
 
@@ -53,15 +54,16 @@ class Described:
     tensor: TensorInfo
     kind: str
     """`conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d depthwise_conv1d depthwise_conv2d
-    dense einsum_dense attention embedding norm lstm gru rnn bias`, or `tensor` where it can't be told."""
+    dense einsum_dense attention embedding norm lstm gru rnn bias`, the `state` that a recurrent operator of ONNX begins
+    with, or `tensor` where it can't be told."""
     axes: tuple[str, ...]
-    """What each axis counts; the axes of a `tensor` are numbered."""
+    """What each axis counts; the axes of a `state`, which may be of several layers, and of a `tensor` are numbered."""
     layout: str
     """`torch`, `keras` or `onnx`, or nothing where that is open."""
     prefix: str
     """What the names of the layer's tensors begin with: `features.0.`, `conv1/`."""
     role: str
-    """The part that it plays in its layer, see `convtool.weights.naming`; nothing for a `tensor`."""
+    """The part that it plays in its layer, see `convtool.weights.naming`; nothing for a `state` or a `tensor`."""
     groups: int = 1
     """Groups of a convolution; of a depthwise one the channels that go in."""
     gates: tuple[str, ...] = ()
@@ -147,7 +149,10 @@ def _described(tensor: TensorInfo, part: Part, layer: LayerKind, layout: str, *,
     elif role == "weight":
         axes = axes_of(layer, layout, rank)
     if not role or kind == "tensor" or axes is None or len(axes) != rank:
-        return Described(tensor, "tensor", tuple(map(str, range(rank))), layout, part.prefix, "")
+        is_state = tensor.config.get("input") in RECURRENT_STATES.get(tensor.layer, ())
+        return Described(
+            tensor, "state" if is_state else "tensor", tuple(map(str, range(rank))), layout, part.prefix, ""
+        )
     gates = GATES.get((kind, layout), ()) if role not in ("projection", "peephole") else ()
     return Described(tensor, kind, axes, layout, part.prefix, role, layer.groups, gates, part.level, part.reverse)
 

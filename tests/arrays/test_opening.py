@@ -125,6 +125,12 @@ def test_names_that_are_not_there() -> None:
         file.find("t1\n")
     with pytest.raises(InputError, match=r"no tensor '1' in it; there is 't1', 't10', 't11'$"):
         file.find("1")
+    named = {name: TensorInfo(name, (), "bool", 1) for name in ("a\nb", "a\\nb", "c\t", "\n\\n", "\\n\n")}
+    file.tensors = tuple(named.values())
+    assert all(file.find(name) is tensor for name, tensor in named.items())
+    assert file.find("c\\t") is named["c\t"]
+    with pytest.raises(InputError, match=r"^2 tensors are shown as '.*'; give the name itself, unescaped$"):
+        file.find("\\n\\n")
     file.tensors = ()
     with pytest.raises(InputError, match=r"; there are none at all$"):
         file.find("t")

@@ -722,7 +722,7 @@ def test_a_kernel_too_short_or_too_long(option: str, message: str, convtool: Con
     assert (run.code, message in run.err) == (1, True)
 
 
-@pytest.mark.parametrize("option", ["--gain=inf", "--mix=nan", "--trim-kernel=nan"])
+@pytest.mark.parametrize("option", ["--gain=inf", "--trim-kernel=nan"])
 def test_numbers_that_are_not_finite_are_refused(option: str, convtool: Convtool) -> None:
     run = convtool("convolve", "1,2", "-k", "1", option)
     assert run.code == 2

@@ -116,6 +116,52 @@ def test_statistics_as_columns(convtool: Convtool) -> None:
     assert [line.split()[-5:] for line in lines[3:5]] == [["0", "B", "0", "0", "0"], ["24", "B", "0", "3", "0"]]
 
 
+def test_statistics_of_complex_numbers_say_that_they_are_of_magnitudes(convtool: Convtool) -> None:
+    np.savez("m.npz", z=np.array([3 + 4j, 0]), x=np.array([1.0, 3]))
+    rows = convtool("inspect-weights", "m.npz", "--stats").out.splitlines()[1:3]
+    assert rows[0].endswith("  0    5   2.5  2.5      1    0         0  min, max, mean and std of |z|")
+    assert rows[1].endswith("  1    3     2    1      0    0         0")
+    assert "|z|" not in convtool("inspect-weights", "m.npz").out
+    tensors = json.loads(convtool("inspect-weights", "m.npz", "--stats", "--json").out)["tensors"]
+    assert [tensor["stats"].get("of") for tensor in tensors] == ["magnitude", None]
+
+
+def test_a_tensor_is_named_as_it_is_shown(convtool: Convtool) -> None:
+    save_file({"a\tb\x1b": torch.arange(3.0)}, "m.safetensors")
+    shown = convtool("inspect-weights", "m.safetensors").out.splitlines()[1].split()[0]
+    assert shown == "a\\tb\\x1b"
+    for name in (shown, "a\tb\x1b"):
+        assert convtool("inspect-weights", "m.safetensors", "--tensor", name).out == "0  1  2\n"
+    assert convtool("convolve", "1,2", "-k", f"m.safetensors::{shown}").out == "0,1,4,4\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--filter 3", "--filter 3: there are 3 filters, 0 to 2"),
+        ("--filter 0,2", "--filter 0,2: there are 2 inputs, 0 to 1"),
+        ("--filter 3 --plot p.png", "--filter 3: there are 3 filters, 0 to 2"),
+        ("--filter 0 --tensor conv.bias", "tensor 'conv.bias', bias 3, has no filters; 'conv.weight' has"),
+        ("--response --tensor conv.bias", "tensor 'conv.bias', bias 3, has no filters; 'conv.weight' has"),
+        (
+            "--filter 0 --tensor rec.weight_ih_l0",
+            "tensor 'rec.weight_ih_l0', lstm 8x3, has no filters; --gates splits it",
+        ),
+    ],
+)
+def test_filters_that_there_are_not(options: str, message: str, convtool: Convtool) -> None:
+    torch_file()
+    run = convtool("inspect-weights", "m.pt", *options.split())
+    assert (run.code, run.out, run.err) == (1, "", f"Error: m.pt: {message}\n")
+
+
+def test_infinities_differ_at_any_tolerance(convtool: Convtool) -> None:
+    np.savez("a.npz", w=np.array([np.inf, np.inf, np.nan, np.nan, 1e308]))
+    np.savez("b.npz", w=np.array([np.inf, -np.inf, np.nan, 0, -1e308]))
+    run = convtool("inspect-weights", "a.npz", "--diff", "b.npz", "--tolerance", "1e308")
+    assert (run.code, run.out) == (3, "w: 3 of 5 values differ, one of them is not finite, at [1]\n")
+
+
 def test_names_and_flags_are_escaped(convtool: Convtool) -> None:
     with h5py.File("m.h5", "w") as file:
         file["\x1b[31mred\n"] = np.zeros(2)
@@ -633,13 +679,20 @@ def test_notes_of_exports(convtool: Convtool) -> None:
         ("m.pt --response --points 1", "'1' does not fit; expected a whole number from 2 to 1048576"),
         ("m.pt --tolerance 0", "--tolerance needs --diff"),
         ("m.pt --strip-prefix a", "--strip-prefix needs --diff"),
-        ("m.pt --diff m.pt --tolerance nan", "--tolerance nan: expected a number from 0 on"),
+        ("m.pt --diff m.pt --tolerance nan", "'nan' does not fit; expected a finite number of 0 or more"),
+        ("m.pt --diff m.pt --tolerance 1e400", "'1e400' does not fit; expected a finite number of 0 or more"),
+        ("m.pt --diff m.pt --tolerance inf", "'inf' does not fit; expected a finite number of 0 or more"),
+        ("m.pt --diff m.pt --tolerance -1e-9", "'-1e-9' does not fit; expected a finite number of 0 or more"),
         ("m.pt --overwrite", "--overwrite needs -o, --plot or --sarif"),
         ("m.pt -o m.wav", "tensors are exported as .npy, .csv, .tsv or .txt"),
         ("m.pt -o there.npy", "there.npy exists"),
         ("m.pt -o there.npy --overwrite --plot x.gif", "a picture can be png, svg, pdf, not gif"),
         ("m.pt --filter 0 --tensor fc.bias --plot there.npy", "a picture can be"),
-        ("m.pt -o a.csv", "choose one with --tensor: 'conv.weight', 'conv.bias'"),
+        (
+            "m.pt -o a.csv",
+            "\nError: m.pt: there are 8 tensors with values; choose one with --tensor: 'conv.weight', 'conv.bias'",
+        ),
+        ("m.pt --from onnx", "\nError: m.pt: --from onnx: the file is of torch"),
     ],
 )
 def test_wrong_usage(arguments: str, message: str, convtool: Convtool) -> None:

@@ -32,13 +32,29 @@ class Options(RunOptions, SourceOptions):
     seed: int | None = integer("Any whole number.", metavar="N")
     gain: float = real("A number.", default=0.0, metavar="DB")
     share: float | None = real("A bounded number.", least=0, most=1, metavar="0..1")
+    level: float | None = real("A number with a least one.", least=0, metavar="X")
+    depth: float | None = real("A number with a greatest one.", most=0, metavar="X")
     size: float = parsed(halves, "Parsed.", default="2", metavar="SIZE")
     name: str | None = text("Text.", "-n --name", metavar="NAME")
     tags: tuple[str, ...] = texts("Texts.", metavar="TAG")
     loud: bool = flag("Set or not.")
 
 
-GIVEN = ("inputs", "side", "far_side", "count", "seed", "gain", "share", "size", "name", "tags", "loud")
+GIVEN = (
+    "inputs",
+    "side",
+    "far_side",
+    "count",
+    "seed",
+    "gain",
+    "share",
+    "level",
+    "depth",
+    "size",
+    "name",
+    "tags",
+    "loud",
+)
 
 
 def run(*words: str) -> tuple[list[Options], click.testing.Result]:
@@ -85,6 +101,10 @@ def test_the_help_has_inputs_first_then_own_options_then_shared_ones() -> None:
         ("m --size x", "Invalid value for '--size': x is no count of halves"),
         ("m --side up", "'up' is not one of 'left', 'right'"),
         ("m --share 2", "'2' does not fit; expected a number from 0 to 1"),
+        ("m --share nan", "'nan' does not fit; expected a number from 0 to 1"),
+        ("m --level inf", "'inf' does not fit; expected a number of 0 or more"),
+        ("m --level 1e400", "'1e400' does not fit; expected a number of 0 or more"),
+        ("m --depth=-inf", "'-inf' does not fit; expected a number up to 0"),
     ],
 )
 def test_what_does_not_fit_is_refused(words: str, error: str) -> None:

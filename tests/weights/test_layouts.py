@@ -334,7 +334,9 @@ def layer(name: str, shape: Shape, kind: str, **config: Any) -> TensorInfo:
         ("onnx", layer("7", (2, 12, 4), "GRU", input=2, node="n"), "gru", ("dirs", "3H", "H"), 1),
         ("onnx", layer("7", (2, 8), "RNN", input=3, node="n"), "rnn", ("dirs", "2H"), 1),
         ("onnx", layer("7", (2, 12), "LSTM", input=7, node="n"), "lstm", ("dirs", "3H"), 1),
-        ("onnx", layer("7", (2, 1, 4), "LSTM", input=5, node="n"), "tensor", ("0", "1", "2"), 1),
+        ("onnx", layer("7", (2, 1, 4), "LSTM", input=5, node="n"), "state", ("0", "1", "2"), 1),
+        ("onnx", layer("7", (2, 1, 4), "LSTM", input=6, node="n"), "state", ("0", "1", "2"), 1),
+        ("onnx", layer("7", (2, 1, 4), "GRU", input=6, node="n"), "tensor", ("0", "1", "2"), 1),
     ],
 )  # fmt: skip
 def test_told_by_the_class_of_its_layer(

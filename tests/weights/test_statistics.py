@@ -147,6 +147,16 @@ def test_constants_are_exact(value: float, size: int) -> None:
     assert made == TensorStats(value, value, value, 0.0, zeros, 0, 0)
 
 
+def test_all_halves_are_what_numpy_says() -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = halves[np.isfinite(halves)]
+    for array in (finite, finite[np.abs(finite) < 2**-14]):  # the latter are all denormal
+        assert found(array) == found(array.astype(np.float32))
+    made = found(halves)
+    assert (made.zeros, made.nan, made.infinite) == (2, 2046, 2)
+    assert (made.min, made.max, made.std) == (-65504, 65504, found(finite).std)
+
+
 def test_a_million_numbers_in_many_blocks() -> None:
     array = np.arange(1_000_000, dtype=np.float64) - 499_999.5
     made = found(array.astype(np.float32))
@@ -206,10 +216,22 @@ def test_whole_numbers(dtype: str) -> None:
     assert (type(made.min), type(made.max)) == (int, int)
 
 
-def test_large_whole_numbers_have_exact_ends() -> None:
-    made = found(np.array([-(2**63), 2**63 - 1]))
-    assert (made.min, made.max) == (-(2**63), 2**63 - 1)
-    assert made.std == pytest.approx(2.0**63, rel=1e-12)
+@pytest.mark.parametrize("piece", [1 << 16, 1000])
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [
+        ("int64", 2**60, 2**60 + 2),
+        ("uint64", 2**64 - 100, 2**64 - 1),
+        ("int64", -(2**63), 2**63 - 1),
+        ("int32", -(2**31), 2**31 - 1),
+        ("uint16", 0, 2**16 - 1),
+    ],
+)
+def test_statistics_of_whole_numbers_are_rounded_once(dtype: str, low: int, high: int, piece: int) -> None:
+    array = RANDOM.integers(low, high, 3000, dtype=dtype, endpoint=True)
+    made = found(array, piece)
+    assert (made.min, made.max) == (int(array.min()), int(array.max()))
+    assert (made.mean, made.std) == exact(array.tolist())
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
@@ -217,6 +239,11 @@ def test_complex_numbers_count_by_magnitude(dtype: str) -> None:
     made = found(np.array([3 + 4j, 0, -5j, complex(np.nan, 0), complex(0, -np.inf)], dtype))
     std = math.sqrt(50 / 9)
     assert made == TensorStats(0.0, 5.0, pytest.approx(10 / 3, rel=1e-12), pytest.approx(std, rel=1e-12), 1, 1, 1)  # type: ignore[arg-type]
+
+
+def test_finite_parts_whose_magnitude_float64_does_not_hold_are_finite() -> None:
+    made = found(np.array([1.5e308 + 1.5e308j, 1, complex(np.inf, 1)]))
+    assert (made.min, made.max, made.nan, made.infinite) == (1, np.finfo(float).max, 0, 1)
 
 
 # Files, several tensors and threads

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import struct
 import sys
@@ -80,6 +81,9 @@ def damage(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"it takes more than {_DATA_LIMIT} bytes of memory"
     text = str(error).partition("(")[2].rpartition(")")[0] or str(error) or type(error).__name__
+    if cut := re.match(r"truncated file: eof = (\d+), sblock->base_addr = (\d+), stored_eof = (\d+)", text):
+        there, start, declared = map(int, cut.groups())
+        return f"the HDF5 file is truncated: {start + there} of {declared} bytes are there"
     return f"the HDF5 file is damaged: {' '.join(text.split())}"
 
 

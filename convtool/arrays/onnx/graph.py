@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from convtool.arrays.onnx import RECURRENT_STATES
 from convtool.arrays.onnx.protobuf import Field, Walk
 from convtool.arrays.onnx.tensors import CONSTANTS, StoredTensor, constant, sparse_tensor, stored_tensor
 from convtool.errors import InputError
@@ -43,6 +44,9 @@ _SETTINGS = {
 
 _SAME_VALUES = ("Identity", "DequantizeLinear")
 """Operators whose output is their first input, to those who ask what layer a tensor belongs to."""
+
+_REPEATS = ("Expand", "Slice", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Tile")
+"""Operators whose output has no other values than their first input: exporters put them before an initial state."""
 
 
 @dataclass(slots=True)
@@ -78,13 +82,16 @@ class _Scope:
     """The way to the graph, in front of the names of its tensors."""
     tensors: ChainMap[str, FoundTensor] = field(default_factory=ChainMap)
     """Those of the graph, then those of the graphs around it."""
+    repeated: ChainMap[str, FoundTensor] = field(default_factory=ChainMap)
+    """What has the values of a tensor and its own shape, likewise."""
     depth: int = 1
 
     def inner(self, way: str) -> _Scope:
         """That of a graph within this one."""
         if self.depth == _DEPTH_LIMIT:
             raise InputError(f"there are more than {_DEPTH_LIMIT} graphs within one another")
-        return _Scope(f"{self.prefix}{way}/", self.tensors.new_child(), self.depth + 1)
+        tensors, repeated = self.tensors.new_child(), self.repeated.new_child()
+        return _Scope(f"{self.prefix}{way}/", tensors, repeated, self.depth + 1)
 
 
 class Model:
@@ -159,12 +166,15 @@ class Model:
         if node.op == "Constant" and node.constant and node.outputs:
             self._add(node.constant, node.outputs[0], scope)
         for number, used in enumerate(node.inputs):
-            tensor = scope.tensors.get(used)
-            if tensor is None:
+            is_state = number in RECURRENT_STATES.get(node.op, ())
+            tensor = scope.tensors.get(used) or scope.repeated.get(used)
+            if number == 0 and node.op in _REPEATS and node.outputs and tensor is not None:
+                scope.repeated[node.outputs[0]] = tensor
+            if tensor is None or (used not in scope.tensors and not is_state):
                 continue
             if number == 0 and node.op in _SAME_VALUES and node.outputs:
                 scope.tensors[node.outputs[0]] = tensor
-            elif not tensor.layer:
+            elif not tensor.layer or (is_state and tensor.layer in _REPEATS):
                 self._walk.charge(len(scope.prefix) + len(name))
                 tensor.layer = node.op
                 tensor.config = {**node.settings, "input": number, "node": scope.prefix + name}

@@ -268,7 +268,28 @@ def _directory(file: Any) -> list[zipfile.ZipInfo]:
     for first, second in pairwise(sorted(entries, key=lambda entry: entry.header_offset)):
         if first.header_offset + _LOCAL_HEADER + first.compress_size > second.header_offset:
             raise InputError(f"members {first.filename!r} and {second.filename!r} of the zip archive overlap")
+    if entries and (outer := _not_listed(file, entries)):
+        raise InputError(
+            "the zip archive is damaged: it begins with a member that its directory does not have, "
+            f"{outer!r:.200}; the directory is that of an archive within, and its own is cut off"
+        )
     return entries
+
+
+def _not_listed(file: Any, entries: list[zipfile.ZipInfo]) -> str:
+    """The member that the file begins with, where the directory knows no member of that name; or nothing.
+
+    The standard library takes the last directory for that of the file, whatever stands in front of its archive.
+    """
+    if min(entry.header_offset for entry in entries) == 0:
+        return ""
+    file.seek(0)
+    head = file.read(_LOCAL_HEADER)
+    if not head.startswith(b"PK\3\4"):
+        return ""
+    name = file.read(int.from_bytes(head[26:28], "little"))
+    spelled = {name.decode(encoding, "replace") for encoding in ("utf-8", "cp437")}
+    return "" if spelled & {entry.orig_filename for entry in entries} else name.decode("utf-8", "replace")
 
 
 def _described(entries: list[zipfile.ZipInfo], *, start: int, size: int) -> tuple[Member, ...]:

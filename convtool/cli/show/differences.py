@@ -49,12 +49,13 @@ def _compared(listing: Listing, path: str, options: Options) -> list[Difference]
     from convtool.arrays import open_weights
     from convtool.jobs.inspection.diff import by_name, differences
     from convtool.jobs.inspection.listing import list_weights
-    from convtool.jobs.inspection.matching import match
+    from convtool.jobs.inspection.matching import match, without_states
 
     with messages.about(f"--diff {show(path)}"):
         file = open_weights(path, void_as=options.void_as)
     with file:
-        other = list_weights(path, file, to=options.framework, source=options.diff_from, option="--diff-from")
+        with messages.about(f"--diff {show(path)}"):
+            other = list_weights(path, file, to=options.framework, source=options.diff_from, option="--diff-from")
         for each in (listing, other):
             for told in each.told:
                 messages.warn(f"{show(each.path)}: {show(str(told))}")
@@ -63,10 +64,10 @@ def _compared(listing: Listing, path: str, options: Options) -> list[Difference]
         if len(layouts) > 1 and "" not in layouts:
             pairs, notes = match(listing, other, strip_prefix=prefix)
             messages.note(f"{listing.layout} against {other.layout}: compared in torch's layout")
-            for note in notes:
-                messages.note(note)
         else:
-            pairs = list(by_name(listing.tensors, other.tensors, strip_prefix=prefix))
+            pairs, notes = without_states(by_name(listing.tensors, other.tensors, strip_prefix=prefix))
+        for note in notes:
+            messages.note(note)
         typed = [one for _, one, two in pairs if one and two and one.tensor.dtype != two.tensor.dtype]
         if typed and options.ignore_dtype:
             messages.note(f"types differ, which is ignored: {counted(len(typed), 'tensor')}")

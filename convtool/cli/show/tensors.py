@@ -79,8 +79,9 @@ def _selected(listing: Listing, options: Options) -> Selection:
         listed = selection.choose(listing, name, selection.has_filters, "filters")
         if place is None and len(listed.tensor.shape) <= 2 and not selection.has_filters(listed.described):
             return selection.select_all(listed)
-        with messages.about(show(listing.path)):
-            return selection.select_filters(listed, place or ())
+        if place is not None:
+            selection.refuse_without_filters(listing, listed)
+        return selection.select_filters(listed, place or ())
     listed = selection.choose(listing, name, lambda _: True, "values")
     by_filter = selection.has_filters(listed.described)
     if output and by_filter:
@@ -136,6 +137,7 @@ def _look_at_responses(listing: Listing, options: Options) -> None:
     from convtool.jobs.inspection import selection
 
     listed = selection.choose(listing, options.tensor, selection.has_responses, "1-D filters")
+    selection.refuse_without_filters(listing, listed)
     found = selection.select_1d_filters(listed, options.filter or ())
     _warn_of_conversion(listing, found)
     rate, points = options.sample_rate, options.points or _POINTS

@@ -30,7 +30,7 @@ def show_listing(listing: Listing, stats: Mapping[str, TensorStats] | None, *, m
     width = terminal_width()
     grouped = width is not None and stats is None
     groups = _grouped(listing.tensors) if grouped else [[each] for each in listing.tensors]
-    flags = [_flag(group[0]) for group in groups]
+    flags = [_flag(group[0], stats is not None) for group in groups]
     header = [*_COLUMNS, *(_STATS if stats is not None else ())]
     rows = [_cells(group, stats, digits=4 if width else 6) for group in groups]
     left_out: list[str] = []
@@ -99,9 +99,11 @@ def _figure(value: Any, digits: int) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
-def _flag(listed: Listed) -> str:
+def _flag(listed: Listed, beside_stats: bool) -> str:
     tensor = listed.described.tensor
     flags = [tensor.flag, f"same as {tensor.tied_to}" if tensor.tied_to else ""]
+    if beside_stats and listed.is_complex:
+        flags.append("min, max, mean and std of |z|")
     return "; ".join(show(flag) for flag in flags if flag)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from convtool.arrays import WeightFile
 from convtool.arrays.description import TensorInfo
 from convtool.errors import InputError, UsageError
-from convtool.files.names import show, without_secrets
+from convtool.files.names import without_secrets
 from convtool.weights.layouts import Described, as_weights, describe
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ class Listed:
         """As the framework spells it whose layout this is."""
         return self.tensor.name
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether its values are complex numbers, whose statistics are of their magnitudes."""
+        return self.tensor.dtype.startswith("complex")
+
     def as_json(self, stats: TensorStats | None) -> dict[str, Any]:
         """The figures, under stable keys; what not every tensor has comes last."""
         tensor = self.tensor
@@ -63,7 +68,8 @@ class Listed:
         more = {"gates": list(self.described.gates), "tied_to": tensor.tied_to, "flag": tensor.flag}
         figures |= {key: value for key, value in more.items() if value}
         if stats is not None:
-            figures["stats"] = {key: _or_null(value) for key, value in vars(stats).items()}
+            of = {"of": "magnitude"} if self.is_complex else {}
+            figures["stats"] = of | {key: _or_null(value) for key, value in vars(stats).items()}
         return figures
 
 
@@ -165,7 +171,7 @@ def list_weights(
         UsageError: the file says of itself that it has another layout than `source`.
     """
     if source is not None and file.layout not in ("", source):
-        raise UsageError(f"{show(path)}: {option} {source}: the file is of {file.layout}")
+        raise UsageError(f"{option} {source}: the file is of {file.layout}")
     layout, told = source or file.layout, []
     described = describe(file.tensors, layout=layout)
     if source is not None:

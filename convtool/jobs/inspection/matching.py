@@ -4,11 +4,11 @@ export tells, by batch norms that one of them has folded, and by their values.""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from convtool.arrays.description import TensorInfo, some
+from convtool.arrays.description import some
 from convtool.jobs.inspection.folding import fold
 from convtool.jobs.inspection.listing import Listed, Listing
 from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of, in_second, without_prefix
@@ -17,8 +17,8 @@ from convtool.weights.kinds import RECURRENT
 
 _COUNTING = ("int32", "int64", "bool")
 """The types of shapes, axes, indices and masks; quantised weights are of narrower ones."""
-_STATES = (5, 6)
-"""The inputs of ONNX's recurrent operators that their states begin with."""
+_ZERO_STATES = "initial states of zeros"
+_OF_OTHERS = "the values of others"
 
 
 def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[list[Pair], list[str]]:
@@ -138,32 +138,69 @@ def _by_values(ours: Side, theirs: Side) -> Iterator[tuple[Listed, Listed]]:
 # What needs no counterpart
 
 
+def without_states(pairs: Iterable[Pair]) -> tuple[list[Pair], list[str]]:
+    """Those of `pairs` that are weights, and a line of the others: initial states of zeros in one file or of two sizes.
+
+    A state is as long as the batches that a model was exported for, or not in it at all where these may be of any size.
+    """
+    kept, states = [], []
+    for pair in pairs:
+        sides = [each for each in pair[1:] if each is not None]
+        if len({each.tensor.shape for each in sides}) < len(sides) or not all(map(_is_zero_state, sides)):
+            kept.append(pair)
+        else:
+            states.append(pair.name)
+    return kept, [f"not compared, {_ZERO_STATES}: {some(states)}"] if states else []
+
+
 def _left_out(side: Side) -> list[str]:
     """Leave out what has no counterpart and needs none; gives a line of what that is."""
     kinds: dict[str, list[Listed]] = {}
     for each in side.left.values():
-        if reason := _needless(each):
+        if reason := _needless(each, side):
             kinds.setdefault(reason, []).append(each)
     side.take(*(each for kind in kinds.values() for each in kind))
     return [f"not compared, {reason}: {some(each.name for each in kind)}" for reason, kind in kinds.items()]
 
 
-def _needless(listed: Listed) -> str:
+def _needless(listed: Listed, side: Side) -> str:
     """Why a tensor without a counterpart makes no difference; nothing where it does."""
     described, tensor = listed.described, listed.tensor
     if described.role == "count":
         return "counts of batches"
     if tensor.tied_to:
-        return "the values of others"
+        return _OF_OTHERS
+    if _is_zero_state(listed):
+        return _ZERO_STATES
     of_graph = not described.role and "node" in tensor.config
     if of_graph and (tensor.dtype in _COUNTING or tensor.parameters < 2):
         return "constants of the graph"
-    adds = "bias" in described.role or (of_graph and _is_added(tensor))
-    if adds and tensor.readable and not any(np.any(piece) for piece in listed.pieces()):
+    if _is_added(listed) and _is_zero(listed):
         return "zeros"
-    return ""
+    return _OF_OTHERS if of_graph and _is_added(listed) and _repeats_a_bias(listed, side) else ""
 
 
-def _is_added(tensor: TensorInfo) -> bool:
-    """Whether a node adds the tensor, or begins with it as its state, so that zeros make no difference."""
-    return tensor.layer == "Add" or (tensor.layer.lower() in RECURRENT and tensor.config["input"] in _STATES)
+def _is_added(listed: Listed) -> bool:
+    described, tensor = listed.described, listed.tensor
+    return "bias" in described.role or (not described.role and tensor.layer == "Add")
+
+
+def _is_zero(listed: Listed) -> bool:
+    return listed.tensor.readable and not any(np.any(piece) for piece in listed.pieces())
+
+
+def _is_zero_state(listed: Listed) -> bool:
+    """Whether a recurrent operator begins with the tensor as its state, and would with nothing in its place."""
+    return listed.described.kind == "state" and _is_zero(listed)
+
+
+def _repeats_a_bias(listed: Listed, side: Side) -> bool:
+    """Whether each row of the tensor is one bias of the file: what exporters make of a layer whose state is all zeros.
+
+    They take the first step of an unrolled layer, the state times its weight plus its bias, for a constant.
+    """
+    tensor = listed.tensor
+    if len(tensor.shape) < 2 or not tensor.readable:
+        return False
+    biases = [each for each in side.tensors if each.tensor.shape == tensor.shape[-1:] and _is_added(each)]
+    return any((listed.values() == each.values()).all() for each in biases if each.tensor.readable)

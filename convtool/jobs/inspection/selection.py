@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from convtool.arrays.description import some
 from convtool.errors import InputError, UsageError
-from convtool.files.names import show
 from convtool.jobs.inspection.listing import Listed, Listing, size
 from convtool.weights.filters import as_filters, split_gates, stacked_gates
+from convtool.weights.kinds import RECURRENT
 from convtool.weights.layouts import Described
 
 Values = NDArray[Any]
 _FILTER_AXES = ("filter", "in", "depth")
+_WITHOUT_FILTERS = ("bias", "norm", "embedding", "state", *RECURRENT)
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,23 @@ def has_filters(described: Described) -> bool:
     return "conv" in described.kind
 
 
+def refuse_without_filters(listing: Listing, listed: Listed) -> None:
+    """Refuse a tensor of a kind that has no filters; what is of no known kind may be one, or many.
+
+    Raises:
+        InputError: it is such a tensor.
+    """
+    described = listed.described
+    if described.kind not in _WITHOUT_FILTERS:
+        return
+    fitting = [each for each in listing.tensors if has_filters(each.described)]
+    beside = [each for each in fitting if each.described.prefix == described.prefix]
+    there = f"{some(each.name for each in beside or fitting)} has" if len(beside or fitting) == 1 else ""
+    there = there or (f"there are filters in {some(each.name for each in fitting)}" if fitting else "nor has any other")
+    told = f"tensor {listed.name!r}, {described.kind} {size(listed.tensor.shape)}, has no filters"
+    raise InputError(f"{told}; {'--gates splits it' if has_gates(described) else there}")
+
+
 def has_responses(described: Described) -> bool:
     """Whether the tensor holds filters along one axis, such as time."""
     return has_filters(described) and described.kind.endswith("1d")
@@ -172,7 +190,7 @@ def choose(listing: Listing, name: str | None, fits: Callable[[Described], bool]
         return (fitting or list(listing.tensors))[0]
     there = f"there are {len(fitting)} tensors with {what}" if fitting else f"none of the tensors has {what}"
     names = some(each.name for each in fitting or listing.tensors)
-    raise UsageError(f"{show(listing.path)}: {there}; choose one with --tensor: {names}")
+    raise UsageError(f"{there}; choose one with --tensor: {names}")
 
 
 def responses(filters: Selection, *, points: int, sample_rate: int | None) -> tuple[Values, Values, list[str]]:

@@ -145,7 +145,7 @@ def convert(described: Sequence[Described], *, to: str) -> list[Converted]:
         if each.layout in ("", to):
             made.append(Converted(each, of_tensor(each.tensor)))
             continue
-        if each.kind in ("tensor", "einsum_dense") or each.role == "count":
+        if each.kind in ("tensor", "state", "einsum_dense") or each.role == "count":
             made.append(_kept(each, to))
             continue
         layer = layers.pop((each.prefix, each.level), []) if each.kind in RECURRENT else [each]

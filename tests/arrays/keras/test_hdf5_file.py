@@ -299,11 +299,20 @@ def test_groups_nested_deeply(path: Path) -> None:
 # Damage
 
 
-@pytest.mark.parametrize("keep", [60, 400, 2100])
-def test_a_cut_file(path: Path, keep: int) -> None:
+@pytest.mark.parametrize("block", [0, 512])
+@pytest.mark.parametrize("keep", [400, 2100, 2847])
+def test_a_cut_file(path: Path, keep: int, block: int) -> None:
+    with h5py.File(path, "w", userblock_size=block) as file:
+        file["w"] = np.arange(100.0)
+    size = path.stat().st_size
+    os.truncate(path, block + keep)
+    assert refusal(path) == f"the HDF5 file is truncated: {block + keep} of {size} bytes are there"
+
+
+def test_a_file_that_is_cut_in_its_first_block(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["w"] = np.arange(100.0)
-    os.truncate(path, keep)
+    os.truncate(path, 60)
     assert refusal(path).startswith("the HDF5 file is damaged: ")
 
 

@@ -264,6 +264,29 @@ def test_tensors_are_seen_through_copies_and_quantisation(path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
+def test_initial_states_are_seen_through_what_repeats_them(op: str, path: Path) -> None:
+    nodes = [
+        node("Slice", ["h"], ["first"]),
+        node("Expand", ["first", "size"], ["state"]),
+        node("Expand", ["w"], ["weight"]),
+        node("Mul", ["m"], ["product"]),
+        node("Expand", ["m"], ["other"]),
+        node(op, ["x", "weight", "r", "", "", "state", "other", "p"], name="rec"),
+    ]
+    tensors = listed(path, *map(named, ("h", "w", "m", "size", "p")), nodes=nodes)
+    used = {name: (tensor.layer, tensor.config["input"]) for name, tensor in tensors.items()}
+    assert used == {"h": (op, 5), "w": ("Expand", 0), "m": ("Mul", 0), "size": ("Expand", 1), "p": (op, 7)}
+    assert tensors["h"].config["node"] == "rec"
+
+
+def test_an_initial_state_of_the_graph_around(path: Path) -> None:
+    inner = branch(nodes=[node("GRU", ["x", "w", "r", "", "", "state"], name="rec")])
+    nodes = [node("Expand", ["h"], ["state"]), node("If", ["x"], then_branch=inner, name="if")]
+    (tensor,) = listed(path, named("h"), nodes=nodes).values()
+    assert (tensor.layer, tensor.config["node"]) == ("GRU", "if/then_branch/rec")
+
+
 def test_an_input_left_out_uses_no_nameless_tensor(path: Path) -> None:
     assert listed(path, named(""), nodes=[node("LSTM", ["", "w", "r"])])[""].layer == ""
 

@@ -176,6 +176,14 @@ def test_what_the_description_gets_wrong_is_flagged(what: str, tmp_path: Path) -
             np.testing.assert_array_equal(file.values(file.find("v")), W.numpy())
 
 
+def test_what_is_wrong_with_many_tensors_is_one_line(tmp_path: Path) -> None:
+    save_parts(tmp_path / "c", {"w": SHARDS["rows"], "v": (W, WHOLE)})
+    for file in (tmp_path / "c").glob("*.distcp"):
+        file.unlink()
+    with open_weights(str(tmp_path / "c")) as opened:
+        assert opened.damage == ["each of 2 tensors, 'w', 'v', lies in '__0_0.distcp': no such file"]
+
+
 def test_parts_that_are_not_as_described(tmp_path: Path) -> None:
     folder = tmp_path / "c"
     meta = save_parts(folder, {"w": SHARDS["rows"], "v": (W[:3], [((0, 0), (3, 6))]), "o": SHARDS["columns"]})

@@ -130,6 +130,15 @@ def test_a_view_of_too_much_is_refused(
             file.values(file.find("turned"))
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.95, 0.97, 0.99, 1])
+def test_a_cut_archive_is_damaged(exported: tuple[Path, dict[str, Any]], tmp_path: Path, share: float) -> None:
+    """Its sample inputs are an archive of their own, whose directory is the last that is there near the end."""
+    whole = exported[0].read_bytes()
+    (tmp_path / "x.pt2").write_bytes(whole[: int(share * len(whole)) - 1])
+    with pytest.raises(InputError, match=r"^the zip archive is damaged: "):
+        open_weights(str(tmp_path / "x.pt2"))
+
+
 def test_damaged_archives(exported: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     whole = exported[0].read_bytes()
     noise = np.random.default_rng(0)

@@ -176,6 +176,31 @@ def test_every_cut_is_told(path: str) -> None:
         assert "damaged" in refusal(path)
 
 
+@pytest.mark.parametrize("name", ["outer", "größe"])
+def test_every_cut_is_told_where_an_archive_is_a_member(path: str, name: str) -> None:
+    write(path, ("inner", b"some"))
+    inner = Path(path).read_bytes()
+    write(path, (name, b"more"), ("a.zip", inner), ("last", b"end"))
+    whole, told = Path(path).read_bytes(), set()
+    for size in range(len(whole)):
+        Path(path).write_bytes(whole[:size])
+        told.add(refusal(path))
+    assert told == {
+        "the zip archive is damaged: its directory can't be read",
+        f"the zip archive is damaged: it begins with a member that its directory does not have, {name!r}; "
+        "the directory is that of an archive within, and its own is cut off",
+    }
+
+
+def test_what_stands_before_an_archive_is_passed(path: str) -> None:
+    write(path, ("m", DATA))
+    whole = Path(path).read_bytes()
+    for before in (b"#!/bin/sh\n", whole):
+        Path(path).write_bytes(before + whole)
+        with Archive(path) as archive:
+            assert archive.read(only(archive), limit=len(DATA)) == DATA
+
+
 def test_no_more_is_read_than_asked_for(path: str) -> None:
     write(path, ("m", DATA), method=zipfile.ZIP_DEFLATED)
     told = refusal(path, lambda archive: archive.read(only(archive), limit=len(DATA) - 1))

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from convtool.errors import InputError
-from convtool.jobs.inspection.diff import Difference, differences
+from convtool.jobs.inspection.diff import Difference, by_name, differences
 from convtool.jobs.inspection.listing import Listing, list_weights
-from convtool.jobs.inspection.matching import match
+from convtool.jobs.inspection.matching import match, without_states
 from tests.helpers.weight_arrays import Array, Arrays, arrays_of, info, model, rnn, signal, through
 
 
@@ -57,7 +57,10 @@ def test_recurrent_layers_by_the_module_that_the_export_tells() -> None:
     told["val_state"], told["val_shape"] = of_node("LSTM", 5, node="n"), of_node("Reshape", 1, node="r")
     found, notes = compared(listing(file.arrays, "torch"), listing(arrays, "onnx", **told))
     assert found == []
-    assert notes == ["not compared, zeros: 'val_state'", "not compared, constants of the graph: 'val_shape'"]
+    assert notes == [
+        "not compared, initial states of zeros: 'val_state'",
+        "not compared, constants of the graph: 'val_shape'",
+    ]
 
 
 def test_modules_in_the_names_of_nodes_of_the_older_exporter() -> None:
@@ -260,16 +263,20 @@ def test_a_module_that_several_tensors_come_from_says_nothing_of_them() -> None:
         ("Conv", 1, np.zeros((4, 2, 3))),
         ("Mul", 1, np.zeros(4)),
         ("LSTM", 7, np.zeros((1, 12))),
+        ("GRU", 6, np.zeros((1, 2, 4))),
+        ("LSTM", 5, np.full((1, 2, 4), 0.5)),
+        ("Add", 0, np.array([[1.0, 2.0], [1.0, 3.0]])),
+        ("Add", 0, np.array([1.0, 2.0])),
         ("MatMulInteger", 1, np.ones((4, 3), np.uint8)),
         ("QLinearConv", 3, np.ones((4, 2, 3), np.int8)),
         ("QLinearMatMul", 5, np.zeros(4, np.uint8)),
     ],
 )
 def test_what_is_in_one_file_alone_and_makes_a_difference(op: str, number: int, value: Array) -> None:
-    weight = signal(2, 3)
+    weight, bias = signal(2, 3), np.array([1.0, 2.0])
     told = {"k": of_node(op, number, node="n")}
-    theirs = listing({"a.weight": weight, "k": value}, "onnx", **told)
-    found, _ = compared(listing({"a.weight": weight}, "torch"), theirs)
+    theirs = listing({"a.weight": weight, "a.bias": bias, "k": value}, "onnx", **told)
+    found, _ = compared(listing({"a.weight": weight, "a.bias": bias}, "torch"), theirs)
     assert [each.what for each in found] == ["only in the second file"]
 
 
@@ -277,19 +284,34 @@ def test_what_is_in_one_file_alone_and_makes_a_difference(op: str, number: int, 
     ("op", "number", "value", "reason"),
     [
         ("Add", 1, np.zeros(4), "zeros"),
-        ("GRU", 5, np.zeros((1, 2, 4)), "zeros"),
+        ("GRU", 5, np.zeros((1, 2, 4)), "initial states of zeros"),
+        ("LSTM", 6, np.zeros((1, 2, 4)), "initial states of zeros"),
+        ("Add", 0, np.tile([1.0, 2.0], (1, 3, 1)), "the values of others"),
         ("Mul", 1, np.array([0.5]), "constants of the graph"),
         ("Where", 0, np.array([[True, False]]), "constants of the graph"),
         ("DequantizeLinear", 2, np.zeros((), np.uint8), "constants of the graph"),
     ],
 )
 def test_what_is_in_a_graph_alone_and_makes_no_difference(op: str, number: int, value: Array, reason: str) -> None:
-    weight = signal(2, 3)
+    weight, bias = signal(2, 3), np.array([1.0, 2.0])
     told = {"k": of_node(op, number, node="n")}
     found, notes = compared(
-        listing({"a.weight": weight}, "torch"), listing({"a.weight": weight, "k": value}, "onnx", **told)
+        listing({"a.weight": weight, "a.bias": bias}, "torch"),
+        listing({"a.weight": weight, "a.bias": bias, "k": value}, "onnx", **told),
     )
     assert (found, notes) == ([], [f"not compared, {reason}: 'k'"])
+
+
+def test_initial_states_of_zeros_are_no_weights() -> None:
+    zeros, ones, told = np.zeros((1, 2, 4)), np.ones((1, 2, 4)), of_node("RNN", 5, node="n")
+    ours = {"alone": zeros, "longer": zeros, "same": zeros, "set": ones, "w": zeros}
+    theirs = {"longer": np.zeros((1, 3, 4)), "same": zeros, "other": np.ones((1, 3, 4)), "beside": zeros}
+    states = dict.fromkeys(("alone", "longer", "same", "set", "other", "beside"), told)
+    first, second = (listing(arrays, "onnx", **states).tensors for arrays in (ours, theirs))
+    kept, notes = without_states(by_name(first, second))
+    assert [pair.name for pair in kept] == ["same", "set", "w", "other"]
+    assert notes == ["not compared, initial states of zeros: 'alone', 'longer', 'beside'"]
+    assert without_states(kept) == (kept, [])
 
 
 def test_norms_of_layers_alike_are_folded_each_into_its_own() -> None:

@@ -17,6 +17,7 @@ from convtool.jobs.inspection.selection import (
     has_filters,
     has_gates,
     has_responses,
+    refuse_without_filters,
     responses,
     select_1d_filters,
     select_all,
@@ -143,7 +144,7 @@ def test_the_only_fitting_tensor() -> None:
     )
     assert choose(listing(c_weight=numbers(3, 2)), None, has_filters, "filters").name == "c.weight"
     with pytest.raises(
-        UsageError, match=r"m\.pt: there are 2 tensors with filters; choose one with --tensor: 'a.weight', 'b"
+        UsageError, match=r"^there are 2 tensors with filters; choose one with --tensor: 'a.weight', 'b"
     ):
         choose(many, None, has_filters, "filters")
     with pytest.raises(UsageError, match="none of the tensors has gates; choose one with --tensor: 'a"):
@@ -152,6 +153,40 @@ def test_the_only_fitting_tensor() -> None:
         choose(many, "d", has_filters, "filters")
     with pytest.raises(InputError, match="there are no tensors in it"):
         choose(listing(), None, has_filters, "filters")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.bias", "tensor 'a.bias', bias 3, has no filters; 'a.weight' has"),
+        ("f.bias", "tensor 'f.bias', bias 2, has no filters; there are filters in 'a.weight', 'b.weight'"),
+        (
+            "n.running_var",
+            "tensor 'n.running_var', norm 4, has no filters; there are filters in 'a.weight', 'b.weight'",
+        ),
+        (
+            "embed.weight",
+            "tensor 'embed.weight', embedding 9x2, has no filters; there are filters in 'a.weight', 'b.weight'",
+        ),
+        ("r.bias_hh_l0", "tensor 'r.bias_hh_l0', gru 9, has no filters; --gates splits it"),
+    ],
+)
+def test_kinds_without_filters(name: str, message: str) -> None:
+    layers = {"a": nn.Conv1d(2, 3, 4), "b": nn.Conv2d(2, 3, 4), "f": nn.Linear(3, 2), "n": nn.BatchNorm1d(4)}
+    module = model(**layers, embed=nn.Embedding(9, 2), r=nn.GRU(2, 3))
+    found = list_weights("m.pt", arrays_of(module), to=None)
+    with pytest.raises(InputError) as caught:
+        refuse_without_filters(found, found.find(name))
+    assert str(caught.value) == message
+
+
+def test_other_kinds_may_be_filters() -> None:
+    found = listing(a_weight=numbers(3, 2, 5), c_weight=numbers(3, 2), taps=numbers(5))
+    for each in found.tensors:
+        refuse_without_filters(found, each)
+    alone = listing(c_weight=numbers(3, 2), c_bias=numbers(3))
+    with pytest.raises(InputError, match=r"'c\.bias', bias 3, has no filters; nor has any other$"):
+        refuse_without_filters(alone, alone.find("c.bias"))
 
 
 def test_which_tensors_hold_what() -> None:
