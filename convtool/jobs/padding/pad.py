@@ -26,6 +26,9 @@ from convtool.jobs.side_by_side import side_by_side
 from convtool.runs.run import explain
 from convtool.signals.inputs import Input
 
+_SHORT = 1 << 19
+"""Samples up to which recordings are written by one call: handing each to a thread takes as long as decoding it."""
+
 _ATTEMPTS = 3
 """Passes over the inputs: the first finds the headers that lie, the second has the lengths that are there."""
 
@@ -226,8 +229,7 @@ class PadBatch:
             for name in files.keys() & values:
                 files[name].write(name, 0, values[name])
             writing = BatchWriting(files, plan.shape(batch), self.padding, recordings)
-            for _, found in groupby(enumerate(rows), key=lambda each: each[1].index):
-                together = list(found)
+            for together in _together(rows):
                 yield number, writing, together, recordings.turn(together[0][1])
 
     def _corrected(self, rows: Sequence[Row], counted: Mapping[str, int], failures: list[Failure]) -> list[Row]:
@@ -245,6 +247,21 @@ class PadBatch:
             except InputError as error:
                 failures.append(Failure(row.index, row.input, str(error)))
         return corrected
+
+
+def _together(rows: Sequence[Row]) -> Iterator[list[tuple[int, Row]]]:
+    """Rows with their places, as one call writes them: a recording's segments, or recordings that are short."""
+    held: list[tuple[int, Row]] = []
+    samples = 0
+    for _, found in groupby(enumerate(rows), key=lambda each: each[1].index):
+        part = list(found)
+        if held and (samples >= _SHORT or part[0][1].covered is not None or held[0][1].covered is not None):
+            yield held
+            held, samples = [], 0
+        held += part
+        samples += sum(row.samples for _, row in part)
+    if held:
+        yield held
 
 
 _Placed = tuple[int, BatchWriting, list[tuple[int, Row]], AbstractContextManager[None]]
