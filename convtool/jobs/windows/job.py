@@ -196,10 +196,10 @@ class LocalVarJob(SignalJob):
             rows = [columns[start : start + across] for start in range(0, grids * across, across)]
             names = tuple(f"{column}.{stat}" for row in rows for stat in self.stats for column in row)
         leading, batch = signal.leading, signal.batch
+        layout = "HWC" if signal.layout == "HWC" else "NTC"
         if stats > 1:
-            leading = (*(leading or ((batch,) if batch else ())), stats)
+            leading = () if layout == "HWC" else (*(leading or ((batch,) if batch else ())), stats)
             batch = grids * stats
-        layout = "HWC" if signal.layout == "HWC" and stats == 1 else "NTC"
         return replace(signal, channels=across, batch=batch, leading=leading, frames=None, layout=layout, names=names)
 
     def _picture(
