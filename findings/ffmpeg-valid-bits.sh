@@ -3,8 +3,8 @@
 # floats from 1e-38 to 1e31, 16-bit ones in 24-bit words as noise, half as long again.
 #
 # av (PyAV) 18.1.0 with FFmpeg 8.1.2 in it, soundfile 0.14.0, scipy 1.17.1 and numpy 2.4.6, on Linux.
-# Expected: in WAVE_FORMAT_EXTENSIBLE words have wBitsPerSample bits, of which the upper wValidBitsPerSample are used; who
-#   reads by the first alone gets the right level, as libsndfile and scipy do.
+# Expected: in WAVE_FORMAT_EXTENSIBLE words have wBitsPerSample bits, of which the upper wValidBitsPerSample are used;
+#   who reads by the first alone gets the right level, as libsndfile and scipy do.
 # Seen: FFmpeg goes by the second. 24 valid bits of 32 are taken for pcm_f24le, the bits of the integers for those of
 #   floats: 0.5 of full scale becomes 2.4e-7 and 0.9 becomes 1.7e24. 20 of 32 are taken for pcm_s24le, 16 of 24 or 32
 #   for pcm_s16le, 8 of 16 for pcm_u8: noise, and more samples than there are. No error, no warning. Right is what

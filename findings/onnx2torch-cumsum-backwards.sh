@@ -3,11 +3,11 @@
 # end.
 #
 # onnx2torch 1.5.15 with torch 2.14.1, onnx 1.23.2, onnxruntime 1.32.0 and numpy 2.4.6, on Linux.
-# Expected: an attribute that a node leaves out has the default of the operator's schema; that of "reverse" is 0, so that
-#   [1, 2, 3, 4] gives [1, 3, 6, 10], as in onnxruntime.
-# Seen: onnx2torch takes 1, and gives [10, 9, 7, 4], in CumSum's versions 11 and 14, with "exclusive" too. With "reverse"
-#   written out, as 0 or as 1, it is right. torch.onnx.export(..., dynamo=False), which was the default before torch 2.9,
-#   leaves it out; dynamo=True writes it. The shape is the same, and there is no warning.
+# Expected: an attribute that a node leaves out has the default of the operator's schema; that of "reverse" is 0, so
+#   that [1, 2, 3, 4] gives [1, 3, 6, 10], as in onnxruntime.
+# Seen: onnx2torch takes 1, and gives [10, 9, 7, 4], in CumSum's versions 11 and 14, with "exclusive" too. With
+#   "reverse" written out, as 0 or as 1, it is right. torch.onnx.export(..., dynamo=False), which was the default before
+#   torch 2.9, leaves it out; dynamo=True writes it. The shape is the same, and there is no warning.
 # What to do: append onnx.helper.make_attribute("reverse", 0) to such nodes before conversion, and compare what was
 #   converted with onnxruntime on noise.
 # (Where pip finds torch's build for CPUs, by PIP_EXTRA_INDEX_URL, this downloads 0.2 GB instead of 3.)
