@@ -175,6 +175,8 @@ def test_simple_rnn_may_rectify(activation: str | None) -> None:
         ("onnx", "torch", {"W": (3, 16, 3), "R": (3, 16, 4)}, {"layer": "LSTM"}, MISFIT),
         ("onnx", "torch", {**ONNX_LSTM, "P": (2, 12)}, {"layer": "LSTM"}, "it has a peephole"),
         ("onnx", "keras", ONNX_LSTM, {"layer": "LSTM", "input_forget": 1}, "its input and forget gates are coupled"),
+        ("onnx", "torch", ONNX_LSTM, {"layer": "LSTM", "clip": 0.3}, "it clips what its activations get to 0.3 (clip)"),
+        ("onnx", "keras", GRU_OF_ONNX, {"layer": "GRU", "clip": 5.0}, "it clips what its activations get to 5 (clip)"),
         (
             *("onnx", "keras", ONNX_LSTM, {"layer": "LSTM", "activations": ["HardSigmoid", "Tanh", "Tanh"]}),
             "its activations are hardsigmoid, tanh, tanh; keras's layer has sigmoid, tanh, tanh",

@@ -38,7 +38,7 @@ _SINGLE: dict[int, Callable[[Walk, Field], object]] = {2: Walk.float32, 3: Walk.
 
 _SETTINGS = {
     *("group", "transA", "transB", "alpha", "beta"),
-    *("hidden_size", "direction", "linear_before_reset", "input_forget", "activations"),
+    *("hidden_size", "direction", "linear_before_reset", "input_forget", "activations", "clip"),
 }
 """The attributes that the reading of a node's weights depends on."""
 

@@ -111,6 +111,8 @@ def _refuse_settings(tensors: Sequence[Described], to: str) -> None:
         _refuse_activations(each.kind, each.tensor.config, to)
         if each.tensor.config.get("input_forget"):
             raise InputError(f"its input and forget gates are coupled (input_forget), which {to}'s layer can't do")
+        if clip := each.tensor.config.get("clip"):  # onnxruntime takes 0 for none
+            raise InputError(f"it clips what its activations get to {clip:g} (clip), which {to}'s layer can't do")
 
 
 def _refuse_activations(kind: str, config: Mapping[str, Any], to: str) -> None:

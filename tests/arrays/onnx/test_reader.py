@@ -211,9 +211,9 @@ def named(name: str) -> TensorProto:
             },
         ),
         (
-            node("GRU", ["x", "w", "", ""], linear_before_reset=1),
+            node("GRU", ["x", "w", "", ""], linear_before_reset=1, clip=0.5),
             "GRU",
-            {"linear_before_reset": 1, "input": 1, "node": "GRU_0"},
+            {"linear_before_reset": 1, "clip": 0.5, "input": 1, "node": "GRU_0"},
         ),
         (
             node("Conv", ["x", "w"], domain="com.maker"),
