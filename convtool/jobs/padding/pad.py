@@ -250,7 +250,7 @@ class PadBatch:
 
 
 def _together(rows: Sequence[Row]) -> Iterator[list[tuple[int, Row]]]:
-    """Rows with their places, as one call writes them: a recording's segments, or recordings that are short."""
+    """The rows of a batch with their places, as one call writes them: a recording's segments, or short recordings."""
     held: list[tuple[int, Row]] = []
     samples = 0
     for _, found in groupby(enumerate(rows), key=lambda each: each[1].index):
@@ -260,8 +260,7 @@ def _together(rows: Sequence[Row]) -> Iterator[list[tuple[int, Row]]]:
             held, samples = [], 0
         held += part
         samples += sum(row.samples for _, row in part)
-    if held:
-        yield held
+    yield held
 
 
 _Placed = tuple[int, BatchWriting, list[tuple[int, Row]], AbstractContextManager[None]]
