@@ -185,6 +185,8 @@ def _inputs(options: Options) -> tuple[list[Input], Labels, list[str]]:
 
     if options.manifest is not None:
         inputs, labels = read_labels(options.manifest)
+        for column in labels.starts:
+            messages.warn(f"{show(options.manifest)}: {column} is taken for a label; every recording is taken whole")
         return inputs, labels, []
     inputs, passed = options.find_inputs()
     for place in _places(options):
