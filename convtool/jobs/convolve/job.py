@@ -63,7 +63,7 @@ class ConvolveJob(SignalJob):
         return replace(self, carried={word: self._load(word) for word in words})
 
     def _load(self, word: str) -> Kernel:
-        return self.carried.get(word) or kernels.load(word, self.read.raw, self.read.text.decimal)
+        return self.carried.get(word) or kernels.load(word, self.read.raw, self.read.text.notation)
 
     def _with_choice(self, task: Task) -> ConvolveJob:
         return self if task.choice is None else replace(self, kernel=task.choice.word)
