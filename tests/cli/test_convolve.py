@@ -84,6 +84,12 @@ def files() -> list[str]:
         ("1,0 -k 4,4,4 --kernel-fade 1", "4,4,2,0"),
         ("1,0 -k 8,8,8 --kernel-fade 2 --precision 9", "8,6,2,0"),
         ("1 -k 1,1,0.001 --trim-kernel 40 --kernel-fade 10ms --sample-rate 100", "1,0.5"),
+        ("1,2,3,4 -k 1 --kernel-delay 2ms --sample-rate 1000 --dilation 3", "0,0,1,2,3,4"),
+        ("1,0,0 -k 4,5 --kernel-delay 2 --dilation 3", "0,0,4,0,0,5,0,0"),
+        ("1,0,0 -k 4,5 --kernel-delay=-1 --dilation 3", "0,0,5,0,0"),
+        ("1,0,0 -k 4,5 --kernel-delay 1 --dilation 3 --correlate", "5,0,0,4,0,0,0"),
+        ("1,0 -k 4,8 --kernel-fade 2 --dilation 3 --precision 9", "4,0,0,2,0"),
+        ("1,2,3,4,5,6 -k 1 --kernel-delay 2 --stride 2 --mode causal", "0,1,3"),
         ("4,1,2,5 -k 1 --gain 20", "40,10,20,50"),
         ("4,1,2,5 -k 0,2 --mix 0.5", "2,4.5,2,4.5,5"),
         ("4,1,2,5 -k 0,2 --mix 0.5 --align-peak", "0,6,1.5,3,7.5"),
@@ -714,14 +720,15 @@ def test_a_glob_is_expanded_here_too(takes: dict[str, Block], convtool: Convtool
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--kernel-delay=-3", "--kernel-delay drops 3 taps, and the kernel has 3; drop fewer"),
-        ("--kernel-fade=4", "--kernel-fade takes 4 taps, and the kernel has 3; fade fewer"),
+        ("--kernel-delay=-3", "--kernel-delay drops 3 samples, and the kernel has 3; drop fewer"),
+        ("--kernel-fade=4", "--kernel-fade takes 4 samples, and the kernel has 3; fade fewer"),
         ("--kernel-delay=9999999", "with its delay it has 10000002 taps"),
+        ("--kernel-delay=1 --dilation=5000000", "between them (--dilation 5000000) it has 10000001 taps"),
         ("--kernel-fade=1ms", "1ms is a time and needs a sample rate"),
     ],
 )
 def test_a_kernel_too_short_or_too_long(option: str, message: str, convtool: Convtool) -> None:
-    run = convtool("convolve", "1,2", "-k", "1,2,4", option)
+    run = convtool("convolve", "1,2", "-k", "1,2,4", *option.split())
     assert (run.code, message in run.err) == (1, True)
 
 
