@@ -311,6 +311,27 @@ def test_streams_that_are_closed(tmp_path: Path) -> None:
     assert (tmp_path / "y.csv").read_text() == "4,1\n"
 
 
+def test_a_text_goes_through_a_row_of_commands_as_it_comes_in(start: Any) -> None:
+    commands = [("local-var", "-w", 2, "--stat", "mean")]
+    read, write = os.pipe()
+    rows: list[Any] = []
+    for command in commands:
+        heard = rows[-1].stdout if rows else read
+        rows.append(start(*command, stdin=heard, stdout=subprocess.PIPE, bufsize=0))
+    os.close(read)
+    heard = rows[-1].stdout
+    os.write(write, b"1\n2\n3.5\n")
+    found = [heard.readline(), heard.readline()]  # while more may come
+    for number in range(4, 8):
+        os.write(write, b"%d\n" % number)
+        found.append(heard.readline())
+    os.close(write)
+    for row in reversed(rows):
+        assert (row.communicate(), row.returncode) == ((b"", b""), 0)
+    assert len(found) == 6
+    assert found[:3] == [b"1.5\n", b"2.75\n", b"3.75\n"]
+
+
 @pytest.mark.parametrize("arguments", ["--help", "convolve --help", "convolve x.npy -k 1", "convolve 1 -k 1 --dry-run"])
 def test_a_closed_pipe_ends_the_program_as_it_ends_cat(arguments: str, tmp_path: Path, start: Any) -> None:
     np.save(tmp_path / "x.npy", SOUND[:, 0])
