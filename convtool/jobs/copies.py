@@ -15,6 +15,7 @@ from convtool.files.source import Source
 from convtool.files.urls import is_url
 from convtool.runs import stopping
 from convtool.signals.inputs import Input
+from convtool.signals.signal import Signal
 
 
 def is_read_once(item: Input) -> bool:
@@ -22,8 +23,10 @@ def is_read_once(item: Input) -> bool:
     return item.kind == "stdin" or (item.kind == "file" and (is_special(item.value) or is_url(item.value)))
 
 
-def is_piped(item: Input) -> bool:
-    """Whether an input comes through a pipe, so that some of it may be there long before the rest."""
+def flows(item: Input, signal: Signal) -> bool:
+    """Whether an input is a text that comes through a pipe, so that some of it may be there long before the rest."""
+    if signal.format != "CSV":
+        return False
     if item.kind != "stdin":
         return item.kind == "file" and is_special(item.value)
     try:
