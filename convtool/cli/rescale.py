@@ -222,7 +222,8 @@ def _refuse_taken(save: str, options: Options, read: Sequence[str]) -> None:
     if not options.overwrite and taken([save]):
         raise UsageError(f"--save {show(save)} exists; give --overwrite, or --params to go by what it keeps")
     written = [(save, "--save"), *([(options.report, "--report")] if options.report else [])]
-    refuse_collisions(written, [*read, *(item.value for item in expand(options.inputs, (), options.selection())[0])])
+    inputs, _ = expand(options.inputs, (), options.selection())
+    refuse_collisions((), [*read, *(item.value for item in inputs)], written)
 
 
 def _fit(options: Options, params: Params, sources: Sequence[Input]) -> Params:

@@ -290,7 +290,7 @@ def test_streams_that_are_closed(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, cwd=tmp_path, stdin=subprocess.DEVNULL, check=False)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
-    full = "the disk is full; nothing was left under that name"
+    full = "the disk is full; what it has taken is incomplete"
     runs = [
         ("<&-", "convolve -k 1", 1, "Error: standard input: can't be read: Bad file descriptor\n"),
         ("", "convolve -k 1", 1, "Error: standard input: the file is empty: expected a signal\n"),
