@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from convtool.signals.length import Length
     from convtool.signals.raw import RawLayout
+    from convtool.signals.text.options import TextOptions
 
 Mode = Literal["full", "same", "valid", "causal", "aligned"]
 Method = Literal["auto", "direct", "fft"]
@@ -161,20 +162,20 @@ def convolve(options: Options) -> int:
     words = [word_of(kernel) for kernel in kernels] + ([] if options.bias is None else [options.bias])
     if words.count("-") > 1 or ("-" in words and options.takes_stdin()):
         raise UsageError("standard input can be the kernel, the bias or the input, and one of them alone")
-    _load(words, options.raw_layout(), options.decimal)
+    _load(words, options.raw_layout(), options.read_options("NCT", None).text.notation)
     single = "a kernel on standard input serves one input" if "-" in words else None
     also_read = [path_of(word) for word in words]
     return run_job(options, job, plot=options.plot, single=single, also_read=also_read, choices=choices)
 
 
-def _load(words: Sequence[str], raw: RawLayout | None, decimal: str) -> None:
+def _load(words: Sequence[str], raw: RawLayout | None, notation: TextOptions) -> None:
     """Read all kernels: one that can't be read is one error, not one for each input, and told before any work."""
     from convtool.jobs.convolve.kernel import load
 
     failed: list[ConvtoolError] = []
     for word in words:
         try:
-            kernel = load(word, raw, decimal)
+            kernel = load(word, raw, notation)
         except ConvtoolError as error:
             failed.append(error)
             continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
 from convtool.cli.options import MOST_HZ, arguments, choice, flag, given, integer, parsed, real, text, texts
-from convtool.errors import UsageError
+from convtool.errors import InputError, UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class SourceOptions:
         listed = [] if self.input_list is None else read_list(self.input_list, null=self.null)
         inputs, passed = expand(self.inputs, listed, self.selection())
         if not inputs or (self.input_list is not None and not listed and not self.inputs):
-            raise UsageError(self._nothing_found(passed))
+            raise InputError(self._nothing_found(passed))
         return inputs, passed
 
     def selection(self) -> Selection:

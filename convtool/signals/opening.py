@@ -209,7 +209,7 @@ class Output:
             self.writer = self._writer(file, signal, named)
         except OSError as error:
             self._close()
-            raise write_error(path or "standard output", error) from error
+            raise write_error(path, error) from error
         except ConvtoolError:
             self._close()
             raise
@@ -247,7 +247,7 @@ class Output:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise write_error(self.path or "standard output", error) from error
+            raise write_error(self.path, error) from error
 
     @property
     def peak(self) -> float | None:
@@ -265,7 +265,7 @@ class Output:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise write_error(self.path or "standard output", error) from error
+            raise write_error(self.path, error) from error
         if self._file is not None:
             self._file.commit()
 

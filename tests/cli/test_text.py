@@ -72,6 +72,15 @@ def test_options_that_contradict_each_other_are_refused(convtool: Convtool) -> N
     assert "--delimiter , is the decimal mark too; choose another with --decimal" in run.err
 
 
+@pytest.mark.parametrize("option", ["-k", "--bias"])
+def test_a_kernel_in_place_is_refused_as_an_input_in_place_is(convtool: Convtool, option: str) -> None:
+    kernel = ["-k", "1"] if option == "--bias" else []
+    run = convtool("convolve", "0,5", *kernel, option, "1;0.5", "--decimal", ",")
+    told = "line 1, column 2: '0.5' is not a number; decimal points need --decimal .\n"
+    assert (run.code, run.err, run.out) == (1, f"Error: kernel 1;0.5: {told}", "")
+    assert convtool("convolve", "1;0.5", "-k", "1", "--decimal", ",").err == f"Error: '1;0.5': {told}"
+
+
 @pytest.mark.parametrize("kernel", ["0,5\n0,25\n", "0.5\n0.25\n", "0.5,0.25\n"])
 def test_a_kernel_is_written_as_the_input_is_or_with_points(tmp_path: Path, convtool: Convtool, kernel: str) -> None:
     (tmp_path / "x.csv").write_text("1,5\n0\n")

@@ -418,6 +418,14 @@ def test_what_is_told_when_the_system_refuses(code: int, message: str) -> None:
     assert str(write_error("a\x1b", OSError(code, os.strerror(code)))) == message
 
 
+def test_what_a_full_disk_leaves(tmp_path: Path) -> None:
+    (tmp_path / "old").touch()
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(write_error(None, full)) == "standard output: the disk is full; what it has taken is incomplete"
+    assert str(write_error(os.devnull, full)).endswith("the disk is full; what it has taken is incomplete")
+    assert str(write_error(str(tmp_path / "old"), full)).endswith("full; the file that was there stays as it was")
+
+
 def test_a_pipe_is_written_into_and_stays(tmp_path: Path) -> None:
     path = str(tmp_path / "pipe")
     os.mkfifo(path)

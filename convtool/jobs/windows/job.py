@@ -11,6 +11,7 @@ import numpy as np
 
 from convtool.errors import InputError
 from convtool.files.formats import PICTURES
+from convtool.jobs.copies import flows
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.signals.inputs import Input
 from convtool.signals.length import Length
@@ -128,7 +129,7 @@ class LocalVarJob(SignalJob):
         asked: dict[str, Any] = {**self._asked(), "stats": self.stats, "before": before}
         if self._grid:
             return StatRows(GridStats((window[0], window[1]), stride=(stride[0], stride[1]), **asked))
-        return LocalStats(window[0], stride=stride[0], **asked)
+        return LocalStats(window[0], stride=stride[0], flowing=flows(item, ingest.signal), **asked)
 
     def _refuse_vast(self, window: Sizes, signal: Signal) -> None:
         """With padding any window would do; without, the operation compares it with what has come in the end."""
