@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from convtool.errors import InputError, OutputError, UsageError
+from convtool.files.names import counted
 from convtool.files.watched import WatchedFile
 from convtool.signals.audio.encodings import BITS, EXACT, FLOATS, INSTEAD, reason
 from convtool.signals.audio.flac_blocks import PicturedFlac
@@ -39,8 +40,10 @@ def choose_subtype(format: str, wanted: str | None, signal: Signal) -> str:
             possible = ", ".join(sorted(soundfile.available_subtypes(format)))
             raise UsageError(f"{format} can't hold subtype {wanted}; it can hold {possible}")
         return wanted
-    own = signal.subtype or {"float64": "DOUBLE"}.get(signal.dtype, "FLOAT")
+    own = signal.subtype or {"float32": "FLOAT"}.get(signal.dtype, "DOUBLE")
     own = INSTEAD.get(own, own)
+    if own == "DOUBLE" and not soundfile.check_format(format, own):
+        own = "FLOAT"
     if own not in EXACT and (
         signal.format != format or (own.startswith("MPEG") and (format, own) != ("MP3", "MPEG_LAYER_III"))
     ):
@@ -52,6 +55,9 @@ def choose_subtype(format: str, wanted: str | None, signal: Signal) -> str:
     default: str = soundfile.default_subtype(format)
     return default
 
+
+_BEYOND = {"FLOAT": "past 2^24", "DOUBLE": "past 2^53"}
+"""Where a float that is written as it is lacks integers; what a lossy encoding changes is no matter of that."""
 
 _RIFF = ("WAV", "WAVEX", "RF64")
 _ASCII_TAGS = {("AIFF", "copyright"), *(("MP3", name) for name in TAGS)}
@@ -72,7 +78,7 @@ class AudioWriter(Writer):
         self._plain = format != "RF64"
         self._bits = BITS.get(subtype, 16)
         self._subtype = subtype
-        self._bad = self._first_bad = self._written = 0
+        self._bad = self._first_bad = self._inexact = self._written = 0
         self.no_place = signal.metadata.without_place(chunks=format in _RIFF, pictures=format == "FLAC")
         if format in _RIFF and subtype in WAV_SUBTYPES:
             self._sink: Any = WavFile(file, signal, subtype, extensible=format == "WAVEX")
@@ -101,6 +107,7 @@ class AudioWriter(Writer):
         if encoded.bad and not self._bad:
             self._first_bad = self._written + encoded.first_bad
         self._bad += encoded.bad
+        self._inexact += encoded.inexact
         self._written += len(encoded.frames)
         self.clipped += encoded.clipped
         self.peak = max(self.peak, encoded.peak)
@@ -112,6 +119,12 @@ class AudioWriter(Writer):
             raise InputError(
                 f"{self._bad} results are NaN or infinite, the first at sample {self._first_bad}; "
                 "audio can't hold them: clean the input, or --nan zero"
+            )
+        if self._inexact and self._subtype in _BEYOND:
+            wider = "" if self._subtype == "DOUBLE" else "--subtype DOUBLE where the format has it, "
+            raise InputError(
+                f"{counted(self._inexact, 'result')} {_BEYOND[self._subtype]}, up to which {self._subtype} holds every "
+                f"integer; {wider}.npy and .csv hold them"
             )
         note = self._sink.close()
         if note and self._plain:
