@@ -12,7 +12,7 @@ from convtool.errors import InputError
 from convtool.files.recognition import Kind, id3_length, media_kind
 from convtool.files.source import Source
 from convtool.isolation import SHARED_BYTES, Children, decodes_here
-from convtool.signals.audio.flac_blocks import channel_mask, read_pictures
+from convtool.signals.audio.flac_blocks import channel_mask, read_blocks
 from convtool.signals.audio.links import first_byte
 from convtool.signals.metadata import Metadata
 from convtool.signals.signal import Block, Reader, Signal
@@ -56,11 +56,11 @@ def _add_told(reader: Reader, source: Source, kind: str) -> None:
     """Let the signal of `reader` have what its file says of itself and libsndfile does not tell."""
     metadata, size = reader.signal.metadata, os.fstat(source.fileno()).st_size
     if kind in ("WAV", "RF64") and not source.head.startswith(b"RIFX"):
-        chunks, mask, notes = read_told(source.peek, id3_length(source.head), size)
-        metadata = Metadata.of_chunks(chunks)
+        metadata, mask, notes = read_told(source.peek, id3_length(source.head), size)
     elif kind == "FLAC":
-        pictures, notes = read_pictures(source.peek, first_byte(kind, source.peek, size))
-        metadata, mask = replace(metadata, pictures=pictures), channel_mask(reader.signal.channels)
+        pictures, comments, passed_over, notes = read_blocks(source.peek, first_byte(kind, source.peek, size))
+        metadata = replace(metadata, pictures=pictures, passed_over=passed_over).with_comments(comments)
+        mask = channel_mask(reader.signal.channels)
     else:
         return
     reader.signal = replace(reader.signal, metadata=metadata, channel_mask=mask)

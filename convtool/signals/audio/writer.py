@@ -12,9 +12,10 @@ from convtool.errors import InputError, OutputError, UsageError
 from convtool.files.names import counted
 from convtool.files.watched import WatchedFile
 from convtool.signals.audio.encodings import BITS, EXACT, FLOATS, INSTEAD, reason
-from convtool.signals.audio.flac_blocks import PicturedFlac
+from convtool.signals.audio.flac_blocks import MOST_COMMENTS, ToldFlac
 from convtool.signals.audio.lengths import state_frames
 from convtool.signals.audio.limits import refuse_unfit
+from convtool.signals.comments import comments_block
 from convtool.signals.metadata import TAGS
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Block, Signal, Writer
@@ -79,7 +80,7 @@ class AudioWriter(Writer):
         self._bits = BITS.get(subtype, 16)
         self._subtype = subtype
         self._bad = self._first_bad = self._inexact = self._written = 0
-        self.no_place = signal.metadata.without_place(chunks=format in _RIFF, pictures=format == "FLAC")
+        self.no_place = signal.metadata.without_place(chunks=format in _RIFF, blocks=format == "FLAC")
         if format in _RIFF and subtype in WAV_SUBTYPES:
             self._sink: Any = WavFile(file, signal, subtype, extensible=format == "WAVEX")
             return
@@ -141,8 +142,12 @@ class _SoundFileSink:
 
     def __init__(self, file: BinaryIO, signal: Signal, format: str, subtype: str) -> None:
         told = signal.metadata
-        self._pictured = PicturedFlac(file.fileno(), told.pictures) if format == "FLAC" and told.pictures else None
-        self._watched = self._pictured or WatchedFile(file.fileno())
+        said = told.as_comments() if format == "FLAC" else ()
+        comments = comments_block(f"libsndfile {soundfile.__libsndfile_version__}", said) if said else b""
+        fits = len(comments) <= MOST_COMMENTS
+        is_told = format == "FLAC" and bool(comments or told.pictures)
+        self._told = ToldFlac(file.fileno(), comments if fits else b"", told.pictures) if is_told else None
+        self._watched = self._told or WatchedFile(file.fileno())
         self._mask = fitting_mask(signal)
         if format == "WAV" and self._mask and soundfile.check_format("WAVEX", subtype):
             format = "WAVEX"
@@ -156,11 +161,12 @@ class _SoundFileSink:
         except soundfile.LibsndfileError:
             self._watched.check_writes()
             raise
-        tags = () if self._chunks else told.tags
+        tags = () if self._chunks or said else told.tags
         self.left_out = tuple(name for name, text in tags if not text.isascii() and (format, name) in _ASCII_TAGS)
         self.no_place = tuple(
             name for name, text in tags if name not in self.left_out and not self._write_tag(name, text)
         )
+        self.no_place = self.no_place if fits else ("comments",)
 
     def _write_tag(self, name: str, text: str) -> bool:
         """Write a tag; False where the format has none of that name."""
@@ -184,8 +190,8 @@ class _SoundFileSink:
         channels = self._file.channels
         self._file.close()
         self._watched.check_writes()
-        if self._pictured is not None:
-            self._pictured.finish()
+        if self._told is not None:
+            self._told.finish()
         descriptor = self._watched.descriptor
         if self._kind[0] == "WAVEX" and self._mask:
             state_mask(descriptor, self._mask)
