@@ -32,6 +32,7 @@ from convtool.signals.inputs import Input
 from convtool.signals.metadata import OF_CHANNELS
 from convtool.signals.opening import Output, ReadOptions, WriteOptions, open_reader
 from convtool.signals.signal import BLOCK_SAMPLES, Block, Signal, at_stride
+from convtool.signals.unheeded import unheeded
 
 if TYPE_CHECKING:
     from convtool.ops.blocks import Blockwise
@@ -116,8 +117,9 @@ class SignalJob(ABC):
         with open_reader(task.input, self.read) as reader, plain_errors():
             output = Output(task.output, self.describe(reader.signal), self.write, trial=True)
             output.discard()
-            notes = [*reader.notes]
-        return replace(outcome, channels=output.signal.channels, sample_rate=output.signal.sample_rate, notes=notes)
+            outcome.notes = [*reader.notes]
+            outcome.unheeded = unheeded(reader.signal, self.read)
+        return replace(outcome, channels=output.signal.channels, sample_rate=output.signal.sample_rate)
 
     def __call__(self, task: Task) -> Outcome:
         """Read, work and write one input."""
@@ -162,6 +164,7 @@ class SignalJob(ABC):
             notes = [*reader.notes, *work.doubts, *_left_out(work.result, output)]
             outcome = self._outcome(task, notes, output, samples, work)
             outcome.gain = gain
+            outcome.unheeded = unheeded(reader.signal, self.read)
             outcome.remarks = [*outcome.remarks, *_audio(reader.signal), *reader.remarks, *_without_place(output)]
             return outcome
 
