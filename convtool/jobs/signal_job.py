@@ -140,7 +140,7 @@ class SignalJob(ABC):
                 result = replace(result, metadata=result.metadata.without_positions())
             if result.channels != reader.signal.channels:
                 result = replace(result, metadata=result.metadata.without_channels())
-            output = Output(task.output, result, self.write)
+            output = Output(task.output, result, self.write.replacing(task.incomplete))
             remark = partial(self._remark, work, output)
             blocks = announced(progress.passing(until_stopped(blocks)), remark)
             record = after.add if self.plot is not None else None
