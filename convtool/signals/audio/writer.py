@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from convtool.errors import InputError, OutputError, UsageError
+from convtool.files.atomic import write_all
 from convtool.files.names import counted
 from convtool.files.watched import WatchedFile
 from convtool.signals.audio.encodings import BITS, EXACT, FLOATS, INSTEAD, reason
@@ -16,7 +17,6 @@ from convtool.signals.audio.flac_blocks import MOST_COMMENTS, ToldFlac
 from convtool.signals.audio.lengths import state_frames
 from convtool.signals.audio.limits import refuse_unfit
 from convtool.signals.comments import comments_block
-from convtool.signals.metadata import TAGS
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Block, Signal, Writer
 from convtool.signals.wav.format import SUBTYPES as WAV_SUBTYPES
@@ -61,7 +61,7 @@ _BEYOND = {"FLOAT": "past 2^24", "DOUBLE": "past 2^53"}
 """Where a float that is written as it is lacks integers; what a lossy encoding changes is no matter of that."""
 
 _RIFF = ("WAV", "WAVEX", "RF64")
-_ASCII_TAGS = {("AIFF", "copyright"), *(("MP3", name) for name in TAGS)}
+_ASCII_TAGS = {("AIFF", "copyright")}
 """The tags that libsndfile writes wrongly where they have other characters than those of ASCII."""
 
 
@@ -80,7 +80,9 @@ class AudioWriter(Writer):
         self._bits = BITS.get(subtype, 16)
         self._subtype = subtype
         self._bad = self._first_bad = self._inexact = self._written = 0
-        self.no_place = signal.metadata.without_place(chunks=format in _RIFF, blocks=format == "FLAC")
+        self.no_place = signal.metadata.without_place(
+            chunks=format in _RIFF, blocks=format == "FLAC", id3=format == "MP3"
+        )
         if format in _RIFF and subtype in WAV_SUBTYPES:
             self._sink: Any = WavFile(file, signal, subtype, extensible=format == "WAVEX")
             return
@@ -147,7 +149,9 @@ class _SoundFileSink:
         fits = len(comments) <= MOST_COMMENTS
         is_told = format == "FLAC" and bool(comments or told.pictures)
         self._told = ToldFlac(file.fileno(), comments if fits else b"", told.pictures) if is_told else None
-        self._watched = self._told or WatchedFile(file.fileno())
+        tag = told.as_id3() if format == "MP3" else b""
+        write_all(file, tag)
+        self._watched = self._told or WatchedFile(file.fileno(), len(tag))
         self._mask = fitting_mask(signal)
         if format == "WAV" and self._mask and soundfile.check_format("WAVEX", subtype):
             format = "WAVEX"
@@ -161,7 +165,7 @@ class _SoundFileSink:
         except soundfile.LibsndfileError:
             self._watched.check_writes()
             raise
-        tags = () if self._chunks or said else told.tags
+        tags = () if self._chunks or said or tag else told.tags
         self.left_out = tuple(name for name, text in tags if not text.isascii() and (format, name) in _ASCII_TAGS)
         self.no_place = tuple(
             name for name, text in tags if name not in self.left_out and not self._write_tag(name, text)
