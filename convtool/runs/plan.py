@@ -39,6 +39,8 @@ class Task:
     output: str | None
     skip: bool = False
     choice: Choice | None = None
+    incomplete: str = ""
+    """What is wrong with the file that stands at the output's place, and is replaced; nothing where none is."""
 
     @property
     def name(self) -> str:
@@ -104,8 +106,17 @@ def plan(
     if not skip_existing:
         _refuse_taken([str(task.output) for task in standing], skippable=True)
         refuse_existing(also_written)
-    skipped = {task.index for task in standing}
-    return [replace(task, skip=task.index in skipped) for task in tasks]
+    lacking = {task.index: _shortage(str(task.output)) for task in standing}
+    return [replace(task, skip=lacking.get(task.index) == "", incomplete=lacking.get(task.index, "")) for task in tasks]
+
+
+def _shortage(path: str) -> str:
+    """What an output lacks that exists; of one in a store nothing, as it appears there when its upload ends."""
+    if is_url(path):
+        return ""
+    from convtool.signals.complete import shortage
+
+    return shortage(path)
 
 
 def refuse_both(*, overwrite: bool, skip_existing: bool) -> None:

@@ -66,6 +66,10 @@ class WriteOptions:
     whole: bool = False
     """Whether nothing may come out on standard output either before the output is complete."""
 
+    def replacing(self, incomplete: str) -> WriteOptions:
+        """These options where what stands at the output's place is not complete, and what it lacks is told."""
+        return replace(self, overwrite=True) if incomplete else self
+
 
 def open_reader(item: Input, options: ReadOptions) -> Reader:
     """A reader of `item`, whatever its format; an error says what was found instead."""

@@ -690,7 +690,7 @@ def test_skip_existing_does_the_others(takes: dict[str, Block], convtool: Convto
 
 def test_dry_run_writes_nothing(takes: dict[str, Block], convtool: Convtool) -> None:
     Path("wet").mkdir()
-    Path("wet/a.wav").touch()
+    Path("wet/a.wav").write_text("there already")
     before = files()
     run = convtool("convolve", "takes", "-k", "1", "-o", "wet/", "--skip-existing", "--dry-run")
     assert (run.code, run.err) == (0, "")

@@ -49,7 +49,7 @@ class WavReader(Reader):
             full_scale=1 << (15 if self._bits <= 16 else 31) if samples.subtype.startswith("PCM") else None,
             frames=frames,
             channel_mask=samples.channel_mask,
-            metadata=Metadata.of_chunks(layout.kept),
+            metadata=Metadata.of_chunks(layout.kept, layout.passed_over),
         )
 
     def read(self, samples: int) -> Block:
