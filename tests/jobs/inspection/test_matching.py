@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,36 +10,11 @@ import torch
 from torch import nn
 
 from convtool.errors import InputError
-from convtool.jobs.inspection.diff import Difference, by_name, differences
-from convtool.jobs.inspection.listing import Listing, list_weights
-from convtool.jobs.inspection.matching import match, without_states
+from convtool.jobs.inspection.diff import differences
+from convtool.jobs.inspection.listing import list_weights
+from convtool.jobs.inspection.matching import match
+from tests.helpers.side_by_side import compared, listing, of_node
 from tests.helpers.weight_arrays import Array, Arrays, arrays_of, info, model, rnn, signal, through
-
-
-def listing(arrays: Mapping[str, Array], layout: str, **told: dict[str, Any]) -> Listing:
-    """`arrays` as a file, with what it tells of their layers by their names."""
-    tensors = [
-        info(name, value.shape, str(value.dtype), **told.get(name.replace(".", "_"), {}))
-        for name, value in arrays.items()
-    ]
-    return list_weights("m", Arrays(arrays, layout, tensors))
-
-
-def compared(one: Listing, other: Listing, **options: Any) -> tuple[list[Difference], list[str]]:
-    """The differences, which are the same whichever file is the first, and what is said."""
-    pairs, notes = match(one, other, **options)
-    turned, again = match(other, one, **options)
-    assert {(pair.one is None, pair.other is None) for pair in pairs} == {
-        (pair.other is None, pair.one is None) for pair in turned
-    }
-    assert sorted(notes) == sorted(again)
-    found, back = list(differences(pairs, tolerance=1e-6)), list(differences(turned, tolerance=1e-6))
-    assert [each.largest for each in found] == [each.largest for each in back] or len(found) > 1
-    return found, notes
-
-
-def of_node(op: str, number: int, **more: Any) -> dict[str, Any]:
-    return {"layer": op, "input": number, **more}
 
 
 def test_recurrent_layers_by_the_module_that_the_export_tells() -> None:
@@ -61,6 +34,34 @@ def test_recurrent_layers_by_the_module_that_the_export_tells() -> None:
         "not compared, initial states of zeros: 'val_state'",
         "not compared, constants of the graph: 'val_shape'",
     ]
+
+
+@pytest.mark.parametrize("told", [{"node": "n", "module": ""}, {"node": "/MatMul"}], ids=["newer", "older"])
+def test_the_module_at_the_root(told: dict[str, Any]) -> None:
+    """The whole model is one layer: nothing stands before the names of its tensors."""
+    weight = signal(3, 4)
+    theirs = listing({"val_0": weight.T}, "onnx", val_0=of_node("MatMul", 1, **told))
+    (found,), _ = compared(listing({"weight": 2 * weight}, "torch"), theirs)  # too far for its values to tell
+    assert (found.name, found.other, found.relative) == ("weight", "val_0", 0.5)
+
+
+def test_recurrent_layers_at_the_root() -> None:
+    file = arrays_of(rnn(nn.GRU))
+    made = through(Arrays(file.arrays, "torch"), "onnx")
+    arrays = {f"onnx::GRU_{number}": 2 * value for number, value in enumerate(made.values())}
+    of_layer = {"node": "/GRU", "hidden_size": 4, "linear_before_reset": 1}
+    told = {name: of_node("GRU", number, **of_layer) for number, name in enumerate(arrays, 1)}
+    pairs, _ = match(listing(file.arrays, "torch"), listing(arrays, "onnx", **told))
+    assert [(pair.name, pair.other and pair.other.name) for pair in pairs] == [
+        (name, f"GRU.{name}") for name in file.arrays
+    ]
+
+
+@pytest.mark.parametrize("node", ["Conv_3", "", "/"])
+def test_a_node_whose_name_tells_no_module(node: str) -> None:
+    theirs = listing({"k": signal(6, 2, 3)}, "onnx", k=of_node("Conv", 1, node=node))
+    pairs, _ = match(listing({"b.weight": 2 * signal(6, 2, 3)}, "torch"), theirs)
+    assert [pair.name for pair in pairs if pair.one is None or pair.other is None] == ["b.weight", "k"]
 
 
 def test_modules_in_the_names_of_nodes_of_the_older_exporter() -> None:
@@ -207,16 +208,6 @@ def test_damaged_norms_and_biases_are_differences(name: str, value: Array) -> No
     assert name in {each.name for each in found}
 
 
-def test_what_makes_no_difference_where_it_is_missing() -> None:
-    tensors = [info("a.weight", (2, 3)), info("b.weight", (2, 3)), info("b.bias", (2,))]
-    tensors[1] = replace(tensors[1], tied_to="a.weight")
-    weight = signal(2, 3)
-    ours = list_weights("m", Arrays({"a.weight": weight, "b.weight": weight, "b.bias": np.zeros(2)}, "torch", tensors))
-    found, notes = compared(ours, listing({"a.weight": weight, "t": np.ones(2)}, "onnx"))
-    assert [each.name for each in found] == ["t"]
-    assert notes == ["not compared, the values of others: 'b.weight'", "not compared, zeros: 'b.bias'"]
-
-
 def test_a_prefix_and_names_that_meet() -> None:
     weight = signal(2, 3)
     ours, theirs = listing({"net.a.weight": weight}, "torch"), listing({"a.weight": 3 * weight}, "onnx")
@@ -255,63 +246,6 @@ def test_a_module_that_several_tensors_come_from_says_nothing_of_them() -> None:
     assert [(pair.name, pair.other and pair.other.name) for pair in pairs] == [("fc.weight", "m"), ("k", "k")]
     pairs, _ = match(listing({"fc.weight": far}, "torch"), theirs)
     assert [pair.name for pair in pairs if pair.one is None or pair.other is None] == ["fc.weight", "k", "m"]
-
-
-@pytest.mark.parametrize(
-    ("op", "number", "value"),
-    [
-        ("Conv", 1, np.zeros((4, 2, 3))),
-        ("Mul", 1, np.zeros(4)),
-        ("LSTM", 7, np.zeros((1, 12))),
-        ("GRU", 6, np.zeros((1, 2, 4))),
-        ("LSTM", 5, np.full((1, 2, 4), 0.5)),
-        ("Add", 0, np.array([[1.0, 2.0], [1.0, 3.0]])),
-        ("Add", 0, np.array([1.0, 2.0])),
-        ("MatMulInteger", 1, np.ones((4, 3), np.uint8)),
-        ("QLinearConv", 3, np.ones((4, 2, 3), np.int8)),
-        ("QLinearMatMul", 5, np.zeros(4, np.uint8)),
-    ],
-)
-def test_what_is_in_one_file_alone_and_makes_a_difference(op: str, number: int, value: Array) -> None:
-    weight, bias = signal(2, 3), np.array([1.0, 2.0])
-    told = {"k": of_node(op, number, node="n")}
-    theirs = listing({"a.weight": weight, "a.bias": bias, "k": value}, "onnx", **told)
-    found, _ = compared(listing({"a.weight": weight, "a.bias": bias}, "torch"), theirs)
-    assert [each.what for each in found] == ["only in the second file"]
-
-
-@pytest.mark.parametrize(
-    ("op", "number", "value", "reason"),
-    [
-        ("Add", 1, np.zeros(4), "zeros"),
-        ("GRU", 5, np.zeros((1, 2, 4)), "initial states of zeros"),
-        ("LSTM", 6, np.zeros((1, 2, 4)), "initial states of zeros"),
-        ("Add", 0, np.tile([1.0, 2.0], (1, 3, 1)), "the values of others"),
-        ("Mul", 1, np.array([0.5]), "constants of the graph"),
-        ("Where", 0, np.array([[True, False]]), "constants of the graph"),
-        ("DequantizeLinear", 2, np.zeros((), np.uint8), "constants of the graph"),
-    ],
-)
-def test_what_is_in_a_graph_alone_and_makes_no_difference(op: str, number: int, value: Array, reason: str) -> None:
-    weight, bias = signal(2, 3), np.array([1.0, 2.0])
-    told = {"k": of_node(op, number, node="n")}
-    found, notes = compared(
-        listing({"a.weight": weight, "a.bias": bias}, "torch"),
-        listing({"a.weight": weight, "a.bias": bias, "k": value}, "onnx", **told),
-    )
-    assert (found, notes) == ([], [f"not compared, {reason}: 'k'"])
-
-
-def test_initial_states_of_zeros_are_no_weights() -> None:
-    zeros, ones, told = np.zeros((1, 2, 4)), np.ones((1, 2, 4)), of_node("RNN", 5, node="n")
-    ours = {"alone": zeros, "longer": zeros, "same": zeros, "set": ones, "w": zeros}
-    theirs = {"longer": np.zeros((1, 3, 4)), "same": zeros, "other": np.ones((1, 3, 4)), "beside": zeros}
-    states = dict.fromkeys(("alone", "longer", "same", "set", "other", "beside"), told)
-    first, second = (listing(arrays, "onnx", **states).tensors for arrays in (ours, theirs))
-    kept, notes = without_states(by_name(first, second))
-    assert [pair.name for pair in kept] == ["same", "set", "w", "other"]
-    assert notes == ["not compared, initial states of zeros: 'alone', 'longer', 'beside'"]
-    assert without_states(kept) == (kept, [])
 
 
 def test_norms_of_layers_alike_are_folded_each_into_its_own() -> None:
