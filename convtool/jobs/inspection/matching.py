@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
+from convtool.jobs.inspection.diff import differences
 from convtool.jobs.inspection.folding import fold
 from convtool.jobs.inspection.listing import Listed, Listing
 from convtool.jobs.inspection.needless import left_out
 from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of, in_second, without_prefix
-from convtool.weights.conversion.file import NORM_WORDS
+from convtool.weights.conversion.file import NORM_WORDS, convert
 from convtool.weights.kinds import RECURRENT
 
 
@@ -22,6 +25,7 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
     Raises:
         InputError: values can't be read that are needed to tell.
     """
+    first, second = _as_stored(first, second, strip_prefix)
     summed = "keras" in (first.layout, second.layout)
     ours = Side.of(first, summed=summed)
     with in_second():
@@ -49,6 +53,63 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
     alone = [Pair(each.name, each, None) for each in ours.left.values()]
     alone += [Pair(each.name, None, each) for each in theirs.left.values()]
     return [*in_order, *pairs.values(), *alone], notes
+
+
+def _as_stored(first: Listing, second: Listing, strip_prefix: str) -> tuple[Listing, Listing]:
+    """The two files with no layout for the tensors that are the same as they are stored, so that nothing converts them.
+
+    A matrix that a model multiplies by itself, ``x @ self.mel``, is stored alike by both: as the weight of a layer,
+    which the graph makes it seem, it would be transposed in one of them.
+    """
+    ours, theirs = ({each.name.removeprefix(strip_prefix): each for each in file.tensors} for file in (first, second))
+    changed, there = (_as_converted(file, strip_prefix) for file in (first, second))
+    same = [
+        (ours[name], other)
+        for name, other in theirs.items()
+        if name in ours and _is_as_stored(ours[name], other, changed[ours[name].name], there[other.name])
+    ]
+    kept = {id(each) for pair in same for each in pair}
+    first, second = (
+        replace(file, tensors=[_without_layout(each) if id(each) in kept else each for each in file.tensors])
+        for file in (first, second)
+    )
+    return first, second
+
+
+class _Change(NamedTuple):
+    """What a conversion makes of a tensor."""
+
+    name: str
+    shape: tuple[int, ...]
+    order: tuple[int, ...] | None
+    """That of its axes; None where it does more than that."""
+
+
+def _as_converted(listing: Listing, strip_prefix: str) -> dict[str, _Change]:
+    """What the conversion to torch's layout makes of each tensor, by the name that it has in the file."""
+    return {
+        source.name: _Change(each.described.tensor.name.removeprefix(strip_prefix), each.array.shape, each.array.order)
+        for each in convert([each.described for each in listing.tensors], to="torch")
+        for source in each.array.sources
+    }
+
+
+def _is_as_stored(one: Listed, other: Listed, change: _Change, there: _Change) -> bool:
+    """Whether two tensors of one name are the same before any conversion, rather than after it."""
+    kinds = {one.described.kind, other.described.kind}
+    if change == there or kinds & RECURRENT.keys():
+        return False
+    of_graph = any("node" in each.tensor.config for each in (one, other))
+    unmoved = change.order == there.order or ("tensor" in kinds and of_graph)
+    if one.tensor.shape != other.tensor.shape:
+        return unmoved and change.shape != there.shape
+    return unmoved or next(differences([Pair(one.name, one, other)], ignore_dtype=True), None) is None
+
+
+def _without_layout(listed: Listed) -> Listed:
+    axes = tuple(map(str, range(len(listed.tensor.shape))))
+    described = replace(listed.described, kind="tensor", role="", layout="", axes=axes, prefix=listed.name)
+    return replace(listed, described=described)
 
 
 def _called_alike(ours: Mapping[str, Listed], theirs: Mapping[str, Listed]) -> Iterator[tuple[Listed, Listed]]:

@@ -83,6 +83,56 @@ def test_a_module_says_nothing_of_what_can_not_be_its_tensor() -> None:
     assert [(pair.one is None, pair.other is None) for pair in pairs] == [(False, True)] * 2 + [(True, False)]
 
 
+@pytest.mark.parametrize("layout", ["torch", "keras"])
+@pytest.mark.parametrize("name", ["mel", "W", "net.mel", "net.W"])
+@pytest.mark.parametrize("shape", [(3, 5), (4, 4)])
+def test_a_matrix_of_the_model_s_own_is_compared_as_it_is_stored(shape: Any, name: str, layout: str) -> None:
+    """The graph multiplies by it from the right, as by the transposed weight of a dense layer."""
+    values = signal(*shape)
+    of_layer = {name.replace(".", "_"): of_node("MatMul", 1, node="n", module="")}
+    ours = listing({name: values, "fc.bias": np.ones(3)}, layout)
+    theirs = {name: values, "fc.bias": np.ones(3)}
+    assert compared(ours, listing(theirs, "onnx", **of_layer)) == ([], [])
+    (found,), _ = compared(ours, listing(theirs | {name: values + 0.5}, "onnx", **of_layer))
+    assert (found.name, found.largest, found.other) == (name, pytest.approx(0.5), "")
+    (found,), _ = compared(ours, listing(theirs | {name: values[:, 1:]}, "onnx", **of_layer))
+    assert (found.name, found.what.startswith("shape")) == (name, True)
+
+
+def test_a_matrix_that_is_stored_transposed() -> None:
+    told = {"mel": of_node("MatMul", 1, node="n")}
+    theirs = listing({"mel": signal(3, 5).T}, "onnx", **told)
+    assert compared(listing({"mel": signal(3, 5)}, "torch"), theirs) == ([], [])
+
+
+def test_a_weight_of_a_layer_that_is_stored_alike() -> None:
+    """A model may multiply by it as it is, ``x @ self.fc.weight``; which only equal values tell."""
+    weight = signal(4, 4)
+    told = {"fc_weight": of_node("MatMul", 1, node="n")}
+    ours = listing({"fc.weight": weight, "fc.bias": np.ones(4)}, "torch")
+    for there in (weight, weight.T):
+        theirs = listing({"fc.weight": there, "fc.bias": np.ones(4)}, "onnx", **told)
+        assert compared(ours, theirs) == ([], [])
+    theirs = listing({"fc.weight": weight + 0.5, "fc.bias": np.ones(4)}, "onnx", **told)
+    (found,), _ = compared(ours, theirs)
+    assert found.largest == np.abs(weight - (weight + 0.5).T).max()
+
+
+def test_names_that_mean_another_part_elsewhere() -> None:
+    """ONNX has a scale for the weight of a norm; what is called so in both files is not renamed in one of them."""
+    ours = listing({"a.scale": signal(4)}, "torch")
+    theirs = listing({"m.a.scale": signal(4) + 0.5}, "onnx", m_a_scale=of_node("Mul", 1, node="n"))
+    (found,), _ = compared(ours, theirs, strip_prefix="m.")
+    assert found.largest == pytest.approx(0.5)
+
+
+def test_recurrent_weights_are_not_taken_as_they_are_stored() -> None:
+    arrays = {"W": signal(1, 16, 3), "R": signal(1, 16, 4)}
+    told = {"W": of_node("LSTM", 1, node="n", hidden_size=4), "R": of_node("LSTM", 2, node="n", hidden_size=4)}
+    found, _ = compared(listing(arrays, "torch"), listing(arrays, "onnx", **told))
+    assert {each.name for each in found} == {"W", "R", "n.weight_ih_l0", "n.weight_hh_l0"}
+
+
 def test_values_tell_where_no_name_does() -> None:
     one, other = signal(4, 5), signal(4, 5) + 3
     ours = listing({"a.weight": one, "b.weight": other, "c": np.zeros(2), "d.weight": signal(4, 5) - 9}, "torch")
