@@ -176,12 +176,16 @@ FOLDED = [
     (nn.Conv1d(2, 6, 5), nn.BatchNorm1d(6), "Conv", (1, 2, 9)),
     (nn.Conv2d(6, 6, 3, groups=6, bias=False), nn.BatchNorm2d(6), "Conv", (1, 6, 5, 5)),
     (nn.ConvTranspose1d(2, 6, 5), nn.BatchNorm1d(6, affine=False), "ConvTranspose", (1, 2, 9)),
+    (nn.ConvTranspose1d(8, 6, 5, groups=2), nn.BatchNorm1d(6), "ConvTranspose", (1, 8, 9)),
+    (nn.ConvTranspose2d(4, 6, 3, groups=2, bias=False), nn.BatchNorm2d(6), "ConvTranspose", (1, 4, 5, 5)),
+    (nn.ConvTranspose1d(6, 6, 3, groups=6), nn.BatchNorm1d(6), "ConvTranspose", (1, 6, 9)),
     (nn.Linear(4, 6), nn.BatchNorm1d(6), "Gemm", (3, 4)),
 ]
+NAMES = ["conv", "depthwise", "transposed", "groups", "groups without bias", "depthwise transposed", "dense"]
 
 
 @pytest.mark.parametrize("named", [True, False])
-@pytest.mark.parametrize(("layer", "norm", "op", "shape"), FOLDED, ids=["conv", "depthwise", "transposed", "dense"])
+@pytest.mark.parametrize(("layer", "norm", "op", "shape"), FOLDED, ids=NAMES)
 def test_norms_folded_into_the_layer_before(
     layer: nn.Module, norm: nn.Module, op: str, shape: tuple[int, ...], named: bool
 ) -> None:
@@ -195,16 +199,18 @@ def test_norms_folded_into_the_layer_before(
         bias = ours.arrays.get("layer.bias", np.zeros(6))
         moved = torch.from_numpy(np.array([bias, bias + 1])).reshape(2, 6, *[1] * (len(shape) - 2))
         scale = module.norm(moved).diff(dim=0).reshape(6).numpy()
-    axis = 1 if op == "ConvTranspose" else 0
-    folded = weight * scale.reshape([6 if each == axis else 1 for each in range(weight.ndim)])
-    groups = {"group": 6} if getattr(layer, "groups", 1) > 1 else {}
+    folded, number = weight.copy(), getattr(layer, "groups", 1)
+    for row, column in np.ndindex(weight.shape[:2]):
+        output = row // (len(weight) // number) * weight.shape[1] + column if op == "ConvTranspose" else row
+        folded[row, column] *= scale[output]
+    groups = {"group": number} if number > 1 else {}
     names = ["layer.weight", "layer.bias"] if named else ["val_1", "val_2"]
     more = {"node": "n", **groups, **({"transB": 1} if op == "Gemm" else {})}
     arrays = {"other.weight": ours.arrays["other.weight"], "other.bias": ours.arrays["other.bias"]}
     arrays |= {names[0]: folded, names[1]: shift}
     told = {name.replace(".", "_"): of_node(op, number, **more) for number, name in enumerate(names, 1)}
     tensors = [
-        info(each, value.shape, layer=op if groups and each == "layer.weight" else "", groups=6)
+        info(each, value.shape, layer=op if op == "Conv" and groups and each == "layer.weight" else "", groups=number)
         for each, value in ours.arrays.items()
     ]
     first = list_weights("m", Arrays(ours.arrays, "torch", tensors))
@@ -223,6 +229,18 @@ def test_a_folded_bias_that_is_not_there() -> None:
     arrays["norm.bias"] = arrays["norm.running_mean"] * scale  # so that nothing is added
     found_then, notes = compared(listing(arrays, "torch"), theirs)
     assert (found_then, notes[0]) == ([], "norm is folded into layer (epsilon 0.001)")
+
+
+def test_no_norm_is_looked_for_in_what_is_no_layer() -> None:
+    """A table of as many rows as the norm has channels stands nearer to it than the layer does."""
+    arrays = arrays_of(Normed(nn.Linear(4, 6), nn.BatchNorm1d(6))).arrays
+    arrays = {key: arrays[key] for key in ("layer.weight", "layer.bias")} | {"embed.weight": signal(6, 4)} | {**arrays}
+    scale = arrays["norm.weight"] / np.sqrt(arrays["norm.running_var"] + 1e-3)
+    theirs = {name: value for name, value in arrays.items() if not name.startswith("norm")}
+    theirs["layer.weight"] = arrays["layer.weight"] * scale[:, None]
+    theirs["layer.bias"] = (arrays["layer.bias"] - arrays["norm.running_mean"]) * scale + arrays["norm.bias"]
+    found, notes = compared(listing(arrays, "torch"), listing(theirs, "onnx"))
+    assert (found, notes[0]) == ([], "norm is folded into layer (epsilon 0.001)")
 
 
 def test_a_norm_that_is_folded_nowhere_is_a_difference() -> None:
