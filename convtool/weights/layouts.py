@@ -87,7 +87,7 @@ def describe(tensors: Sequence[TensorInfo], *, layout: str) -> list[Described]:
     >>> [(each.kind, each.axes) for each in describe([conv, bias], layout="torch")]
     [('conv2d', ('out', 'in', 'H', 'W')), ('bias', ('out',))]
     """
-    parts = layer_parts([part_of(tensor, layout) for tensor in tensors])
+    parts = layer_parts([part_of(tensor, layout) for tensor in tensors], layout)
     layers: dict[str, dict[str, TensorInfo]] = {}
     layouts: dict[str, str] = {}
     for tensor, part in zip(tensors, parts, strict=True):
