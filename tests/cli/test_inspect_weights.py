@@ -957,6 +957,19 @@ def test_sarif_tells_code_scanning(convtool: Convtool) -> None:
     assert (run.code, "--sarif needs --check" in run.err) == (2, True)
 
 
+@pytest.mark.parametrize("option", [(), ("--json",), ("--stats",), ("--check",)])
+def test_a_missing_file_of_an_onnx_model_fails_the_listing(option: tuple[str, ...], convtool: Convtool) -> None:
+    weight = numpy_helper.from_array(np.ones((8, 8), np.float32), "w")
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", [], [], [weight])
+    onnx.save(helper.make_model(graph), "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    assert convtool("inspect-weights", "m.onnx", *option).code == 0
+    os.remove("m.data")
+    run = convtool("inspect-weights", "m.onnx", *option)
+    assert run.code == 1
+    assert run.err.startswith("Error: m.onnx: tensor 'w' external: 'm.data': no such file\n")
+    assert ("8x8" in run.out or "[8, 8]" in run.out) is (option != ("--check",))
+
+
 def test_a_shard_that_is_not_there_fails_the_listing(convtool: Convtool) -> None:
     save_file({"a": torch.ones(2)}, "one.safetensors")
     shards = {"a": "one.safetensors", "b": "two.safetensors", "c": "../three.safetensors"}

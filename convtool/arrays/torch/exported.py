@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import TensorInfo, WeightFile
+from convtool.arrays.description import TensorInfo, WeightFile, by_reason
 from convtool.arrays.raw import checked_count, numbers_in
 from convtool.arrays.torch import EXPORTED_CONFIG
 from convtool.arrays.torch.dtypes import ITEM_BYTES
@@ -29,6 +29,9 @@ _CONFIGS = {
 _CONFIG_LIMIT = 32 << 20
 _STRIDED_LIMIT = 256 << 20
 """Bytes of a storage that is read whole, because its tensor does not lie in it number behind number."""
+
+_ABSENT, _CUT = "is not in the archive", "does not lie within"
+"""How it is told that the numbers of a tensor are not there."""
 
 _TYPES = dict(
     enumerate(
@@ -62,6 +65,8 @@ class ExportedReader(WeightFile):
         except BaseException:
             self.close()
             raise
+        gone = (_ABSENT, _CUT)
+        self.damage = by_reason(each for each in self.tensors if not each.readable and each.flag.startswith(gone))
         untied = {tensor.name: self._views[tensor.name] for tensor in self.tensors if tensor.nbytes and tensor.readable}
         self.notes += of_overlaps(untied)
 
@@ -99,13 +104,13 @@ class ExportedReader(WeightFile):
         member = self._archive.find(f"{folder}{path}")
         flag = "is pickled; nothing is unpickled" if pickled else ""
         flag = flag or ("" if size else f"has a type that is not read: {dtype}")
-        flag = flag or ("" if member is not None else f"is not in the archive: {path!r:.200}")
+        flag = flag or ("" if member is not None else f"{_ABSENT}: {path!r:.200}")
         owner = name
         if not flag and member is not None:
             view = View(dtype, shape, count * size, strides, start, Storage(member.name, dtype, 0, 0, member.size))
             plain = len(shape) == len(strides) and min((start, *strides), default=0) >= 0
             if not plain or (count and view.stretch[1] > member.size):
-                flag = f"does not lie within the {member.size} bytes of its storage"
+                flag = f"{_CUT} the {member.size} bytes of its storage"
             else:
                 owner = self._first.setdefault(view.identity, name) if count else name
             self._views[name] = view

@@ -141,6 +141,8 @@ def test_tensors_that_can_not_be_read_are_flagged(
     with open_weights(rewritten(exported[0], tmp_path / "x.pt2", change)) as file:
         tensor = file.find("weight")
         assert tensor.flag.startswith(flag)
+        gone = flag.startswith(("is not in", "does not lie"))
+        assert file.damage == ([f"tensor 'weight' {tensor.flag}"] if gone else [])
         with pytest.raises(InputError, match="tensor 'weight' "):
             file.values(tensor)
         assert file.find("short").readable
