@@ -82,7 +82,7 @@ class WeightFile(ABC):
     metadata: Mapping[str, str]
     """What the file says of itself: producer, version..., as text."""
     damage: Sequence[str] = ()
-    """Parts of the model that can't be read at all: shards that are missing, or lie elsewhere."""
+    """Parts of the model that can't be read at all: shards and tensors in files that are missing, or lie elsewhere."""
 
     @abstractmethod
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
@@ -190,3 +190,18 @@ def some(names: Iterable[str]) -> str:
     found = list(names)
     more = f" and {len(found) - 8} more" if len(found) > 8 else ""
     return (", ".join(f"{name!r:.300}" for name in found[:8]) or "none") + more
+
+
+def by_reason(broken: Iterable[TensorInfo]) -> list[str]:
+    """What is wrong with tensors, in a line for all of which it is the same.
+
+    >>> by_reason(TensorInfo(name, (2,), "int8", 2, flag="is missing") for name in "ab")
+    ["each of 2 tensors, 'a', 'b', is missing"]
+    """
+    names: dict[str, list[str]] = {}
+    for info in broken:
+        names.setdefault(info.flag, []).append(info.name)
+    return [
+        f"tensor {each[0]!r:.300} {flag}" if len(each) == 1 else f"each of {len(each)} tensors, {some(each)}, {flag}"
+        for flag, each in names.items()
+    ]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import TensorInfo, WeightFile, some
+from convtool.arrays.description import TensorInfo, WeightFile, by_reason, some
 from convtool.errors import InputError
 from convtool.files.json import read_json
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ShardedReader(WeightFile):
     """The model of the index at `path`, in the index's order; its shards are opened with `open_shard`.
 
-    A tensor that its shard lacks is listed with a flag, in shape ``(0,)``.
+    A tensor that its shard lacks is listed with a flag, in shape ``(0,)``, and is damage as a shard is that is missing.
 
     Raises:
         InputError: the index can't be read, or maps something else than names of tensors to names of files.
@@ -48,8 +48,14 @@ class ShardedReader(WeightFile):
         ]
         left = dict(self._there)
         self.tensors = tuple(left.pop(home) if home in left else self._missing(*home) for home in weights.items())
+        self.damage += by_reason(tensor for tensor in self.tensors if self._lacks(tensor))
         self.notes = [f"not in the index, left out: {some(name for name, _ in left)}"] if left else []
         self.layout = "torch" if files and {file.layout for file in files} == {"torch"} else ""
+
+    def _lacks(self, tensor: TensorInfo) -> bool:
+        """Whether its shard is there, and not the tensor in it."""
+        shard = self._homes[tensor.name]
+        return isinstance(self._shards[shard], WeightFile) and (tensor.name, shard) not in self._there
 
     def _missing(self, name: str, shard: str) -> TensorInfo:
         file = self._shards[shard]

@@ -73,6 +73,15 @@ class Described:
     reverse: bool = False
     """Whether it is for the direction against time."""
 
+    @property
+    def tells_groups(self) -> bool:
+        """Whether the file tells into how many groups the layer, a convolution, parts its channels.
+
+        A `state_dict` does not, nor do Keras's weights without a configuration, but for those of depthwise layers.
+        """
+        told = {"groups", "group"} & self.tensor.config.keys() or self.tensor.layer in ("Conv", "ConvTranspose")
+        return bool(told) or (self.layout == "keras" and self.kind.startswith("depthwise"))
+
 
 def describe(tensors: Sequence[TensorInfo], *, layout: str) -> list[Described]:
     """What each of a file's tensors is, told from their names and shapes and from what the file says of their layers.
@@ -87,7 +96,7 @@ def describe(tensors: Sequence[TensorInfo], *, layout: str) -> list[Described]:
     >>> [(each.kind, each.axes) for each in describe([conv, bias], layout="torch")]
     [('conv2d', ('out', 'in', 'H', 'W')), ('bias', ('out',))]
     """
-    parts = layer_parts([part_of(tensor, layout) for tensor in tensors])
+    parts = layer_parts([part_of(tensor, layout) for tensor in tensors], layout)
     layers: dict[str, dict[str, TensorInfo]] = {}
     layouts: dict[str, str] = {}
     for tensor, part in zip(tensors, parts, strict=True):

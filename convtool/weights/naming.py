@@ -56,7 +56,7 @@ TORCH_RECURRENT = {
 """The parts of a recurrent layer by torch's names."""
 
 _TORCH_NAME = re.compile(rf"({'|'.join(TORCH_RECURRENT)})(?:_l(\d{{1,4}}))?(_reverse)?")
-_KERAS_CELL = re.compile(r"(?:lstm_|gru_|simple_rnn_)?cell(?:_\d{1,4})?")
+_KERAS_CELL = re.compile(r"(?:lstm_|gru_|simple_rnn_)?cell(?:_\d{1,4})?[./]")
 _OPTIMIZER = ("optimizer.", "optimizer/", "optimizer_state", "optimizer_weights")
 _ONNX_RECURRENT = ("LSTM", "GRU", "RNN")
 _ONNX_INPUTS = {
@@ -121,27 +121,37 @@ def _by_word(name: str, layout: str) -> Part:
     stem, under, last = word.rpartition("_")
     for whose in [layout] if layout else ["keras", "torch"]:  # gamma and beta are Keras's words first of all
         if word in _WORDS[whose]:
-            return Part(_without_cell(prefix, whose), _WORDS[whose][word], "" if word == "bias" else whose)
+            return Part(prefix, _WORDS[whose][word], "" if word == "bias" else whose)
         if last in ("weight", "kernel", "bias") and last in _WORDS[whose]:  # in_proj_weight, conv1_weight
             return Part(prefix + stem + under, _WORDS[whose][last], "" if last == "bias" else whose)
     return Part(name, "", layout)
 
 
-def _without_cell(prefix: str, layout: str) -> str:
-    """Keras keeps the weights of a recurrent layer in its cell, `lstm/lstm_cell/kernel`; one by itself is a layer."""
-    parent, last = split(prefix)
-    return parent if parent and layout == "keras" and _KERAS_CELL.fullmatch(last[:-1]) else prefix
-
-
-def layer_parts(parts: list[Part]) -> list[Part]:
-    """`parts` with what only their siblings tell: the two directions of a bidirectional layer, and the two
-    convolutions of a separable one, which the prefix then sets apart.
+def layer_parts(parts: list[Part], layout: str) -> list[Part]:
+    """`parts`, in a file of that layout, with what only their siblings tell: the cell of a recurrent layer of Keras,
+    the two directions of a bidirectional one, and the two convolutions of a separable one, which the prefix then sets
+    apart.
     """
+    parts = _without_cells(parts, layout)
     prefixes = {part.prefix for part in parts if part.role == "recurrent"}
     separable = {part.prefix for part in parts if part.role == "pointwise"}
     if not prefixes | separable:
         return parts
     return [_separated(part) if part.prefix in separable else _directed(part, prefixes) for part in parts]
+
+
+def _without_cells(parts: list[Part], layout: str) -> list[Part]:
+    """Keras keeps the weights of a recurrent layer in its cell, `lstm/lstm_cell/kernel`, which is no layer beside it.
+
+    One by itself is a layer; and each of several is, as those of StackedRNNCells, which may be of different kinds.
+    """
+    cells: dict[str, set[str]] = {}
+    for part in parts:
+        parent, last = split(part.prefix)
+        if parent and "keras" in (layout, part.layout) and _KERAS_CELL.fullmatch(last):
+            cells.setdefault(parent, set()).add(part.prefix)
+    layers = {found.pop(): parent for parent, found in cells.items() if len(found) == 1}
+    return [part._replace(prefix=layers.get(part.prefix, part.prefix)) for part in parts]
 
 
 def _separated(part: Part) -> Part:

@@ -17,9 +17,11 @@ from typing import Any
 import click
 import h5py
 import numpy as np
+import onnx
 import pytest
 import scipy.signal
 import torch
+from onnx import helper, numpy_helper
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -637,6 +639,59 @@ def test_the_note_gives_the_output_of_the_layer(layout: str, output: str, inputs
     np.testing.assert_allclose(np.load("y.npy"), wanted, rtol=0, atol=1e-14)
 
 
+def told_command(err: str, *more: str) -> list[str]:
+    """The command line that a note gives, for x.npy into y.npy."""
+    words = shlex.split(err.partition("is convtool ")[2])
+    words[words.index("INPUT")] = "x.npy"
+    return [*words, *more, "-o", "y.npy", "--overwrite"]
+
+
+@pytest.mark.parametrize(("outputs", "inputs"), [(6, 2), (8, 1), (4, 1), (1, 4)])
+@pytest.mark.parametrize("output", ["k.npy", "k.csv"])
+def test_the_note_on_a_layer_with_groups(outputs: int, inputs: int, output: str, convtool: Convtool) -> None:
+    groups = 4 // inputs
+    weight, x = (torch.randn(*shape, dtype=torch.float64) for shape in ((outputs, inputs, 5), (4, 40)))
+    np.save("x.npy", x.numpy())
+    wanted = nn.functional.conv1d(x, weight, groups=groups).numpy()
+    node = helper.make_node("Conv", ["x", "w"], ["y"], group=groups)
+    graph = helper.make_graph([node], "g", [], [], [numpy_helper.from_array(weight.numpy(), "w")])
+    onnx.save(helper.make_model(graph), "m.onnx")
+    run = convtool("inspect-weights", "m.onnx", "--tensor", "w", "-o", output)
+    assert "does not tell" not in run.err
+    assert convtool(*told_command(run.err)).code == 0
+    np.testing.assert_allclose(np.load("y.npy"), wanted, rtol=0, atol=1e-13)
+
+    torch.save({"conv.weight": weight}, "m.pt")
+    run = convtool("inspect-weights", "m.pt", "--tensor", "conv.weight", "-o", output, "--overwrite")
+    start = f"the file does not tell the layer's groups; the command is for an INPUT of {inputs} channel"
+    assert run.err.startswith(start)
+    assert ("write all filters as .npy" in run.err) is (output == "k.csv")
+    if output == "k.npy":
+        assert convtool(*told_command(run.err, "--groups", str(groups))).code == 0
+        np.testing.assert_allclose(np.load("y.npy"), wanted, rtol=0, atol=1e-13)
+    np.save("x.npy", x[:inputs].numpy())
+    assert convtool(*told_command(run.err)).code == 0
+    np.testing.assert_allclose(np.load("y.npy"), nn.functional.conv1d(x[:inputs], weight), rtol=0, atol=1e-13)
+
+
+def test_the_note_on_a_layer_that_may_be_depthwise(convtool: Convtool) -> None:
+    """Its name says so, and not with how many channels."""
+    weight = torch.randn(4, 1, 5, dtype=torch.float64)
+    torch.save({"dw.weight": weight}, "m.pt")
+    np.save("x.npy", np.random.default_rng(1).normal(size=(4, 40)))
+    run = convtool("inspect-weights", "m.pt", "--tensor", "dw.weight", "-o", "k.csv")
+    assert "for an INPUT of 4 channels, with groups write all filters as .npy" in run.err
+    assert convtool(*told_command(run.err)).code == 0
+    wanted = nn.functional.conv1d(torch.from_numpy(np.load("x.npy")), weight, groups=4)
+    np.testing.assert_allclose(np.load("y.npy"), wanted, rtol=0, atol=1e-13)
+
+
+def test_a_layout_that_was_given_is_none_that_convolve_knows(convtool: Convtool) -> None:
+    np.savez("m.npz", w=np.ones((5, 2, 3)))
+    run = convtool("inspect-weights", "m.npz", "--from", "keras", "--tensor", "w", "-o", "k.npy")
+    assert (run.code, run.err) == (0, "")
+
+
 def test_notes_of_exports(convtool: Convtool) -> None:
     torch_file()
     run = convtool("inspect-weights", "m.pt", "--tensor", "conv.weight", "--filter", "1,0", "-o", "k.npy")
@@ -900,6 +955,19 @@ def test_sarif_tells_code_scanning(convtool: Convtool) -> None:
     assert json.loads(Path("a.sarif").read_text())["runs"][0]["results"] == []
     run = convtool("inspect-weights", absolute, "--sarif", "b.sarif")
     assert (run.code, "--sarif needs --check" in run.err) == (2, True)
+
+
+@pytest.mark.parametrize("option", [(), ("--json",), ("--stats",), ("--check",)])
+def test_a_missing_file_of_an_onnx_model_fails_the_listing(option: tuple[str, ...], convtool: Convtool) -> None:
+    weight = numpy_helper.from_array(np.ones((8, 8), np.float32), "w")
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", [], [], [weight])
+    onnx.save(helper.make_model(graph), "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    assert convtool("inspect-weights", "m.onnx", *option).code == 0
+    os.remove("m.data")
+    run = convtool("inspect-weights", "m.onnx", *option)
+    assert run.code == 1
+    assert run.err.startswith("Error: m.onnx: tensor 'w' external: 'm.data': no such file\n")
+    assert ("8x8" in run.out or "[8, 8]" in run.out) is (option != ("--check",))
 
 
 def test_a_shard_that_is_not_there_fails_the_listing(convtool: Convtool) -> None:

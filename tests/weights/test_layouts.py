@@ -241,6 +241,36 @@ def test_recurrent_tensors_of_keras(cell: str) -> None:
     assert {(each.prefix, each.gates) for each in found.values()} == {("lstm/", ("i", "f", "c", "o"))}
 
 
+def stacked(units: int, gates: int, inputs: int, *, biases: int = 1) -> dict[str, Shape]:
+    bias = (gates * units,) if biases == 1 else (biases, gates * units)
+    return {"kernel": (inputs, gates * units), "recurrent_kernel": (units, gates * units), "bias": bias}
+
+
+@pytest.mark.parametrize("classes", [True, False])
+@pytest.mark.parametrize("layout", ["keras", ""])
+@pytest.mark.parametrize("backwards", [True, False])
+def test_each_of_several_cells_of_keras_is_a_layer_of_its_own_kind(
+    layout: str, *, classes: bool, backwards: bool
+) -> None:
+    cells = {"lstm_cell": ("LSTM", stacked(4, 4, 3)), "gru_cell": ("GRU", stacked(8, 3, 4, biases=2))}
+    cells |= {"lstm_cell_1": ("LSTM", stacked(2, 4, 8)), "simple_rnn_cell": ("SimpleRNN", stacked(3, 1, 2))}
+    tensors = [
+        info(f"rnn/{cell}/{word}", shape, layer=kind if classes else "")
+        for cell, (kind, shapes) in cells.items()
+        for word, shape in shapes.items()
+    ]
+    found = told(layout, *(reversed(tensors) if backwards else tensors))
+    kinds = {"lstm_cell": "lstm", "gru_cell": "gru", "lstm_cell_1": "lstm", "simple_rnn_cell": "rnn"}
+    assert {cell: found[f"rnn/{cell}/{word}"].kind for word in ("bias", "kernel") for cell in cells} == kinds
+    assert {cell: found[f"rnn/{cell}/bias"].prefix for cell in cells} == {cell: f"rnn/{cell}/" for cell in cells}
+    assert found["rnn/gru_cell/kernel"].gates == ("z", "r", "h")
+    assert [found[f"rnn/gru_cell/{word}"].axes for word in cells["gru_cell"][1]] == [
+        ("in", "3H"),
+        ("H", "3H"),
+        ("2", "3H"),
+    ]
+
+
 def test_gru_of_keras_with_two_biases() -> None:
     found = told("keras", info("gru/recurrent_kernel", (4, 12)), info("gru/bias", (2, 12)))
     assert (found["gru/bias"].axes, found["gru/bias"].gates) == (("2", "3H"), ("z", "r", "h"))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import TensorInfo, WeightFile
+from convtool.arrays.description import TensorInfo, WeightFile, by_reason
+from convtool.arrays.onnx.external import ExternalFiles
 from convtool.arrays.onnx.graph import FoundTensor, Model
 from convtool.arrays.onnx.tensors import StoredTensor, described
 from convtool.errors import InputError
@@ -28,7 +30,7 @@ class OnnxReader(WeightFile):
     a loop or branch have the way there before their name.
 
     Numbers in a file of their own are read from the model's folder and below only, no link followed out of it; the
-    listing does not open that file.
+    listing looks whether that file is there and long enough.
 
     Raises:
         InputError: it is no ONNX model, or is damaged.
@@ -49,6 +51,7 @@ class OnnxReader(WeightFile):
         self.metadata = model.metadata
         self._stored: dict[str, StoredTensor] = {}
         self.tensors = tuple(self._described(model.tensors))
+        self.damage = by_reason(each for each in self.tensors if self._is_gone(each))
         self.notes = []
         if model.functions:
             self.notes.append(f"functions of its own, not searched for tensors: {model.functions}")
@@ -56,9 +59,17 @@ class OnnxReader(WeightFile):
             self.notes.append(f"tensors left out for the name of one before: {len(model.tensors) - len(self.tensors)}")
 
     def _described(self, tensors: list[FoundTensor]) -> Iterator[TensorInfo]:
+        files = ExternalFiles(self._folder)
         for found in tensors:
-            if self._stored.setdefault(found.name, found.stored) is found.stored:
-                yield described(found.stored, found.name, layer=found.layer, config=found.config)
+            if self._stored.setdefault(found.name, found.stored) is not found.stored:
+                continue
+            info = described(found.stored, found.name, layer=found.layer, config=found.config)
+            fault = files.fault(found.stored) if found.stored.is_external and info.readable else ""
+            yield replace(info, flag=fault, readable=False) if fault else info
+
+    def _is_gone(self, tensor: TensorInfo) -> bool:
+        """Whether the file that a tensor's numbers are said to lie in is missing, too short or elsewhere."""
+        return not tensor.readable and tensor.flag.startswith("external: ")
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         from convtool.arrays.onnx.values import numbers

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import posixpath
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convtool.arrays.onnx.external import ExternalFiles
 from convtool.arrays.onnx.protobuf import Field, Walk
 from convtool.arrays.onnx.tensors import DOUBLE_DATA, FLOAT_DATA, DataType, StoredTensor
-from convtool.arrays.raw import RawFile, Stretch, as_numbers, piece_length, stored_type
+from convtool.arrays.raw import Stretch, as_numbers, piece_length, stored_type
 from convtool.errors import InputError
 from convtool.files.remote_file import RemoteFile, pread
-from convtool.files.urls import is_url
 
 _TYPED_BYTES = 64 << 10
 """Bytes of a typed field taken at once: each can be an integer, and becomes an int64."""
@@ -37,7 +35,7 @@ def numbers(tensor: StoredTensor, model: int | RemoteFile, folder: str) -> Itera
     dtype, bits = tensor.number_type, tensor.number_type.bits
     stream: Stretch | _Typed
     if tensor.is_external:
-        stream = _external(tensor, folder)
+        stream = Stretch(ExternalFiles(folder).holding(tensor).read, tensor.offset)
     elif tensor.raw is not None:
         stream = Stretch(lambda start, count: pread(model, count, start), tensor.raw[0])
     else:
@@ -95,25 +93,6 @@ def _content(place: Field, field: int, model: int | RemoteFile) -> Iterator[byte
                 yield bytes(held)
                 held.clear()
     yield bytes(held)
-
-
-def _external(tensor: StoredTensor, folder: str) -> Stretch:
-    """The bytes in a file in `folder` or below, whatever links lead there."""
-    name, start, stop = tensor.location, tensor.offset, tensor.offset + tensor.nbytes
-    if is_url(folder):
-        path = posixpath.join(folder, posixpath.normpath(f"/{name}")[1:])
-    else:
-        root = os.path.realpath(folder)
-        path = os.path.realpath(os.path.join(root, name))
-        if os.path.commonpath([root, path]) != root:
-            raise InputError(f"external: {name!r} is a link out of the model's folder, which is not followed")
-    try:
-        file = RawFile(path, os.O_NOFOLLOW)
-    except InputError as error:
-        raise InputError(f"external: {name!r}: {error}") from error
-    if stop > file.size:
-        raise InputError(f"external: {name!r} has {file.size} bytes; the tensor's are from {start} to {stop}")
-    return Stretch(file.read, start)
 
 
 def _varints(chunks: Iterator[bytes]) -> Iterator[NDArray[np.uint64]]:

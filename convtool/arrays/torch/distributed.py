@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, TensorInfo, WeightFile, some
+from convtool.arrays.description import PIECE_BYTES, VALUES_LIMIT, TensorInfo, WeightFile, by_reason, some
 from convtool.arrays.raw import RawFile, checked_count
 from convtool.arrays.torch import DISTRIBUTED
 from convtool.arrays.torch.archive import TorchZipReader
@@ -100,7 +100,7 @@ class DistributedReader(WeightFile):
         names, left_out = unwrap(keys)
         self._parts = {name: self._parts[key] for name, (key, _) in zip(names, found, strict=True)}
         self.tensors = tuple(_named(name, info) for name, (_, info) in zip(names, found, strict=True))
-        self.damage = list(_by_reason(info for info in self.tensors if self._broken(info)))
+        self.damage = by_reason(info for info in self.tensors if self._broken(info))
         self.metadata = {"container": "distributed checkpoint", "files": str(len(self._sizes))}
         self.metadata |= {"prefix": left_out} if left_out else {}
         self._names = {name: was_called for name, was_called in stream.names.items() if name not in _OWN}
@@ -215,15 +215,6 @@ class DistributedReader(WeightFile):
         if whole is None or left.any():
             raise InputError(f"tensor {tensor.name!r} is not covered by its parts")
         return whole
-
-
-def _by_reason(broken: Iterable[TensorInfo]) -> Iterator[str]:
-    """What is wrong with tensors, in a line for all of which it is the same."""
-    names: dict[str, list[str]] = {}
-    for info in broken:
-        names.setdefault(info.flag, []).append(info.name)
-    for flag, each in names.items():
-        yield f"tensor {each[0]!r} {flag}" if len(each) == 1 else f"each of {len(each)} tensors, {some(each)}, {flag}"
 
 
 def _class(value: Any) -> str:

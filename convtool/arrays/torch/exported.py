@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from convtool.arrays.description import TensorInfo, WeightFile
+from convtool.arrays.description import TensorInfo, WeightFile, by_reason
 from convtool.arrays.raw import checked_count, numbers_in
 from convtool.arrays.torch import EXPORTED_CONFIG
 from convtool.arrays.torch.dtypes import ITEM_BYTES
+from convtool.arrays.torch.notes import of_overlaps
+from convtool.arrays.torch.views import Storage, View
 from convtool.arrays.zip.archive import Archive, Member
 from convtool.errors import InputError
 
@@ -29,6 +30,9 @@ _CONFIG_LIMIT = 32 << 20
 _STRIDED_LIMIT = 256 << 20
 """Bytes of a storage that is read whole, because its tensor does not lie in it number behind number."""
 
+_ABSENT, _CUT = "is not in the archive", "does not lie within"
+"""How it is told that the numbers of a tensor are not there."""
+
 _TYPES = dict(
     enumerate(
         (
@@ -38,15 +42,6 @@ _TYPES = dict(
         start=1,
     )
 ) | {28: "uint16", 29: "float8_e4m3fn", 30: "float8_e5m2", 31: "float8_e4m3fnuz", 32: "float8_e5m2fnuz"}
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where a tensor lies in its member, in numbers."""
-
-    member: Member
-    start: int
-    strides: tuple[int, ...]
 
 
 class ExportedReader(WeightFile):
@@ -63,12 +58,17 @@ class ExportedReader(WeightFile):
         self.format, self.layout, self.metadata = "torch", "torch", {"container": "torch.export"}
         self._archive = Archive(path)
         self.notes = list(self._archive.notes)
-        self._places: dict[str, _Place] = {}
+        self._views: dict[str, View] = {}
+        self._first: dict[str, str] = {}
         try:
             self.tensors = tuple(self._described())
         except BaseException:
             self.close()
             raise
+        gone = (_ABSENT, _CUT)
+        self.damage = by_reason(each for each in self.tensors if not each.readable and each.flag.startswith(gone))
+        untied = {tensor.name: self._views[tensor.name] for tensor in self.tensors if tensor.nbytes and tensor.readable}
+        self.notes += of_overlaps(untied)
 
     def _described(self) -> Iterator[TensorInfo]:
         for member in self._archive.members:
@@ -94,6 +94,8 @@ class ExportedReader(WeightFile):
             shape = tuple(size["as_int"] for size in meta["sizes"])
             strides = tuple(stride["as_int"] for stride in meta["strides"])
             start = meta["storage_offset"]["as_int"]
+            if any(type(number) is not int for number in (start, *strides)):
+                raise TypeError
         except (KeyError, TypeError) as error:
             raise InputError(f"tensor {name!r:.200} has no path, type, sizes and strides") from error
         count = checked_count(shape)
@@ -102,33 +104,38 @@ class ExportedReader(WeightFile):
         member = self._archive.find(f"{folder}{path}")
         flag = "is pickled; nothing is unpickled" if pickled else ""
         flag = flag or ("" if size else f"has a type that is not read: {dtype}")
-        flag = flag or ("" if member is not None else f"is not in the archive: {path!r:.200}")
-        last = start + sum((length - 1) * step for length, step in zip(shape, strides, strict=False))
+        flag = flag or ("" if member is not None else f"{_ABSENT}: {path!r:.200}")
+        owner = name
         if not flag and member is not None:
+            view = View(dtype, shape, count * size, strides, start, Storage(member.name, dtype, 0, 0, member.size))
             plain = len(shape) == len(strides) and min((start, *strides), default=0) >= 0
-            if not plain or (count and (last + 1) * size > member.size):
-                flag = f"does not lie within the {member.size} bytes of its storage"
-            self._places[name] = _Place(member, start, strides)
-        return TensorInfo(name, shape, dtype, count * size, flag=flag, readable=not flag)
+            if not plain or (count and view.stretch[1] > member.size):
+                flag = f"{_CUT} the {member.size} bytes of its storage"
+            else:
+                owner = self._first.setdefault(view.identity, name) if count else name
+            self._views[name] = view
+        tied_to, nbytes = ("", count * size) if owner == name else (owner, 0)
+        return TensorInfo(name, shape, dtype, nbytes, tied_to=tied_to, flag=flag, readable=not flag)
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         import numpy as np
 
         if not tensor.readable:
             raise InputError(f"tensor {tensor.name!r} {tensor.flag}")
-        place, size, count = self._places[tensor.name], ITEM_BYTES[tensor.dtype], math.prod(tensor.shape)
-        stream = self._archive.open(place.member)
-        stream.skip(place.start * size)
-        dense = tuple(math.prod(tensor.shape[axis + 1 :]) for axis in range(len(tensor.shape)))
-        if not count or all(size == 1 or a == b for size, a, b in zip(tensor.shape, place.strides, dense, strict=True)):
+        view, size, count = self._views[tensor.name], ITEM_BYTES[tensor.dtype], math.prod(tensor.shape)
+        member = self._archive.find(view.storage.key) if view.storage else None
+        assert member is not None  # else it has a flag
+        stream = self._archive.open(member)
+        stream.skip(view.offset * size)
+        if view.in_order:
             yield from numbers_in(stream, tensor.dtype, count=count, order="<")
             return
-        span = 1 + sum((length - 1) * step for length, step in zip(tensor.shape, place.strides, strict=True))
-        if max(span, count) * size > _STRIDED_LIMIT:
-            raise InputError(f"tensor {tensor.name!r} is a view of {span * size} bytes; the limit is {_STRIDED_LIMIT}")
-        parts = [part.copy() for part in numbers_in(stream, tensor.dtype, count=span, order="<")]
+        if max(view.extent, count) * size > _STRIDED_LIMIT:
+            span = view.extent * size
+            raise InputError(f"tensor {tensor.name!r} is a view of {span} bytes; the limit is {_STRIDED_LIMIT}")
+        parts = [part.copy() for part in numbers_in(stream, tensor.dtype, count=view.extent, order="<")]
         values = np.concatenate(parts)
-        steps = tuple(step * values.itemsize for step in place.strides)
+        steps = tuple(step * values.itemsize for step in view.strides)
         yield np.ascontiguousarray(np.lib.stride_tricks.as_strided(values, tensor.shape, steps)).reshape(-1)
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ def look(listing: Listing, options: Options) -> None:
         from convtool.jobs.inspection.export import export_selection
 
         export_selection(options.output, found, overwrite=options.overwrite)
-        _tell_use(listing.path, found, options.output, options.framework)
+        _tell_use(listing.path, found, options.output, options)
     elif not options.plot:
         _print(found)
     if options.plot:
@@ -114,20 +114,23 @@ def _print(found: Selection) -> None:
         messages.note(f"that is a part of {shape} numbers; a pipe or -o FILE takes all")
 
 
-def _tell_use(source: str, found: Selection, path: str, framework: str | None) -> None:
+def _tell_use(source: str, found: Selection, output: str, options: Options) -> None:
     """How `convolve` does what the layer does: layers correlate."""
-    from convtool.jobs.inspection.export import kernel_options
+    from convtool.jobs.inspection.export import kernel_doubt, kernel_options
 
     if found.listed.described.kind not in ("conv1d", "depthwise_conv1d"):
         return
-    more = kernel_options(found, path)
+    more = kernel_options(found, output)
+    path: str | None = output
     if more is not None:
-        start, kernel = "the taps are in the layer's order, unflipped; the layer's output", path
-    elif framework is None:
+        start, kernel = "the taps are in the layer's order, unflipped; the layer's output", output
+    elif options.framework is None and options.source is None:  # as the file itself has the tensor
         start = "convolve does not take the layer in this form; the layer's output"
-        kernel, more = f"{source}::{found.listed.name}", ""
+        kernel, more, path = f"{source}::{found.listed.name}", "", None
     else:
         return
+    if doubt := kernel_doubt(found, path):
+        messages.note(doubt)
     command = f"convtool convolve INPUT -k {show(shlex.quote(kernel))} --correlate --mode valid{more}"
     messages.note(f"{start}, but for bias, stride and padding, is {command}")
 

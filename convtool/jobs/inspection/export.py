@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from convtool.arrays.writing import Array, create
 from convtool.errors import InputError, UsageError
 from convtool.files.formats import extension, family
-from convtool.files.names import show
+from convtool.files.names import counted, show
 from convtool.jobs.inspection.listing import size
 from convtool.jobs.inspection.selection import Selection, has_responses
 from convtool.runs.plan import refuse_collisions, refuse_existing
@@ -112,16 +112,39 @@ def export(
 def kernel_options(selected: Selection, path: str) -> str | None:
     """What else `convolve` must be told to work with the file at `path` as the layer does; None if it can't.
 
-    It takes an NPY of 1-D filters ``(out, in, taps)``, and text with the columns that `export_selection` writes.
+    It takes an NPY of 1-D filters ``(out, in/groups, taps)``, and text with the columns that `export_selection` writes,
+    which has no room for groups. Where the file does not tell these it is what a layer without them does, see
+    `kernel_doubt`.
     """
-    described = selected.listed.described
-    if described.kind == "depthwise_conv1d":
-        return "" if is_text(path) and len(selected.bank) == described.groups else None
-    if described.kind != "conv1d" or described.groups > 1:
+    described, bank = selected.listed.described, selected.bank
+    groups = described.groups if described.tells_groups else 1
+    if "conv1d" not in described.kind or "transpose" in described.kind:
         return None
     if selected.values.ndim == 3 and not is_text(path):
-        return None if described.layout == "keras" else ""
-    inputs = described.tensor.shape[described.axes.index("in")]
-    if selected.bank.shape[1] < inputs:
+        if described.layout == "keras":
+            return None
+        return f" --groups {groups}" if groups > 1 and bank.shape[:2] != (groups, 1) else ""
+    if described.kind == "depthwise_conv1d":
+        return "" if is_text(path) and len(bank) == described.groups else None
+    inputs = described.tensor.shape[described.axes.index("in")] if groups == 1 else 0
+    if bank.shape[1] != inputs:
         return None
     return " --matrix" if inputs > 1 else ""
+
+
+def kernel_doubt(selected: Selection, path: str | None) -> str:
+    """For which inputs the command of `kernel_options` is, where the file does not tell the layer's groups.
+
+    `path` is the file that was written, or None where the command takes the tensor from the weight file.
+    """
+    described = selected.listed.described
+    if described.tells_groups:
+        return ""
+    text = path is not None and is_text(path)
+    guessed = described.kind.startswith("depthwise") and (path is None or text)
+    axis = next(index for index, name in enumerate(described.axes) if name in ("in", "1"))
+    inputs = described.groups if guessed else described.tensor.shape[axis]
+    start = f"the file does not tell the layer's groups; the command is for an INPUT of {counted(inputs, 'channel')}"
+    if guessed or text:
+        return f"{start}, with groups write all filters as .npy"
+    return f"{start}, with G groups it has {inputs} x G, and --groups G is to be added"

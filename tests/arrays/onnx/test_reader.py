@@ -424,11 +424,37 @@ def test_external_data_that_onnx_wrote(path: Path) -> None:
         np.testing.assert_array_equal(file.values(file.tensors[0]), numpy_helper.to_array(large))
 
 
-def test_listing_does_not_look_for_external_data(path: Path, tmp_path: Path) -> None:
+def test_external_data_that_is_not_there_is_damage(path: Path) -> None:
     with external(path, location="gone") as file:
         assert (file.tensors[0].shape, file.tensors[0].nbytes) == ((4,), 16)
+        assert (file.tensors[0].readable, file.tensors[0].flag) == (False, "external: 'gone': no such file")
+        assert file.damage == ["tensor 't' external: 'gone': no such file"]
         with pytest.raises(InputError, match=r"external: 'gone': no such file"):
             file.values(file.tensors[0])
+
+
+def test_external_data_that_goes_after_the_listing(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "d").write_bytes(bytes(16))
+    with external(path, location="d") as file:
+        assert file.damage == []
+        (tmp_path / "d").write_bytes(bytes(15))
+        with pytest.raises(InputError, match=r"external: 'd' has 15 bytes; the tensor's are from 0 to 16"):
+            file.values(file.tensors[0])
+
+
+def test_each_external_file_is_told_once(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(bytes(16))
+    tensors = [
+        TensorProto(name=name, data_type=TensorProto.FLOAT, dims=(4,), data_location=TensorProto.EXTERNAL)
+        for name in ("a", "b", "c", "d")
+    ]
+    for tensor, location in zip(tensors, ["there", "gone", "gone", "../x"], strict=True):
+        tensor.external_data.add(key="location", value=location)
+    with saved(path, *tensors) as file:
+        assert file.damage == [
+            "each of 2 tensors, 'b', 'c', external: 'gone': no such file",
+            "tensor 'd' external: '../x' is refused; expected a file in the model's folder",
+        ]
 
 
 @pytest.mark.parametrize(

@@ -357,6 +357,7 @@ def test_shards_that_are_not_there(tmp_path: Path, shard: str, reason: str) -> N
     file = ShardedReader(shards(tmp_path, {"a": "1.safetensors", "x": shard}), SafetensorsReader)
     flag = f"shard {shard!r:.200}: {reason}"
     assert file.tensors[1] == TensorInfo("x", (0,), "unknown", 0, flag=flag, readable=False)
+    assert file.damage == ([f"tensor 'x' {flag}"] if shard == "2.safetensors" else [flag])
     assert file.values(file.find("a")).tolist() == [1.0, 1.0]
     with pytest.raises(InputError) as caught:
         file.values(file.find("x"))

@@ -60,6 +60,52 @@ def test_all_tensors_are_listed_and_read(exported: tuple[Path, dict[str, Any]]) 
             np.testing.assert_array_equal(file.values(tensor), expected.to(torch.float64).numpy())
 
 
+class Tied(nn.Module):
+    """Two layers of one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(3, 3, bias=False)
+        self.two = nn.Linear(3, 3, bias=False)
+        self.two.weight = self.one.weight
+        self.last = nn.Linear(3, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.last(self.two(self.one(x)))
+        return found
+
+
+@pytest.fixture(scope="module")
+def tied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tied") / "tied.pt2"
+    torch.export.save(torch.export.export(Tied().eval(), (torch.ones(2, 3),)), path)
+    return path
+
+
+def test_tied_weights_are_counted_once(tied: Path) -> None:
+    with open_weights(str(tied)) as file:
+        assert {tensor.name: tensor.tied_to for tensor in file.tensors if tensor.tied_to} == {
+            "two.weight": "one.weight"
+        }
+        assert sum(tensor.parameters for tensor in file.tensors) == 33
+        assert sum(tensor.nbytes for tensor in file.tensors) == 132
+        assert file.notes == []
+        one, two = (file.find(f"{name}.weight") for name in ("one", "two"))
+        np.testing.assert_array_equal(file.values(one), file.values(two))
+
+
+def test_two_views_of_one_weight_are_no_tied_ones(tied: Path, tmp_path: Path) -> None:
+    def turn(config: dict[str, Any]) -> None:
+        config["config"]["two.weight"]["tensor_meta"]["strides"] = [{"as_int": 1}, {"as_int": 3}]
+
+    changed = rewritten(tied, tmp_path / "m.pt2", turn, name="tied/data/weights/model_weights_config.json")
+    with open_weights(changed) as file:
+        assert [tensor.tied_to for tensor in file.tensors] == [""] * 4
+        assert file.notes == ["'one.weight', 'two.weight' lie across each other in a storage and may share numbers"]
+        one, two = (file.find(f"{name}.weight") for name in ("one", "two"))
+        np.testing.assert_array_equal(file.values(one), file.values(two).T)
+
+
 def rewritten(path: Path, target: Path, change: Callable[[dict[str, Any]], object], name: str = CONFIG) -> str:
     """The archive with its configuration changed."""
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
@@ -95,6 +141,8 @@ def test_tensors_that_can_not_be_read_are_flagged(
     with open_weights(rewritten(exported[0], tmp_path / "x.pt2", change)) as file:
         tensor = file.find("weight")
         assert tensor.flag.startswith(flag)
+        gone = flag.startswith(("is not in", "does not lie"))
+        assert file.damage == ([f"tensor 'weight' {tensor.flag}"] if gone else [])
         with pytest.raises(InputError, match="tensor 'weight' "):
             file.values(tensor)
         assert file.find("short").readable
@@ -107,6 +155,7 @@ def test_tensors_that_can_not_be_read_are_flagged(
         lambda _: {"config": []},
         lambda config: config["config"]["weight"].pop("tensor_meta"),
         lambda config: meta(config).update(sizes=[{"as_int": -2}]),
+        lambda config: meta(config).update(strides=[{"as_int": "1"}]),
     ],
 )
 def test_configurations_that_are_none(
