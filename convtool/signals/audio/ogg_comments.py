@@ -40,7 +40,7 @@ def read_comments(peek: Peek) -> Comments:
 
 def _second_packet(peek: Peek) -> bytes:
     """As far as it is there: a packet that goes on beyond what is kept is cut."""
-    found = b""
+    found = bytearray()
     serial = peek(14, 4)
     for number, (header, lacing, content) in enumerate(_pages(peek)):
         if number == 0 or header[14:18] != serial:
@@ -49,7 +49,7 @@ def _second_packet(peek: Peek) -> bytes:
         found += content[: sum(lacing if ends is None else lacing[: ends + 1])]
         if ends is not None or len(found) > _MOST_READ:
             break
-    return found
+    return bytes(found)
 
 
 def _pages(peek: Peek) -> Iterator[tuple[bytes, bytes, bytes]]:
