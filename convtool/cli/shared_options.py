@@ -182,7 +182,7 @@ class OutputOptions:
         metavar="DIGITS",
     )
     overwrite: bool = flag("Replace outputs that exist.")
-    skip_existing: bool = flag("Leave outputs that exist, and do the others.")
+    skip_existing: bool = flag("Leave outputs that are there and complete, and do the others.")
     no_metadata: bool = flag("Leave out what the inputs say of themselves: tags, chunks of WAV, loudspeakers.")
     fail_on_clip: bool = flag("Exit 3, and write nothing, where samples would be clipped.")
 

@@ -95,7 +95,7 @@ def _npy(peek: Peek, size: int) -> bool:
         header = read_header(read)
     except InputError:
         return True
-    return bool(header.shortage(size - header.size))
+    return size - header.size < header.count * header.itemsize
 
 
 def _mp3(peek: Peek, size: int) -> bool:

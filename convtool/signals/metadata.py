@@ -119,8 +119,8 @@ class Metadata:
         """Without chunks that say what each channel is, of which the result has others."""
         return replace(self, chunks=tuple(chunk for chunk in self.chunks if chunk[0] not in OF_CHANNELS))
 
-    def without_place(self, *, chunks: bool, blocks: bool, id3: bool) -> tuple[str, ...]:
-        """The names of what a file leaves out that holds `chunks`, or the `blocks` of FLAC, or an `id3` tag, or none.
+    def without_place(self, *, chunks: bool, comments: bool, pictures: bool, id3: bool) -> tuple[str, ...]:
+        """The names of what a file leaves out that holds `chunks`, or `comments`, or `pictures`, or an `id3` tag.
 
         Tags that many formats have are among them only where the file would hold them as chunks: others differ.
         """
@@ -129,12 +129,12 @@ class Metadata:
             lost = [name for name, _ in self.tags if not (self._has_info or tagged) and name not in _INFO.values()]
         else:
             lost = [name.strip() for name, content in self.chunks if not _is_info(name, content)]
-        if not (blocks or id3 or tagged):
+        if not (comments or id3 or tagged):
             others = (name for name, text in self.comments if (COMMON.get(name.upper()), text) not in self.tags)
             lost += dict.fromkeys(others)
         if not tagged:
             lost += self.frames or (["id3"] if self.id3 and not self.comments else [])
-        lost += ["pictures"] if self.pictures and not blocks else []
+        lost += ["pictures"] if self.pictures and not pictures else []
         return (*lost, *self.passed_over)
 
     @property

@@ -44,6 +44,13 @@ def test_arrays(tmp_path: Path, shape: tuple[int, ...], order: str) -> None:
     assert [cut(tmp_path / "a.npy", size) for size in (20, 128, -1)] == [CUT] * 3
 
 
+def test_an_array_whose_header_runs_on_past_the_end(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones(2, "S1"))
+    data = (tmp_path / "a.npy").read_bytes().replace(b"|S1", b"|S0")
+    (tmp_path / "a.npy").write_bytes(data[:127])
+    assert shortage(str(tmp_path / "a.npy")) == CUT
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
 def test_pictures(convtool: Convtool, tmp_path: Path, name: str) -> None:
     np.save(tmp_path / "a.npy", NOISE[:400].reshape(20, 20) * 99)

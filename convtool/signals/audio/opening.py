@@ -14,6 +14,7 @@ from convtool.files.source import Source
 from convtool.isolation import SHARED_BYTES, Children, decodes_here
 from convtool.signals.audio.flac_blocks import channel_mask, read_blocks
 from convtool.signals.audio.links import first_byte
+from convtool.signals.audio.ogg_comments import read_comments
 from convtool.signals.metadata import Metadata
 from convtool.signals.signal import Block, Reader, Signal
 from convtool.signals.wav.chunks import find_description, read_told
@@ -64,6 +65,8 @@ def _add_told(reader: Reader, source: Source, kind: str) -> None:
         pictures, comments, passed_over, notes = read_blocks(source.peek, first_byte(kind, source.peek, size))
         metadata = Metadata(pictures=pictures, passed_over=passed_over).with_comments(comments)
         mask = channel_mask(reader.signal.channels)
+    elif kind == "OGG":
+        metadata, mask, notes = metadata.with_comments(read_comments(source.peek)), 0, ()
     elif kind == "MP3" and (length := id3_length(source.head)):
         mask, notes = 0, ()
         if length <= _MOST_ID3:

@@ -16,7 +16,9 @@ from convtool.signals.audio.encodings import BITS, EXACT, FLOATS, INSTEAD, reaso
 from convtool.signals.audio.flac_blocks import MOST_COMMENTS, ToldFlac
 from convtool.signals.audio.lengths import state_frames
 from convtool.signals.audio.limits import refuse_unfit
-from convtool.signals.comments import comments_block
+from convtool.signals.audio.ogg_comments import MOST_BYTES, ToldOgg
+from convtool.signals.comments import Comments, comments_block
+from convtool.signals.metadata import Metadata
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Block, Signal, Writer
 from convtool.signals.wav.format import SUBTYPES as WAV_SUBTYPES
@@ -60,6 +62,10 @@ def choose_subtype(format: str, wanted: str | None, signal: Signal) -> str:
 _BEYOND = {"FLOAT": "past 2^24", "DOUBLE": "past 2^53"}
 """Where a float that is written as it is lacks integers; what a lossy encoding changes is no matter of that."""
 
+_VENDOR = f"libsndfile {soundfile.__libsndfile_version__}"
+"""What encodes the samples, as comments say it."""
+
+_PICTURE = "METADATA_BLOCK_PICTURE"
 _RIFF = ("WAV", "WAVEX", "RF64")
 _ASCII_TAGS = {("AIFF", "copyright")}
 """The tags that libsndfile writes wrongly where they have other characters than those of ASCII."""
@@ -81,7 +87,10 @@ class AudioWriter(Writer):
         self._subtype = subtype
         self._bad = self._first_bad = self._inexact = self._written = 0
         self.no_place = signal.metadata.without_place(
-            chunks=format in _RIFF, blocks=format == "FLAC", id3=format == "MP3"
+            chunks=format in _RIFF,
+            comments=format in ("FLAC", "OGG"),
+            pictures=format == "FLAC",
+            id3=format == "MP3",
         )
         if format in _RIFF and subtype in WAV_SUBTYPES:
             self._sink: Any = WavFile(file, signal, subtype, extensible=format == "WAVEX")
@@ -139,16 +148,37 @@ class AudioWriter(Writer):
             self._sink.discard()
 
 
+def _fitting_comments(told: Metadata, format: str) -> tuple[Comments, tuple[str, ...]]:
+    """The comments of a file of that format that convtool writes itself, and the names of those that are too long.
+
+    An Ogg file may have its pictures among them, which are the longest.
+    """
+    most = {"FLAC": MOST_COMMENTS, "OGG": MOST_BYTES}.get(format)
+    said = told.as_comments() if most is not None else ()
+    if most is None or len(comments_block(_VENDOR, said)) <= most:
+        return said, ()
+    short = tuple(comment for comment in said if comment[0].upper() != _PICTURE)
+    if len(short) < len(said) and len(comments_block(_VENDOR, short)) <= most:
+        return short, (_PICTURE,)
+    return (), ("comments",)
+
+
+def _told_file(
+    descriptor: int, format: str, comments: Comments, pictures: tuple[bytes, ...]
+) -> ToldFlac | ToldOgg | None:
+    """The file that takes what libsndfile does not know; None where there is nothing of the kind."""
+    if format == "FLAC" and (comments or pictures):
+        return ToldFlac(descriptor, comments_block(_VENDOR, comments) if comments else b"", pictures)
+    return ToldOgg(descriptor, comments) if format == "OGG" and comments else None
+
+
 class _SoundFileSink:
     """libsndfile, and the file that it writes to; what it writes while it closes counts too."""
 
     def __init__(self, file: BinaryIO, signal: Signal, format: str, subtype: str) -> None:
         told = signal.metadata
-        said = told.as_comments() if format == "FLAC" else ()
-        comments = comments_block(f"libsndfile {soundfile.__libsndfile_version__}", said) if said else b""
-        fits = len(comments) <= MOST_COMMENTS
-        is_told = format == "FLAC" and bool(comments or told.pictures)
-        self._told = ToldFlac(file.fileno(), comments if fits else b"", told.pictures) if is_told else None
+        said, too_long = _fitting_comments(told, format)
+        self._told = _told_file(file.fileno(), format, said, told.pictures)
         tag = told.as_id3() if format == "MP3" else b""
         write_all(file, tag)
         self._watched = self._told or WatchedFile(file.fileno(), len(tag))
@@ -167,10 +197,8 @@ class _SoundFileSink:
             raise
         tags = () if self._chunks or said or tag else told.tags
         self.left_out = tuple(name for name, text in tags if not text.isascii() and (format, name) in _ASCII_TAGS)
-        self.no_place = tuple(
-            name for name, text in tags if name not in self.left_out and not self._write_tag(name, text)
-        )
-        self.no_place = self.no_place if fits else ("comments",)
+        unknown = (name for name, text in tags if name not in self.left_out and not self._write_tag(name, text))
+        self.no_place = (*unknown, *too_long)
 
     def _write_tag(self, name: str, text: str) -> bool:
         """Write a tag; False where the format has none of that name."""
@@ -202,6 +230,8 @@ class _SoundFileSink:
         kept = append_chunks(descriptor, self._chunks)
         stated = state_frames(*self._kind, descriptor, self._frames, channels)
         left = "" if kept else self._unplaced()
+        if isinstance(self._told, ToldOgg) and not self._told.fits:
+            left = "left out: comments: the page that holds them has no room"
         return "; ".join(filter(None, (stated, left)))
 
     def _unplaced(self) -> str:
