@@ -14,7 +14,7 @@ from convtool.errors import InputError, UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from convtool.signals.inputs import Input, Selection
     from convtool.signals.length import Length
@@ -155,6 +155,14 @@ class InputOptions(SourceOptions):
     layout: Layout = choice(
         Layout, "Axes of NPY arrays: time last, or before channels; or rows, columns, colours.", default="NCT"
     )
+
+    def refuse_kept(self, changes: Mapping[str, bool]) -> None:
+        """Refuse columns to keep beside what changes the rows: `changes` tells what would, and whether it does."""
+        from convtool.signals.text.kept import WAY_OUT
+
+        found = next((what for what, does in changes.items() if does), None)
+        if self.keep_columns is not None and found is not None:
+            raise UsageError(f"{found} gives other rows; {WAY_OUT}")
 
 
 @dataclass(frozen=True)

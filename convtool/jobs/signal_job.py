@@ -32,6 +32,7 @@ from convtool.signals.inputs import Input
 from convtool.signals.metadata import OF_CHANNELS
 from convtool.signals.opening import Output, ReadOptions, WriteOptions, open_reader
 from convtool.signals.signal import BLOCK_SAMPLES, Block, Signal, at_stride
+from convtool.signals.text.kept import WAY_OUT
 from convtool.signals.unheeded import unheeded
 
 if TYPE_CHECKING:
@@ -106,6 +107,15 @@ class SignalJob(ABC):
         """
         return signal
 
+    def keeps_length(self, signal: Signal) -> bool:
+        """Whether the result has a sample for each of `signal`, however many these are."""
+        return True
+
+    def _check_kept(self, signal: Signal) -> None:
+        """Refuse columns that pass by where the result has other rows than they."""
+        if signal.kept is not None and not self.keeps_length(signal):
+            raise InputError(f"the output has not as many rows as the columns kept; {WAY_OUT}")
+
     def rehearse(self, task: Task) -> Outcome:
         """Make the checks on one input that need no samples, and say what would be written.
 
@@ -115,6 +125,7 @@ class SignalJob(ABC):
         if is_read_once(task.input):
             return outcome
         with open_reader(task.input, self.read) as reader, plain_errors():
+            self._check_kept(reader.signal)
             output = Output(task.output, self.describe(reader.signal), self.write, trial=True)
             output.discard()
             outcome.notes = [*reader.notes]
@@ -131,6 +142,7 @@ class SignalJob(ABC):
             progress.begin(task.index, reader.signal.frames, passes=1 + self.reads_twice + (self.normalize is not None))
             load_torch()
             with plain_errors():
+                self._check_kept(reader.signal)
                 work = self.prepare(item, reader.signal)
             before, after = Record(), Record()
             if self.plot is not None:

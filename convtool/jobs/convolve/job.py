@@ -118,6 +118,11 @@ class ConvolveJob(SignalJob):
             )
         return at_stride(_result(signal, taps, self._working_dtype(signal, taps)), self.stride)
 
+    def keeps_length(self, signal: Signal) -> bool:
+        """Whether the result has a sample for each of `signal`, however many these are."""
+        moded = self.mode not in ("full", "valid")
+        return self.stride == 1 and (moded or self._shaped(self._load(self.kernel), signal).taps.shape[-1] == 1)
+
     def _shaped(self, kernel: Kernel, signal: Signal) -> Shaped:
         return shape(
             kernel,

@@ -103,6 +103,11 @@ class LocalVarJob(SignalJob):
             else at_stride(self._signal_result(signal), stride[0])
         )
 
+    def keeps_length(self, signal: Signal) -> bool:
+        """Whether the result has a sample, or a row of a grid, for each of `signal`, however many these are."""
+        window, stride = self._sizes(signal)
+        return stride[0] == 1 and (self.mode == "same" or window[0] == 1)
+
     def _working_dtype(self, signal: Signal, window: Sizes) -> str:
         """Integers are worked as such, and float32 is not where it can't count the samples of a window."""
         if self.dtype is None and "count" in self.stats and prod(window) > _COUNTED and signal.dtype == "float32":

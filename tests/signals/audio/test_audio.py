@@ -332,7 +332,7 @@ def test_a_subtype_that_can_not_be(format: str, wanted: str, message: str) -> No
     ("format", "subtype", "channels", "rate", "message"),
     [
         ("WAV", "PCM_16", 1, None, "there is no sample rate to write WAV with; give --sample-rate"),
-        ("FLAC", "PCM_16", 9, 8000, "FLAC/PCM_16 can't be written with 9 channels at 8000 Hz: "),
+        ("FLAC", "PCM_16", 9, 8000, "FLAC holds up to 8 channels; the result has 9: write .wav"),
         ("OGG", "OPUS", 1, 44100, "OGG/OPUS can't be written with 1 channels at 44100 Hz: "),
         ("WAV", "PCM_16", 1 << 16, 8000, "WAV can't be written with 65536 channels at 8000 Hz"),
         ("WAV", "PCM_16", 1, 1 << 32, "WAV can't be written with 1 channels at 4294967296 Hz"),
