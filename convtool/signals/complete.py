@@ -1,6 +1,7 @@
 """Whether a file is all there, by what its own format says of its length: headers and the last bytes tell.
 
-Text tells nothing of the kind, nor do some rare formats of audio: of these, what is not empty is complete.
+Text tells nothing of the kind, nor do some rare formats of audio: of these, and of what is none of the formats that are
+known here, what is not empty is complete.
 Layouts: as where each format is read; PNG: ISO/IEC 15948; JPEG: ITU-T T.81.
 """
 
@@ -11,14 +12,13 @@ from collections.abc import Callable
 
 from convtool.arrays.numpy.header import read_header
 from convtool.errors import InputError
-from convtool.files.formats import extension, family
 from convtool.files.recognition import Peek
 from convtool.signals.audio.flac import lacks_frames
 from convtool.signals.audio.links import is_open_ogg, stated_end
 from convtool.signals.wav.chunks import is_unstated
 
 _SHORTEST = 12
-"""Bytes that every file has which is no text."""
+"""Bytes that every file of the formats below has."""
 
 _CHUNKS = 1000
 """Chunks of a CAF before its samples that are looked at."""
@@ -33,17 +33,18 @@ def shortage(path: str) -> str:
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            return _lack(lambda at, count: os.pread(file.fileno(), count, at), size, family(extension(path)))
+            return _lack(lambda at, count: os.pread(file.fileno(), count, at), size)
     except OSError:
         return ""
 
 
-def _lack(peek: Peek, size: int, named: str | None) -> str:
+def _lack(peek: Peek, size: int) -> str:
     if not size:
         return "it is empty"
-    if size < _SHORTEST:
-        return "" if named == "CSV" else f"it has {size} bytes"
     head = peek(0, _SHORTEST)
+    if size < _SHORTEST:
+        known = any(magic.startswith(head) or head.startswith(magic) for magic in _CHECKS)
+        return f"it has {size} bytes" if known else ""
     is_cut = next((check for magic, check in _CHECKS.items() if head.startswith(magic)), None)
     return "it is cut off" if is_cut is not None and is_cut(peek, size) else ""
 

@@ -37,6 +37,12 @@ def test_audio(tmp_path: Path, format: str, subtype: str, channels: int) -> None
     assert (cut(path, 0), cut(path, 11)) == ("it is empty", "it has 11 bytes")
 
 
+@pytest.mark.parametrize("content", [b"old", b"what it is, nobody knows"])
+def test_what_is_none_of_the_formats_is_left(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.wav").write_bytes(content)
+    assert shortage(str(tmp_path / "a.wav")) == ""
+
+
 @pytest.mark.parametrize(("shape", "order"), [((7,), "C"), ((2, 5), "F")])
 def test_arrays(tmp_path: Path, shape: tuple[int, ...], order: str) -> None:
     np.save(tmp_path / "a.npy", np.ones(shape, order=order))  # type: ignore[call-overload]
