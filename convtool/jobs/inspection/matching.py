@@ -3,7 +3,6 @@ export tells, by batch norms that one of them has folded, and by their values.""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from convtool.jobs.inspection.diff import differences
 from convtool.jobs.inspection.folding import fold
 from convtool.jobs.inspection.listing import Listed, Listing
 from convtool.jobs.inspection.needless import left_out
-from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of, in_second, without_prefix
+from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of, in_second, reshaped, without_prefix
 from convtool.weights.conversion.file import NORM_WORDS, convert
 from convtool.weights.kinds import RECURRENT
 
@@ -33,6 +32,8 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
         names_there = without_prefix(theirs.tensors, strip_prefix)
     found = list(_called_alike(without_prefix(ours.tensors, strip_prefix), names_there))
     _take(ours, theirs, found)
+    for side, opposite in ((ours, theirs), (theirs, ours)):
+        _flatten(side, opposite)
     modules = (_by_module(side, strip_prefix) for side in (ours, theirs))
     by_module = [pair for pair in _called_alike(*modules) if _alike(*pair)]
     _take(ours, theirs, by_module)
@@ -122,18 +123,36 @@ def _take(ours: Side, theirs: Side, pairs: Sequence[tuple[Listed, Listed]]) -> N
     theirs.take(*(other for _, other in pairs))
 
 
+def _flatten(side: Side, opposite: Side) -> None:
+    """Lay out as a vector what a graph multiplies channels by, or adds to them, ``(C, 1, 1)``: so layers have it."""
+    shapes = {each.tensor.shape for each in opposite.left.values()}
+    for each in list(side.left.values()):
+        shape, count = each.tensor.shape, each.tensor.parameters
+        if _is_factor(each) and count in shape and (count,) in shapes and shape not in shapes:
+            side.left[each.name] = reshaped(each, (count,))
+
+
+def _is_factor(listed: Listed) -> bool:
+    """Whether a graph multiplies by the tensor, or adds it, and nothing else tells what it is."""
+    return listed.tensor.layer in ("Mul", "Add") and not listed.described.role and "node" in listed.tensor.config
+
+
 def _alike(one: Listed, other: Listed) -> bool:
-    return (one.tensor.shape, one.described.kind) == (other.tensor.shape, other.described.kind)
+    kinds = one.described.kind == other.described.kind or _is_factor(one) or _is_factor(other)
+    return kinds and one.tensor.shape == other.tensor.shape
 
 
 def _by_module(side: Side, strip_prefix: str) -> dict[str, Listed]:
     """What has no counterpart yet, by the name that it has in the module that it comes from, where that is told.
 
-    A name that several have says nothing of any of them.
+    A name that several have says nothing of any of them. But a norm over groups is exported as one without weights, of
+    ones and zeros, and a product and a sum behind it that have its weights.
     """
-    names = [(name.removeprefix(strip_prefix), each) for name, each in _names_by_module(side)]
-    times = Counter(name for name, _ in names)
-    return {name: each for name, each in names if times[name] == 1}
+    found: dict[str, list[Listed]] = {}
+    for name, each in _names_by_module(side):
+        found.setdefault(name.removeprefix(strip_prefix), []).append(each)
+    chosen = {name: [each for each in several if _is_factor(each)] or several for name, several in found.items()}
+    return {name: several[0] for name, several in chosen.items() if len(several) == 1}
 
 
 def _names_by_module(side: Side) -> Iterator[tuple[str, Listed]]:
@@ -149,8 +168,8 @@ def _names_by_module(side: Side) -> Iterator[tuple[str, Listed]]:
             nodes = levels.setdefault(module, {})
             level = nodes.setdefault(node, len(nodes))
             name = prefix + name.rpartition(".")[2].replace("_l0", f"_l{level}")
-        elif each.tensor.layer == "PRelu":
-            name = f"{prefix}weight"
+        elif each.tensor.layer == "PRelu" or _is_factor(each):
+            name = prefix + ("bias" if each.tensor.layer == "Add" else "weight")
         elif described.role:
             words = NORM_WORDS["torch"] if described.kind == "norm" else {}
             name = prefix + words.get(described.role, described.role)

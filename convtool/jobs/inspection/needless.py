@@ -1,10 +1,8 @@
-"""What needs no counterpart in the other of two files: constants of a graph, zeros that are added, initial states."""
+"""What needs no counterpart in the other of two files: constants of a graph, zeros that are added, initial states..."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-import numpy as np
 
 from convtool.arrays.description import some
 from convtool.jobs.inspection.listing import Listed
@@ -56,6 +54,8 @@ def _needless(listed: Listed, side: Side) -> str:
         return "constants of the graph"
     if _is_product(listed) and _is_zero(listed):
         return "zeros"
+    if _is_scale(listed) and _is_filled(listed, 1):
+        return "ones"
     return _OF_OTHERS if of_graph and _is_product(listed) and _repeats_a_bias(listed, side) else ""
 
 
@@ -69,8 +69,18 @@ def _is_product(listed: Listed) -> bool:
     return _is_added(listed) or (listed.tensor.layer == "Split" and len(listed.tensor.shape) > 1)
 
 
+def _is_scale(listed: Listed) -> bool:
+    """Whether a norm of a graph multiplies by the tensor, which was no weight of the model: it has no name of one."""
+    described, tensor = listed.described, listed.tensor
+    return (described.kind, described.role) == ("norm", "weight") and described.prefix == tensor.name
+
+
+def _is_filled(listed: Listed, value: float) -> bool:
+    return listed.tensor.readable and all(bool((piece == value).all()) for piece in listed.pieces())
+
+
 def _is_zero(listed: Listed) -> bool:
-    return listed.tensor.readable and not any(np.any(piece) for piece in listed.pieces())
+    return _is_filled(listed, 0)
 
 
 def _is_zero_state(listed: Listed) -> bool:

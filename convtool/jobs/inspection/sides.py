@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.errors import InputError
 from convtool.jobs.inspection.listing import Listed, Listing
 from convtool.weights.conversion.file import ConvertedFile
@@ -63,6 +64,26 @@ class Side:
                 at += len(piece)
             self._samples[listed.name] = np.concatenate(parts)
         return self._samples[listed.name]
+
+
+class _Reshaped(WeightFile):
+    """One tensor of `file` in another shape."""
+
+    layout = "torch"
+
+    def __init__(self, file: WeightFile, source: TensorInfo, tensor: TensorInfo) -> None:
+        self.tensors = (tensor,)
+        self._file, self._source = file, source
+
+    def pieces(self, tensor: TensorInfo) -> Iterator[Values]:
+        return self._file.pieces(self._source)
+
+
+def reshaped(listed: Listed, shape: tuple[int, ...]) -> Listed:
+    """The same numbers in a shape that takes as many."""
+    tensor = replace(listed.tensor, shape=shape)
+    described = replace(listed.described, tensor=tensor, axes=tuple(map(str, range(len(shape)))))
+    return Listed(described, _Reshaped(listed.file, listed.tensor, tensor))
 
 
 def without_prefix(tensors: Sequence[Listed], prefix: str) -> dict[str, Listed]:

@@ -306,6 +306,36 @@ def test_slopes_are_shaped_like_what_they_multiply_in_a_graph() -> None:
     assert [(each.name, each.largest) for each in found] == [("b.weight", 1.0)]
 
 
+@pytest.mark.parametrize("shape", [(6, 1, 1), (6,), (1, 1, 6)])
+@pytest.mark.parametrize("groups", [2, 6])
+@pytest.mark.parametrize("apart", [0.0, 5.0])
+def test_norms_over_groups_are_a_product_and_a_sum_in_a_graph(shape: Any, groups: int, apart: float) -> None:
+    """The norm of an export has ones and zeros, as many as there are groups, and stands in the same module."""
+    gain, offset = signal(6) + apart, signal(6) - apart
+    ours = listing({"gn.weight": signal(6), "gn.bias": signal(6)}, "torch")
+    arrays = {"one": np.ones(groups), "none": np.zeros(groups)}
+    arrays |= {"gain": gain.reshape(shape), "offset": offset.reshape(shape)}
+    told = {
+        "one": of_node("InstanceNormalization", 1, node="/gn/Norm"),
+        "none": of_node("InstanceNormalization", 2, node="/gn/Norm"),
+        "gain": of_node("Mul", 1, node="m", module="gn"),
+        "offset": of_node("Add", 1, node="/gn/Add"),
+    }
+    found, notes = compared(ours, listing(arrays, "onnx", **told))
+    assert [(each.name, each.other, each.largest) for each in found] == (
+        [] if not apart else [("gn.weight", "gain", apart), ("gn.bias", "offset", apart)]
+    )
+    assert notes == ["not compared, ones: 'one'", "not compared, zeros: 'none'"]
+
+
+def test_what_multiplies_channels_keeps_its_shape_beside_one_of_that_shape() -> None:
+    values = signal(6)
+    told = {name: of_node("Mul", 1, node=name) for name in ("k", "m")}
+    theirs = listing({"k": values.reshape(6, 1, 1), "m": values[:, None] + 9}, "onnx", **told)
+    found, _ = compared(listing({"a.gamma": values.reshape(6, 1, 1), "b.gamma": values + 9}, "torch"), theirs)
+    assert found == []
+
+
 def test_a_module_that_several_tensors_come_from_says_nothing_of_them() -> None:
     one, other, far = signal(4, 3), signal(4, 3) + 9, signal(4, 3) - 9
     told = {name: of_node("MatMul", 1, node=name, module="fc") for name in ("k", "m")}

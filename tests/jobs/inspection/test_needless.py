@@ -82,6 +82,25 @@ def test_initial_states_of_zeros_are_no_weights() -> None:
     assert without_states(kept) == (kept, [])
 
 
+NORM = of_node("LayerNormalization", 1, node="n")
+
+
+def test_factors_of_one_that_a_graph_alone_gives_a_norm() -> None:
+    plain = {"a.weight": signal(4, 2)}
+    for name, value, told in [
+        ("k", np.full(4, 1.5), NORM),
+        ("b.weight", np.ones(4), NORM),  # a weight of the model, by its name
+        ("k", np.ones(4), of_node("LayerNormalization", 0, node="n")),
+        ("k", np.ones(4), of_node("BatchNormalization", 4, node="n")),
+        ("k", np.ones(4), of_node("Mul", 1, node="n")),
+    ]:
+        theirs = listing(plain | {name: value}, "onnx", **{name.replace(".", "_"): told})
+        found, _ = compared(listing(plain, "torch"), theirs)
+        assert [each.name for each in found] == [name]
+    theirs = listing(plain | {"k": np.ones(4)}, "onnx", k=NORM)
+    assert compared(listing(plain, "torch"), theirs) == ([], ["not compared, ones: 'k'"])
+
+
 UNROLLED = {
     "LSTM": [("Gemm", 0, (1, 4)), ("Mul", 1, (1, 4))],
     "LSTM, folded": [("Add", 0, (1, 16)), ("Mul", 1, (1, 4))],
