@@ -58,6 +58,8 @@ class FoundTensor:
     stored: StoredTensor
     layer: str = ""
     config: dict[str, Any] = field(default_factory=dict)
+    uses: int = 0
+    """How often it is an input of a node, what only copies or repeats it aside."""
 
 
 @dataclass(slots=True)
@@ -174,7 +176,9 @@ class Model:
                 continue
             if number == 0 and node.op in _SAME_VALUES and node.outputs:
                 scope.tensors[node.outputs[0]] = tensor
-            elif not tensor.layer or (is_state and tensor.layer in _REPEATS):
+                continue
+            tensor.uses += 1
+            if not tensor.layer or (is_state and tensor.layer in _REPEATS):
                 self._walk.charge(len(scope.prefix) + len(name))
                 tensor.layer = node.op
                 tensor.config = {**node.settings, "input": number, "node": scope.prefix + name}

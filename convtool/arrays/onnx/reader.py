@@ -24,7 +24,8 @@ class OnnxReader(WeightFile):
     `TensorInfo.layer` is the operator of the first node that uses the tensor, seen through ``Identity`` and
     ``DequantizeLinear``; `TensorInfo.config` has that node's name (``node``), which of its inputs the tensor is
     (``input``, from 0) and, where the file has them, ``group``, ``transB``, ``hidden_size``, ``direction``,
-    ``linear_before_reset`` and the like, and the ``module`` of torch's that the node comes from. Tensors in the body of
+    ``linear_before_reset`` and the like, the ``module`` of torch's that the node comes from, and how often nodes take
+    the tensor (``uses``) where that is more than once. Tensors in the body of
     a loop or branch have the way there before their name.
 
     Numbers in a file of their own are read from the model's folder and below only, no link followed out of it; the
@@ -58,7 +59,8 @@ class OnnxReader(WeightFile):
     def _described(self, tensors: list[FoundTensor]) -> Iterator[TensorInfo]:
         for found in tensors:
             if self._stored.setdefault(found.name, found.stored) is found.stored:
-                yield described(found.stored, found.name, layer=found.layer, config=found.config)
+                config = found.config | ({"uses": found.uses} if found.uses > 1 else {})
+                yield described(found.stored, found.name, layer=found.layer, config=config)
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         from convtool.arrays.onnx.values import numbers

@@ -48,8 +48,9 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
     by_values = list(_by_values(ours, theirs))
     _take(ours, theirs, by_values)
     pairs |= {one.name: Pair(one.name, one, other) for one, other in by_values}
-    for side in (ours, theirs):
-        notes += left_out(side)
+    both = [(pair.one, pair.other) for pair in pairs.values() if pair.one is not None and pair.other is not None]
+    notes += left_out(ours, {one.name: other for one, other in both})
+    notes += left_out(theirs, {other.name: one for one, other in both})
     in_order = [pairs.pop(each.name) for each in ours.tensors if each.name in pairs]
     alone = [Pair(each.name, each, None) for each in ours.left.values()]
     alone += [Pair(each.name, None, each) for each in theirs.left.values()]

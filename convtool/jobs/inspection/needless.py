@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
 
 from convtool.arrays.description import some
+from convtool.jobs.inspection.diff import differences
 from convtool.jobs.inspection.listing import Listed
 from convtool.jobs.inspection.sides import Pair, Side
 from convtool.weights.kinds import RECURRENT
@@ -30,14 +34,45 @@ def without_states(pairs: Iterable[Pair]) -> tuple[list[Pair], list[str]]:
     return kept, [f"not compared, {_ZERO_STATES}: {some(states)}"] if states else []
 
 
-def left_out(side: Side) -> list[str]:
-    """Leave out what has no counterpart and needs none; gives a line of what that is."""
+def left_out(side: Side, counterparts: Mapping[str, Listed]) -> list[str]:
+    """Leave out what has no counterpart and needs none; gives a line of what that is.
+
+    `counterparts` are the tensors of the other file, by the names of those of `side` that they are compared with.
+    """
     kinds: dict[str, list[Listed]] = {}
+    merged = _Merged(side, counterparts)
     for each in side.left.values():
-        if reason := _needless(each, side):
+        if reason := _needless(each, side) or (_OF_OTHERS if merged.has(each) else ""):
             kinds.setdefault(reason, []).append(each)
     side.take(*(each for kind in kinds.values() for each in kind))
     return [f"not compared, {reason}: {some(each.name for each in kind)}" for reason, kind in kinds.items()]
+
+
+class _Merged:
+    """The tensors of the other file that stand for several of `side`: exporters store equal ones once.
+
+    Each stands for no more than the times that nodes of the graph take it.
+    """
+
+    def __init__(self, side: Side, counterparts: Mapping[str, Listed]) -> None:
+        self._side, self._counterparts = side, counterparts
+        self._times = Counter(each.name for each in counterparts.values())
+
+    def has(self, listed: Listed) -> bool:
+        """Whether one of them stands for `listed` too, which is counted then."""
+        tensor = listed.tensor
+        for each in self._side.tensors if tensor.readable else ():
+            other = self._counterparts.get(each.name)
+            if other is None or self._times[other.name] >= other.tensor.config.get("uses", 1):
+                continue
+            if each.tensor.readable and each.tensor.shape == tensor.shape and self._are_equal(each, listed):
+                self._times[other.name] += 1
+                return True
+        return False
+
+    def _are_equal(self, one: Listed, other: Listed) -> bool:
+        alike = np.array_equal(self._side.sample(one), self._side.sample(other))
+        return alike and next(differences([Pair(one.name, one, other)]), None) is None
 
 
 def _needless(listed: Listed, side: Side) -> str:
@@ -45,7 +80,9 @@ def _needless(listed: Listed, side: Side) -> str:
     described, tensor = listed.described, listed.tensor
     if described.role == "count":
         return "counts of batches"
-    if tensor.tied_to:
+    if tensor.tied_to or any(
+        each.tensor.tied_to == listed.name and each.name not in side.left for each in side.tensors
+    ):
         return _OF_OTHERS
     of_graph = not described.role and "node" in tensor.config
     if _is_zero_state(listed) or (of_graph and _is_unrolled_state(listed, side)):

@@ -237,6 +237,17 @@ def test_the_first_of_several_nodes_counts(path: Path) -> None:
     assert (tensors["i"].layer, tensors["i"].config["input"]) == ("Gather", 1)
 
 
+def test_how_often_nodes_take_a_tensor(path: Path) -> None:
+    """One that is taken twice may be several of the model, which exporters merge."""
+    nodes = [
+        node("Identity", ["w"], ["same"]),
+        node("Norm", ["x", "w", "same"]),
+        node("If", ["i"], then_branch=branch(nodes=[node("Relu", ["w"])])),
+    ]
+    tensors = listed(path, named("w"), named("i"), named("alone"), nodes=nodes)
+    assert [tensor.config.get("uses") for tensor in tensors.values()] == [3, None, None]
+
+
 @pytest.mark.parametrize(
     ("scopes", "module"),
     [("['', 'net', 'net.0', 'conv1d']", "net.0"), ("['', 'conv1d']", ""), ("['conv1d']", None), ("damaged", None)],
