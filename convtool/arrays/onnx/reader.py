@@ -25,8 +25,8 @@ class OnnxReader(WeightFile):
     ``DequantizeLinear``; `TensorInfo.config` has that node's name (``node``), which of its inputs the tensor is
     (``input``, from 0) and, where the file has them, ``group``, ``transB``, ``hidden_size``, ``direction``,
     ``linear_before_reset`` and the like, the ``module`` of torch's that the node comes from, and how often nodes take
-    the tensor (``uses``) where that is more than once. Tensors in the body of
-    a loop or branch have the way there before their name.
+    the tensor (``uses``) where that is more than once. Tensors in the body of a loop or branch have the way there
+    before their name, and those of a function that the model defines the function's name.
 
     Numbers in a file of their own are read from the model's folder and below only, no link followed out of it; the
     listing does not open that file.
@@ -51,8 +51,6 @@ class OnnxReader(WeightFile):
         self._stored: dict[str, StoredTensor] = {}
         self.tensors = tuple(self._described(model.tensors))
         self.notes = []
-        if model.functions:
-            self.notes.append(f"functions of its own, not searched for tensors: {model.functions}")
         if len(self.tensors) < len(model.tensors):
             self.notes.append(f"tensors left out for the name of one before: {len(model.tensors) - len(self.tensors)}")
 
