@@ -11,15 +11,21 @@ from convtool.jobs.inspection.diff import differences
 from convtool.jobs.inspection.folding import fold
 from convtool.jobs.inspection.listing import Listed, Listing
 from convtool.jobs.inspection.needless import left_out
-from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of, in_second, reshaped, without_prefix
+from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of, in_second, is_within, reshaped, without_prefix
 from convtool.weights.conversion.file import NORM_WORDS, convert
 from convtool.weights.kinds import RECURRENT
 
 
-def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[list[Pair], list[str]]:
+def match(
+    first: Listing, second: Listing, *, strip_prefix: str = "", tolerance: float = 0.0
+) -> tuple[list[Pair], list[str]]:
     """The tensors of two files of different frameworks side by side, in the order of the first; and what is said of it.
 
-    `strip_prefix` is left out of the names that begin with it, in both files.
+    Args:
+        first: one file.
+        second: the other.
+        strip_prefix: is left out of the names that begin with it, in both files.
+        tolerance: how far apart values are the same: tensors are matched by those within it, or within 1 %.
 
     Raises:
         InputError: values can't be read that are needed to tell.
@@ -38,16 +44,17 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
     by_module = [pair for pair in _called_alike(*modules) if _alike(*pair)]
     _take(ours, theirs, by_module)
     found += by_module
-    pairs = {one.name: Pair(one.name, one, other) for one, other in found}
+    told = {one.name for one, _ in by_module}
+    pairs = {one.name: Pair(one.name, one, other, "module" if one.name in told else "name") for one, other in found}
     notes: list[str] = []
-    for folded in fold(ours, theirs, {one.name: other for one, other in found}, notes):
-        pairs[folded.name] = folded
-    for name, theirs_folded, one in fold(theirs, ours, {other.name: one for one, other in found}, notes):
-        name = one.name if one is not None else name
-        pairs[name] = Pair(name, one, theirs_folded)
-    by_values = list(_by_values(ours, theirs))
+    folded = list(fold(ours, theirs, {one.name: other for one, other in found}, notes, tolerance))
+    for name, made, one, by in fold(theirs, ours, {other.name: one for one, other in found}, notes, tolerance):
+        folded.append(Pair(one.name if one is not None else name, one, made, by))
+    for pair in folded:
+        pairs[pair.name] = pair._replace(by=pairs[pair.name].by) if pair.name in pairs else pair
+    by_values = list(_by_values(ours, theirs, tolerance))
     _take(ours, theirs, by_values)
-    pairs |= {one.name: Pair(one.name, one, other) for one, other in by_values}
+    pairs |= {one.name: Pair(one.name, one, other, "values") for one, other in by_values}
     both = [(pair.one, pair.other) for pair in pairs.values() if pair.one is not None and pair.other is not None]
     notes += left_out(ours, {one.name: other for one, other in both})
     notes += left_out(theirs, {other.name: one for one, other in both})
@@ -192,7 +199,7 @@ def _module_of(node: str) -> str | None:
 # What is told by its values
 
 
-def _by_values(ours: Side, theirs: Side) -> Iterator[tuple[Listed, Listed]]:
+def _by_values(ours: Side, theirs: Side, tolerance: float) -> Iterator[tuple[Listed, Listed]]:
     """Those without a counterpart that have one shape and nearly the same values, the nearest first."""
     samples = [
         [
@@ -206,7 +213,8 @@ def _by_values(ours: Side, theirs: Side) -> Iterator[tuple[Listed, Listed]]:
         (apart, one, other)
         for one, values in samples[0]
         for other, others in samples[1]
-        if one.tensor.shape == other.tensor.shape and (apart := apart_of(values, others)) <= NEAR
+        if one.tensor.shape == other.tensor.shape
+        and ((apart := apart_of(values, others)) <= NEAR or is_within(values, others, tolerance))
     ]
     taken: set[int] = set()
     for _, one, other in sorted(found, key=lambda each: each[0]):

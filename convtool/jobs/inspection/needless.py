@@ -26,7 +26,7 @@ def without_states(pairs: Iterable[Pair]) -> tuple[list[Pair], list[str]]:
     """
     kept, states = [], []
     for pair in pairs:
-        sides = [each for each in pair[1:] if each is not None]
+        sides = [each for each in (pair.one, pair.other) if each is not None]
         if len({each.tensor.shape for each in sides}) < len(sides) or not all(map(_is_zero_state, sides)):
             kept.append(pair)
         else:

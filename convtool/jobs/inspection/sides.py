@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,14 @@ from convtool.jobs.inspection.listing import Listed, Listing
 from convtool.weights.conversion.file import ConvertedFile
 
 NEAR = 0.01
-"""How far apart, relative to the first, two tensors are that are taken for the same."""
+"""How far apart, relative to the first, two tensors are that are taken for the same, unless the tolerance is more."""
 _SAMPLES = 4096
 """Numbers of each tensor that are looked at to find the one that it is."""
 Values = NDArray[Any]
+
+
+Found = Literal["name", "module", "values"]
+"""What tells that two tensors are the same; a layer and what is folded into it have it from the layer's weight."""
 
 
 class Pair(NamedTuple):
@@ -29,6 +33,7 @@ class Pair(NamedTuple):
     name: str
     one: Listed | None
     other: Listed | None
+    by: Found = "name"
 
 
 @dataclass
@@ -119,6 +124,12 @@ def apart_of(one: Values, other: Values) -> float:
     with np.errstate(all="ignore"):
         far, size = np.linalg.norm(one - other), np.linalg.norm(one)
         return 0.0 if not far else float(np.nan_to_num(far / size, nan=math.inf)) if size else math.inf
+
+
+def is_within(one: Values, other: Values, tolerance: float) -> bool:
+    """Whether no two values are further apart than `tolerance`; NaN and infinity are from anything."""
+    with np.errstate(all="ignore"):
+        return bool((np.abs(one - other) <= tolerance).all())
 
 
 def double(listed: Listed) -> Values:
