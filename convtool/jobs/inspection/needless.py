@@ -49,23 +49,29 @@ def left_out(side: Side, counterparts: Mapping[str, Listed]) -> list[str]:
 
 
 class _Merged:
-    """The tensors of the other file that stand for several of `side`: exporters store equal ones once.
+    """The tensors of the other file that stand for several of `side`: exporters store tied ones, and equal ones, once.
 
-    Each stands for no more than the times that nodes of the graph take it.
+    For equal ones each stands no more often than nodes of the graph take it.
     """
 
     def __init__(self, side: Side, counterparts: Mapping[str, Listed]) -> None:
-        self._side, self._counterparts = side, counterparts
+        self._side = side
+        self._owners = {each.tensor.tied_to for each in side.tensors if each.name not in side.left}
+        self._taken_often = [
+            (each, other)
+            for each in side.tensors
+            if (other := counterparts.get(each.name)) is not None and other.tensor.config.get("uses", 1) > 1
+        ]
         self._times = Counter(each.name for each in counterparts.values())
 
     def has(self, listed: Listed) -> bool:
         """Whether one of them stands for `listed` too, which is counted then."""
-        tensor = listed.tensor
-        for each in self._side.tensors if tensor.readable else ():
-            other = self._counterparts.get(each.name)
-            if other is None or self._times[other.name] >= other.tensor.config.get("uses", 1):
+        if listed.name in self._owners:
+            return True
+        for each, other in self._taken_often if listed.tensor.readable else ():
+            if self._times[other.name] >= other.tensor.config["uses"] or each.tensor.shape != listed.tensor.shape:
                 continue
-            if each.tensor.readable and each.tensor.shape == tensor.shape and self._are_equal(each, listed):
+            if each.tensor.readable and self._are_equal(each, listed):
                 self._times[other.name] += 1
                 return True
         return False
