@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +51,18 @@ class OnnxReader(WeightFile):
         self.metadata = model.metadata
         self._stored: dict[str, StoredTensor] = {}
         self.tensors = tuple(self._described(model.tensors))
-        self.notes = []
-        if len(self.tensors) < len(model.tensors):
-            self.notes.append(f"tensors left out for the name of one before: {len(model.tensors) - len(self.tensors)}")
+        again = len(model.tensors) - len({each.name for each in model.tensors})
+        self.notes = [f"tensors with the name of one before, told apart by a number: {again}"] if again else []
 
     def _described(self, tensors: list[FoundTensor]) -> Iterator[TensorInfo]:
+        times: Counter[str] = Counter()
         for found in tensors:
-            if self._stored.setdefault(found.name, found.stored) is found.stored:
-                config = found.config | ({"uses": found.uses} if found.uses > 1 else {})
-                yield described(found.stored, found.name, layer=found.layer, config=config)
+            name = found.name
+            while self._stored.setdefault(name, found.stored) is not found.stored:
+                times[found.name] += 1
+                name = f"{found.name}#{times[found.name] + 1}"
+            config = found.config | ({"uses": found.uses} if found.uses > 1 else {})
+            yield described(found.stored, name, layer=found.layer, config=config)
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         from convtool.arrays.onnx.values import numbers

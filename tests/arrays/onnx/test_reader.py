@@ -380,7 +380,7 @@ def test_several_graphs_in_one_attribute(path: Path) -> None:
 
 
 def test_what_the_model_says_of_itself(path: Path) -> None:
-    model = model_of(named("w"), named("w"))
+    model = model_of(named("w"))
     model.opset_import.append(helper.make_opsetid("com.maker", 3))
     model.functions.append(helper.make_function("com.maker", "F", [], [], [], []))
     path.write_bytes(model.SerializeToString())
@@ -393,7 +393,22 @@ def test_what_the_model_says_of_itself(path: Path) -> None:
             "opset": str(onnx.defs.onnx_opset_version()),
         }
         assert [tensor.name for tensor in file.tensors] == ["w"]
-        assert file.notes == ["tensors left out for the name of one before: 1"]
+        assert file.notes == []
+
+
+def test_tensors_of_one_name_are_told_apart(path: Path) -> None:
+    """Nodes may share a name, and have bodies with tensors of one name: each is listed, and read."""
+    bodies = [branch(nodes=[constant("k", value)]) for value in (1, 2, 3)]
+    choices = [node("If", ["c"], then_branch=body, name="if") for body in bodies]
+    taken = named("if/then_branch/k#2")
+    with saved(path, taken, nodes=choices) as file:
+        assert {tensor.name: file.values(tensor).tolist() for tensor in file.tensors} == {
+            "if/then_branch/k#2": [1, 1],
+            "if/then_branch/k": [1],
+            "if/then_branch/k#3": [2],
+            "if/then_branch/k#4": [3],
+        }
+        assert file.notes == ["tensors with the name of one before, told apart by a number: 2"]
 
 
 # Functions of the model's own
@@ -804,7 +819,7 @@ def test_listing_reads_the_headers_alone(path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "pread", counted)
     with OnnxReader(str(path)) as opened:
         assert opened.tensors[0].nbytes == size
-        assert opened.notes == ["tensors left out for the name of one before: 3"]
+        assert [tensor.name for tensor in opened.tensors] == ["t", "t#2", "t#3", "t#4"]
     assert sum(read) < 1 << 20
 
 
