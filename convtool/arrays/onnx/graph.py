@@ -135,7 +135,7 @@ class Model:
         if len(self._functions) == TENSORS_LIMIT:
             raise InputError(f"there are more than {TENSORS_LIMIT} functions in it")
         key = function.key if function.key not in self._functions else f"{function.key}#{len(self._functions)}"
-        self._walk.charge(len(key) + _FIELD_BYTES)
+        self._walk.charge(len(key) + _FIELD_BYTES * (1 + len(function.inputs)))
         self._functions[key] = function
 
     def _read_function(self, key: str, *, calls: int) -> None:
@@ -281,10 +281,11 @@ class Model:
                 name = walk.text(part)
             elif part.number == _REFERENCE:
                 reference = walk.text(part)
-            elif part.number in _TENSORS:
-                node.tensors.append((name, stored_tensor(walk, part)))
-            elif part.number in _SPARSE_TENSORS:
-                node.tensors.append((name, sparse_tensor(walk, part)))
+            elif part.number in (*_TENSORS, *_SPARSE_TENSORS):
+                if len(node.tensors) == TENSORS_LIMIT:
+                    raise InputError(f"there are more than {TENSORS_LIMIT} tensors in it")
+                stored = stored_tensor(walk, part) if part.number in _TENSORS else sparse_tensor(walk, part)
+                node.tensors.append((name, stored))
             elif part.number in _GRAPHS:
                 walk.charge(_FIELD_BYTES)
                 node.graphs.append((name, part))

@@ -515,6 +515,18 @@ def test_functions_that_call_each_other(path: Path) -> None:
     assert (found["w"][0].layer, found["w"][0].config["uses"]) == ("Conv", 2)
 
 
+def test_more_tensors_than_the_attributes_of_a_node_may_have(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convtool.arrays.onnx.graph.TENSORS_LIMIT", 2)
+    with pytest.raises(InputError, match="there are more than 2 tensors in it"):
+        saved(path, nodes=[node("Custom", [], all=[named(name) for name in "abc"])])
+
+
+def test_functions_with_more_inputs_than_can_be(path: Path) -> None:
+    made = function("F", inputs=[""] * 200_000)
+    with pytest.raises(InputError, match="the names in it take more than"):
+        with_functions(path, made)
+
+
 def test_more_functions_than_a_model_may_have(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convtool.arrays.onnx.graph.TENSORS_LIMIT", 2)
     with pytest.raises(InputError, match="there are more than 2 functions in it"):
