@@ -523,7 +523,10 @@ def test_diff_of_files_whose_layouts_are_said(convtool: Convtool) -> None:
         ("k.npz", "t.pt", ["--from", "keras"], f"keras against torch: {in_torch} 2 tensors\n"),
         ("t.pt", "k.npz", ["--diff-from", "keras"], f"torch against keras: {in_torch} 2 tensors\n"),
         ("t.npz", "k.npz", ["--from", "torch", "--diff-from", "keras"], f"torch against keras: {in_torch} 2 tensors\n"),
-        ("k.npy", "t.npy", ["--from", "keras", "--diff-from", "torch"], f"keras against torch: {in_torch} 1 tensor\n"),
+        (
+            *("k.npy", "t.npy", ["--from", "keras", "--diff-from", "torch"]),
+            f"keras against torch: {in_torch} 1 tensor\n".replace("\n", "\nmatched by their values: k with t\n", 1),
+        ),
         ("t.npz", "t.pt", [], "no difference in 2 tensors\n"),
         ("t.npz", "t.pt", ["--from", "torch"], "no difference in 2 tensors\n"),
     ]:
@@ -541,6 +544,25 @@ def test_diff_of_files_whose_layouts_are_said(convtool: Convtool) -> None:
     assert (run.code, "t.pt: --diff-from keras: the file is of torch" in run.err) == (2, True)
     run = convtool("inspect-weights", "k.npz", "--diff-from", "keras")
     assert (run.code, "--diff-from needs --diff" in run.err) == (2, True)
+
+
+def test_diff_tells_what_no_name_has_matched(convtool: Convtool) -> None:
+    """Layers in another order would pass in silence; and values as far apart as the tolerance are found too."""
+    random = np.random.default_rng(1)
+    weights = [0.1 * random.normal(size=(4, 4)) for _ in range(9)]
+    torch.save({f"{number}.weight": torch.from_numpy(weight) for number, weight in enumerate(weights)}, "t.pt")
+    np.savez("k.npz", **{f"layer{9 - number}/kernel": weight.T + 0.003 for number, weight in enumerate(weights)})
+    options = ["--diff", "k.npz", "--diff-from", "keras", "--tolerance"]
+    run = convtool("inspect-weights", "t.pt", *options, "0.0031")
+    pairs = [(f"{number}.weight", f"layer{9 - number}.weight") for number in range(9)]
+    told = ", ".join(f"{one} with {other}" for one, other in pairs[:8])
+    assert (run.code, run.out) == (0, "")
+    assert run.err.splitlines()[1:] == [f"matched by their values: {told} and 1 more", "no difference in 9 tensors"]
+    run = convtool("inspect-weights", "t.pt", *options, "0.0031", "--json")
+    found = json.loads(run.out)["matched"]
+    assert found == [{"name": one, "other": other, "by": "values"} for one, other in pairs]
+    run = convtool("inspect-weights", "t.pt", *options, "0.0029")
+    assert (run.code, run.out.count("only in the first file")) == (3, 9)
 
 
 def test_diff_with_a_file_that_can_not_be_read(convtool: Convtool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,9 @@ class OnnxReader(WeightFile):
     `TensorInfo.layer` is the operator of the first node that uses the tensor, seen through ``Identity`` and
     ``DequantizeLinear``; `TensorInfo.config` has that node's name (``node``), which of its inputs the tensor is
     (``input``, from 0) and, where the file has them, ``group``, ``transB``, ``hidden_size``, ``direction``,
-    ``linear_before_reset`` and the like, and the ``module`` of torch's that the node comes from. Tensors in the body of
-    a loop or branch have the way there before their name.
+    ``linear_before_reset`` and the like, the ``module`` of torch's that the node comes from, and how often nodes take
+    the tensor (``uses``) where that is more than once. Tensors in the body of a loop or branch have the way there
+    before their name, and those of a function that the model defines the function's name.
 
     Numbers in a file of their own are read from the model's folder and below only, no link followed out of it; the
     listing looks whether that file is there and long enough.
@@ -52,18 +54,19 @@ class OnnxReader(WeightFile):
         self._stored: dict[str, StoredTensor] = {}
         self.tensors = tuple(self._described(model.tensors))
         self.damage = by_reason(each for each in self.tensors if self._is_gone(each))
-        self.notes = []
-        if model.functions:
-            self.notes.append(f"functions of its own, not searched for tensors: {model.functions}")
-        if len(self.tensors) < len(model.tensors):
-            self.notes.append(f"tensors left out for the name of one before: {len(model.tensors) - len(self.tensors)}")
+        again = len(model.tensors) - len({each.name for each in model.tensors})
+        self.notes = [f"tensors with the name of one before, told apart by a number: {again}"] if again else []
 
     def _described(self, tensors: list[FoundTensor]) -> Iterator[TensorInfo]:
         files = ExternalFiles(self._folder)
+        times: Counter[str] = Counter()
         for found in tensors:
-            if self._stored.setdefault(found.name, found.stored) is not found.stored:
-                continue
-            info = described(found.stored, found.name, layer=found.layer, config=found.config)
+            name = found.name
+            while self._stored.setdefault(name, found.stored) is not found.stored:
+                times[found.name] += 1
+                name = f"{found.name}#{times[found.name] + 1}"
+            config = found.config | ({"uses": found.uses} if found.uses > 1 else {})
+            info = described(found.stored, name, layer=found.layer, config=config)
             fault = files.fault(found.stored) if found.stored.is_external and info.readable else ""
             yield replace(info, flag=fault, readable=False) if fault else info
 

@@ -64,7 +64,7 @@ def differences(pairs: Iterable[Pair], *, tolerance: float = 0.0, ignore_dtype: 
     Two values are the same where they are at most `tolerance` apart, or are both NaN, or are the same infinity.
     Types that differ are a difference of their own, unless it is to be ignored. Of text, only the shapes are compared.
     """
-    for name, one, other in pairs:
+    for name, one, other, _ in pairs:
         if one is None or other is None:
             yield Difference(name, f"only in the {'first' if other is None else 'second'} file")
             continue

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.jobs.inspection.listing import Listed
-from convtool.jobs.inspection.sides import NEAR, Pair, Side, Values, apart_of, double, step_of
+from convtool.jobs.inspection.sides import NEAR, Found, Pair, Side, Values, apart_of, double, is_within, step_of
 
 _LIKELY = 10 * NEAR
 """How far apart, relative to the first, the samples of two tensors are that are compared whole."""
@@ -101,7 +101,9 @@ class _Fold(NamedTuple):
     shift: Values
 
 
-def fold(side: Side, opposite: Side, counterparts: Mapping[str, Listed], notes: list[str]) -> Iterator[Pair]:
+def fold(
+    side: Side, opposite: Side, counterparts: Mapping[str, Listed], notes: list[str], tolerance: float
+) -> Iterator[Pair]:
     """The layers of `side` that stand in the other file with a norm in their weights, beside those of that file."""
     for prefix, norm in list(_norms(side)):
         shape, numbers = norm["mean"].tensor.shape, _Norm.of(norm)
@@ -117,9 +119,9 @@ def fold(side: Side, opposite: Side, counterparts: Mapping[str, Listed], notes: 
                 for each, layer in layers
                 if layer is not None
                 and layer.outputs(weight.tensor.shape) == shape[0]
-                and numbers.is_likely_in(weight, layer, side, each, opposite)
+                and numbers.is_likely_in(weight, layer, side, each, opposite, tolerance)
             ]
-            found = _folded(weight, bias, numbers, likely) if likely else None
+            found = _folded(weight, bias, numbers, likely, tolerance) if likely else None
             if found is None:
                 continue
             bias_there = counterparts.get(bias.name) if bias is not None else None
@@ -128,10 +130,11 @@ def fold(side: Side, opposite: Side, counterparts: Mapping[str, Listed], notes: 
             opposite.take(found.weight, *([bias_there] if bias_there else []))
             into = weight.described.prefix
             notes.append(f"{prefix.rstrip('.')} is folded into {into.rstrip('.')} (epsilon {found.epsilon:g})")
-            yield Pair(weight.name, _made(weight, weight.name, found.values), found.weight)
+            by: Found = "values" if known is None else "name"
+            yield Pair(weight.name, _made(weight, weight.name, found.values), found.weight, by)
             if bias_there is not None or np.any(found.shift):
                 name = bias.name if bias is not None else f"{into}bias"
-                yield Pair(name, _made(bias or norm["mean"], name, found.shift), bias_there)
+                yield Pair(name, _made(bias or norm["mean"], name, found.shift), bias_there, by)
             break
 
 
@@ -162,7 +165,9 @@ class _Norm(NamedTuple):
             scale: Values = self.gain / np.sqrt(self.variance + epsilon)
             return scale
 
-    def is_likely_in(self, weight: Listed, layer: _Layer, side: Side, candidate: Listed, opposite: Side) -> bool:
+    def is_likely_in(
+        self, weight: Listed, layer: _Layer, side: Side, candidate: Listed, opposite: Side, tolerance: float
+    ) -> bool:
         """Whether, by a sample, `candidate` of the other file may be `weight` with this folded into it."""
         plain, there, shape = side.sample(weight), opposite.sample(candidate), weight.tensor.shape
         places, channels = (
@@ -172,23 +177,28 @@ class _Norm(NamedTuple):
         channels = channels[tuple(np.minimum(at, n - 1) for at, n in zip(places, channels.shape, strict=True))]
         with np.errstate(all="ignore"):
             both = [plain * self.scale(epsilon)[channels] for epsilon in _EPSILONS]
-        return any(apart_of(each, there) <= _LIKELY for each in both)
+        return any(apart_of(each, there) <= _LIKELY or is_within(each, there, tolerance) for each in both)
 
 
 def _folded(
-    weight: Listed, bias: Listed | None, norm: _Norm, candidates: Sequence[tuple[Listed, _Layer]]
+    weight: Listed,
+    bias: Listed | None,
+    norm: _Norm,
+    candidates: Sequence[tuple[Listed, _Layer]],
+    tolerance: float,
 ) -> _Fold | None:
     """The one of the candidates, all of its shape, that is `weight` with `norm` folded into it."""
     plain, before = double(weight), double(bias) if bias is not None else np.zeros_like(norm.mean)
     found = []
     for candidate, layer in candidates:
         values, channels = double(candidate), layer.channels(plain.shape)
-        limit = min(NEAR, apart_of(plain, values))
+        limit = apart_of(plain, values)
         for epsilon in _EPSILONS:
             scale = norm.scale(epsilon)
             with np.errstate(all="ignore"):
                 both, shift = plain * scale[channels], scale * (before - norm.mean) + norm.offset
-            if (apart := apart_of(both, values)) < limit:
+            apart = apart_of(both, values)
+            if apart < limit and (apart <= NEAR or is_within(both, values, tolerance)):
                 found.append(_Fold(apart, candidate, epsilon, both, shift))
     return min(found, key=lambda each: each.apart, default=None)
 

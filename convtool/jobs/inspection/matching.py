@@ -3,7 +3,6 @@ export tells, by batch norms that one of them has folded, and by their values.""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,15 +11,21 @@ from convtool.jobs.inspection.diff import differences
 from convtool.jobs.inspection.folding import fold
 from convtool.jobs.inspection.listing import Listed, Listing
 from convtool.jobs.inspection.needless import left_out
-from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of, in_second, without_prefix
+from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of, in_second, is_within, reshaped, without_prefix
 from convtool.weights.conversion.file import NORM_WORDS, convert
 from convtool.weights.kinds import RECURRENT
 
 
-def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[list[Pair], list[str]]:
+def match(
+    first: Listing, second: Listing, *, strip_prefix: str = "", tolerance: float = 0.0
+) -> tuple[list[Pair], list[str]]:
     """The tensors of two files of different frameworks side by side, in the order of the first; and what is said of it.
 
-    `strip_prefix` is left out of the names that begin with it, in both files.
+    Args:
+        first: one file.
+        second: the other.
+        strip_prefix: is left out of the names that begin with it, in both files.
+        tolerance: how far apart values are the same: tensors are matched by those within it, or within 1 %.
 
     Raises:
         InputError: values can't be read that are needed to tell.
@@ -33,22 +38,26 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
         names_there = without_prefix(theirs.tensors, strip_prefix)
     found = list(_called_alike(without_prefix(ours.tensors, strip_prefix), names_there))
     _take(ours, theirs, found)
+    for side, opposite in ((ours, theirs), (theirs, ours)):
+        _flatten(side, opposite)
     modules = (_by_module(side, strip_prefix) for side in (ours, theirs))
     by_module = [pair for pair in _called_alike(*modules) if _alike(*pair)]
     _take(ours, theirs, by_module)
     found += by_module
-    pairs = {one.name: Pair(one.name, one, other) for one, other in found}
+    told = {one.name for one, _ in by_module}
+    pairs = {one.name: Pair(one.name, one, other, "module" if one.name in told else "name") for one, other in found}
     notes: list[str] = []
-    for folded in fold(ours, theirs, {one.name: other for one, other in found}, notes):
-        pairs[folded.name] = folded
-    for name, theirs_folded, one in fold(theirs, ours, {other.name: one for one, other in found}, notes):
-        name = one.name if one is not None else name
-        pairs[name] = Pair(name, one, theirs_folded)
-    by_values = list(_by_values(ours, theirs))
+    folded = list(fold(ours, theirs, {one.name: other for one, other in found}, notes, tolerance))
+    for name, made, one, by in fold(theirs, ours, {other.name: one for one, other in found}, notes, tolerance):
+        folded.append(Pair(one.name if one is not None else name, one, made, by))
+    for pair in folded:
+        pairs[pair.name] = pair._replace(by=pairs[pair.name].by) if pair.name in pairs else pair
+    by_values = list(_by_values(ours, theirs, tolerance))
     _take(ours, theirs, by_values)
-    pairs |= {one.name: Pair(one.name, one, other) for one, other in by_values}
-    for side in (ours, theirs):
-        notes += left_out(side)
+    pairs |= {one.name: Pair(one.name, one, other, "values") for one, other in by_values}
+    both = [(pair.one, pair.other) for pair in pairs.values() if pair.one is not None and pair.other is not None]
+    notes += left_out(ours, {one.name: other for one, other in both})
+    notes += left_out(theirs, {other.name: one for one, other in both})
     in_order = [pairs.pop(each.name) for each in ours.tensors if each.name in pairs]
     alone = [Pair(each.name, each, None) for each in ours.left.values()]
     alone += [Pair(each.name, None, each) for each in theirs.left.values()]
@@ -122,18 +131,36 @@ def _take(ours: Side, theirs: Side, pairs: Sequence[tuple[Listed, Listed]]) -> N
     theirs.take(*(other for _, other in pairs))
 
 
+def _flatten(side: Side, opposite: Side) -> None:
+    """Lay out as a vector what a graph multiplies channels by, or adds to them, ``(C, 1, 1)``: so layers have it."""
+    shapes = {each.tensor.shape for each in opposite.left.values()}
+    for each in list(side.left.values()):
+        shape, count = each.tensor.shape, each.tensor.parameters
+        if _is_factor(each) and count in shape and (count,) in shapes and shape not in shapes:
+            side.left[each.name] = reshaped(each, (count,))
+
+
+def _is_factor(listed: Listed) -> bool:
+    """Whether a graph multiplies by the tensor, or adds it, and nothing else tells what it is."""
+    return listed.tensor.layer in ("Mul", "Add") and not listed.described.role and "node" in listed.tensor.config
+
+
 def _alike(one: Listed, other: Listed) -> bool:
-    return (one.tensor.shape, one.described.kind) == (other.tensor.shape, other.described.kind)
+    kinds = one.described.kind == other.described.kind or _is_factor(one) or _is_factor(other)
+    return kinds and one.tensor.shape == other.tensor.shape
 
 
 def _by_module(side: Side, strip_prefix: str) -> dict[str, Listed]:
     """What has no counterpart yet, by the name that it has in the module that it comes from, where that is told.
 
-    A name that several have says nothing of any of them.
+    A name that several have says nothing of any of them. But a norm over groups is exported as one without weights, of
+    ones and zeros, and a product and a sum behind it that have its weights.
     """
-    names = [(name.removeprefix(strip_prefix), each) for name, each in _names_by_module(side)]
-    times = Counter(name for name, _ in names)
-    return {name: each for name, each in names if times[name] == 1}
+    found: dict[str, list[Listed]] = {}
+    for name, each in _names_by_module(side):
+        found.setdefault(name.removeprefix(strip_prefix), []).append(each)
+    chosen = {name: [each for each in several if _is_factor(each)] or several for name, several in found.items()}
+    return {name: several[0] for name, several in chosen.items() if len(several) == 1}
 
 
 def _names_by_module(side: Side) -> Iterator[tuple[str, Listed]]:
@@ -149,8 +176,8 @@ def _names_by_module(side: Side) -> Iterator[tuple[str, Listed]]:
             nodes = levels.setdefault(module, {})
             level = nodes.setdefault(node, len(nodes))
             name = prefix + name.rpartition(".")[2].replace("_l0", f"_l{level}")
-        elif each.tensor.layer == "PRelu":
-            name = f"{prefix}weight"
+        elif each.tensor.layer == "PRelu" or _is_factor(each):
+            name = prefix + ("bias" if each.tensor.layer == "Add" else "weight")
         elif described.role:
             words = NORM_WORDS["torch"] if described.kind == "norm" else {}
             name = prefix + words.get(described.role, described.role)
@@ -172,7 +199,7 @@ def _module_of(node: str) -> str | None:
 # What is told by its values
 
 
-def _by_values(ours: Side, theirs: Side) -> Iterator[tuple[Listed, Listed]]:
+def _by_values(ours: Side, theirs: Side, tolerance: float) -> Iterator[tuple[Listed, Listed]]:
     """Those without a counterpart that have one shape and nearly the same values, the nearest first."""
     samples = [
         [
@@ -186,7 +213,8 @@ def _by_values(ours: Side, theirs: Side) -> Iterator[tuple[Listed, Listed]]:
         (apart, one, other)
         for one, values in samples[0]
         for other, others in samples[1]
-        if one.tensor.shape == other.tensor.shape and (apart := apart_of(values, others)) <= NEAR
+        if one.tensor.shape == other.tensor.shape
+        and ((apart := apart_of(values, others)) <= NEAR or is_within(values, others, tolerance))
     ]
     taken: set[int] = set()
     for _, one, other in sorted(found, key=lambda each: each[0]):

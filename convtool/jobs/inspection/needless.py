@@ -1,12 +1,14 @@
-"""What needs no counterpart in the other of two files: constants of a graph, zeros that are added, initial states."""
+"""What needs no counterpart in the other of two files: constants of a graph, zeros that are added, initial states..."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from convtool.arrays.description import some
+from convtool.jobs.inspection.diff import differences
 from convtool.jobs.inspection.listing import Listed
 from convtool.jobs.inspection.sides import Pair, Side
 from convtool.weights.kinds import RECURRENT
@@ -24,7 +26,7 @@ def without_states(pairs: Iterable[Pair]) -> tuple[list[Pair], list[str]]:
     """
     kept, states = [], []
     for pair in pairs:
-        sides = [each for each in pair[1:] if each is not None]
+        sides = [each for each in (pair.one, pair.other) if each is not None]
         if len({each.tensor.shape for each in sides}) < len(sides) or not all(map(_is_zero_state, sides)):
             kept.append(pair)
         else:
@@ -32,14 +34,51 @@ def without_states(pairs: Iterable[Pair]) -> tuple[list[Pair], list[str]]:
     return kept, [f"not compared, {_ZERO_STATES}: {some(states)}"] if states else []
 
 
-def left_out(side: Side) -> list[str]:
-    """Leave out what has no counterpart and needs none; gives a line of what that is."""
+def left_out(side: Side, counterparts: Mapping[str, Listed]) -> list[str]:
+    """Leave out what has no counterpart and needs none; gives a line of what that is.
+
+    `counterparts` are the tensors of the other file, by the names of those of `side` that they are compared with.
+    """
     kinds: dict[str, list[Listed]] = {}
+    merged = _Merged(side, counterparts)
     for each in side.left.values():
-        if reason := _needless(each, side):
+        if reason := _needless(each, side) or (_OF_OTHERS if merged.has(each) else ""):
             kinds.setdefault(reason, []).append(each)
     side.take(*(each for kind in kinds.values() for each in kind))
     return [f"not compared, {reason}: {some(each.name for each in kind)}" for reason, kind in kinds.items()]
+
+
+class _Merged:
+    """The tensors of the other file that stand for several of `side`: exporters store tied ones, and equal ones, once.
+
+    For equal ones each stands no more often than nodes of the graph take it.
+    """
+
+    def __init__(self, side: Side, counterparts: Mapping[str, Listed]) -> None:
+        self._side = side
+        self._owners = {each.tensor.tied_to for each in side.tensors if each.name not in side.left}
+        self._taken_often = [
+            (each, other)
+            for each in side.tensors
+            if (other := counterparts.get(each.name)) is not None and other.tensor.config.get("uses", 1) > 1
+        ]
+        self._times = Counter(each.name for each in counterparts.values())
+
+    def has(self, listed: Listed) -> bool:
+        """Whether one of them stands for `listed` too, which is counted then."""
+        if listed.name in self._owners:
+            return True
+        for each, other in self._taken_often if listed.tensor.readable else ():
+            if self._times[other.name] >= other.tensor.config["uses"] or each.tensor.shape != listed.tensor.shape:
+                continue
+            if each.tensor.readable and self._are_equal(each, listed):
+                self._times[other.name] += 1
+                return True
+        return False
+
+    def _are_equal(self, one: Listed, other: Listed) -> bool:
+        alike = np.array_equal(self._side.sample(one), self._side.sample(other))
+        return alike and next(differences([Pair(one.name, one, other)]), None) is None
 
 
 def _needless(listed: Listed, side: Side) -> str:
@@ -47,7 +86,9 @@ def _needless(listed: Listed, side: Side) -> str:
     described, tensor = listed.described, listed.tensor
     if described.role == "count":
         return "counts of batches"
-    if tensor.tied_to:
+    if tensor.tied_to or any(
+        each.tensor.tied_to == listed.name and each.name not in side.left for each in side.tensors
+    ):
         return _OF_OTHERS
     of_graph = not described.role and "node" in tensor.config
     if _is_zero_state(listed) or (of_graph and _is_unrolled_state(listed, side)):
@@ -56,6 +97,8 @@ def _needless(listed: Listed, side: Side) -> str:
         return "constants of the graph"
     if _is_product(listed) and _is_zero(listed):
         return "zeros"
+    if _is_scale(listed) and _is_filled(listed, 1):
+        return "ones"
     return _OF_OTHERS if of_graph and _is_product(listed) and _repeats_a_bias(listed, side) else ""
 
 
@@ -69,8 +112,18 @@ def _is_product(listed: Listed) -> bool:
     return _is_added(listed) or (listed.tensor.layer == "Split" and len(listed.tensor.shape) > 1)
 
 
+def _is_scale(listed: Listed) -> bool:
+    """Whether a norm of a graph multiplies by the tensor, which was no weight of the model: it has no name of one."""
+    described, tensor = listed.described, listed.tensor
+    return (described.kind, described.role) == ("norm", "weight") and described.prefix == tensor.name
+
+
+def _is_filled(listed: Listed, value: float) -> bool:
+    return listed.tensor.readable and all(bool((piece == value).all()) for piece in listed.pieces())
+
+
 def _is_zero(listed: Listed) -> bool:
-    return listed.tensor.readable and not any(np.any(piece) for piece in listed.pieces())
+    return _is_filled(listed, 0)
 
 
 def _is_zero_state(listed: Listed) -> bool:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convtool.arrays.description import TensorInfo, WeightFile
 from convtool.errors import InputError
 from convtool.jobs.inspection.listing import Listed, Listing
 from convtool.weights.conversion.file import ConvertedFile
 
 NEAR = 0.01
-"""How far apart, relative to the first, two tensors are that are taken for the same."""
+"""How far apart, relative to the first, two tensors are that are taken for the same, unless the tolerance is more."""
 _SAMPLES = 4096
 """Numbers of each tensor that are looked at to find the one that it is."""
 Values = NDArray[Any]
+
+
+Found = Literal["name", "module", "values"]
+"""What tells that two tensors are the same; a layer and what is folded into it have it from the layer's weight."""
 
 
 class Pair(NamedTuple):
@@ -28,6 +33,7 @@ class Pair(NamedTuple):
     name: str
     one: Listed | None
     other: Listed | None
+    by: Found = "name"
 
 
 @dataclass
@@ -65,6 +71,26 @@ class Side:
         return self._samples[listed.name]
 
 
+class _Reshaped(WeightFile):
+    """One tensor of `file` in another shape."""
+
+    layout = "torch"
+
+    def __init__(self, file: WeightFile, source: TensorInfo, tensor: TensorInfo) -> None:
+        self.tensors = (tensor,)
+        self._file, self._source = file, source
+
+    def pieces(self, tensor: TensorInfo) -> Iterator[Values]:
+        return self._file.pieces(self._source)
+
+
+def reshaped(listed: Listed, shape: tuple[int, ...]) -> Listed:
+    """The same numbers in a shape that takes as many."""
+    tensor = replace(listed.tensor, shape=shape)
+    described = replace(listed.described, tensor=tensor, axes=tuple(map(str, range(len(shape)))))
+    return Listed(described, _Reshaped(listed.file, listed.tensor, tensor))
+
+
 def without_prefix(tensors: Sequence[Listed], prefix: str) -> dict[str, Listed]:
     """`tensors` by their names, without `prefix` where they begin with it.
 
@@ -98,6 +124,12 @@ def apart_of(one: Values, other: Values) -> float:
     with np.errstate(all="ignore"):
         far, size = np.linalg.norm(one - other), np.linalg.norm(one)
         return 0.0 if not far else float(np.nan_to_num(far / size, nan=math.inf)) if size else math.inf
+
+
+def is_within(one: Values, other: Values, tolerance: float) -> bool:
+    """Whether no two values are further apart than `tolerance`; NaN and infinity are from anything."""
+    with np.errstate(all="ignore"):
+        return bool((np.abs(one - other) <= tolerance).all())
 
 
 def double(listed: Listed) -> Values:

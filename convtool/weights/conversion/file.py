@@ -53,7 +53,7 @@ NORM_WORDS = {
 }
 """What the tensors of a norm are called."""
 
-_KEPT = ("activation", "units", "node", "module")
+_KEPT = ("activation", "units", "node", "module", "uses")
 """What is told of a layer that its weights have no part in, and no layout changes."""
 
 

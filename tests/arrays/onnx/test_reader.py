@@ -237,6 +237,17 @@ def test_the_first_of_several_nodes_counts(path: Path) -> None:
     assert (tensors["i"].layer, tensors["i"].config["input"]) == ("Gather", 1)
 
 
+def test_how_often_nodes_take_a_tensor(path: Path) -> None:
+    """One that is taken twice may be several of the model, which exporters merge."""
+    nodes = [
+        node("Identity", ["w"], ["same"]),
+        node("Norm", ["x", "w", "same"]),
+        node("If", ["i"], then_branch=branch(nodes=[node("Relu", ["w"])])),
+    ]
+    tensors = listed(path, named("w"), named("i"), named("alone"), nodes=nodes)
+    assert [tensor.config.get("uses") for tensor in tensors.values()] == [3, None, None]
+
+
 @pytest.mark.parametrize(
     ("scopes", "module"),
     [("['', 'net', 'net.0', 'conv1d']", "net.0"), ("['', 'conv1d']", ""), ("['conv1d']", None), ("damaged", None)],
@@ -369,7 +380,7 @@ def test_several_graphs_in_one_attribute(path: Path) -> None:
 
 
 def test_what_the_model_says_of_itself(path: Path) -> None:
-    model = model_of(named("w"), named("w"))
+    model = model_of(named("w"))
     model.opset_import.append(helper.make_opsetid("com.maker", 3))
     model.functions.append(helper.make_function("com.maker", "F", [], [], [], []))
     path.write_bytes(model.SerializeToString())
@@ -382,10 +393,144 @@ def test_what_the_model_says_of_itself(path: Path) -> None:
             "opset": str(onnx.defs.onnx_opset_version()),
         }
         assert [tensor.name for tensor in file.tensors] == ["w"]
-        assert file.notes == [
-            "functions of its own, not searched for tensors: 1",
-            "tensors left out for the name of one before: 1",
-        ]
+        assert file.notes == []
+
+
+def test_tensors_of_one_name_are_told_apart(path: Path) -> None:
+    """Nodes may share a name, and have bodies with tensors of one name: each is listed, and read."""
+    bodies = [branch(nodes=[constant("k", value)]) for value in (1, 2, 3)]
+    choices = [node("If", ["c"], then_branch=body, name="if") for body in bodies]
+    taken = named("if/then_branch/k#2")
+    with saved(path, taken, nodes=choices) as file:
+        assert {tensor.name: file.values(tensor).tolist() for tensor in file.tensors} == {
+            "if/then_branch/k#2": [1, 1],
+            "if/then_branch/k": [1],
+            "if/then_branch/k#3": [2],
+            "if/then_branch/k#4": [3],
+        }
+        assert file.notes == ["tensors with the name of one before, told apart by a number: 2"]
+
+
+# Functions of the model's own
+
+
+def function(name: str, *nodes: NodeProto, inputs: Sequence[str] = (), overload: str = "", **more: Any) -> Any:
+    return helper.make_function("com.maker", name, inputs, ["y"], nodes, [], overload=overload, **more)
+
+
+def call(op: str, inputs: Sequence[str] = (), **more: Any) -> NodeProto:
+    return node(op, inputs, domain="com.maker", **more)
+
+
+def constant(name: str, *values: float) -> NodeProto:
+    return node("Constant", [], [name], value=numpy_helper.from_array(np.float32(values)))
+
+
+def with_functions(path: Path, *functions: Any, tensors: Sequence[str] = (), nodes: Sequence[NodeProto] = ()) -> Any:
+    made = model_of(*map(named, tensors), nodes=nodes)
+    made.functions.extend(functions)
+    path.write_bytes(made.SerializeToString())
+    with OnnxReader(str(path)) as file:
+        return {each.name: (each, file.values(each).tolist() if each.readable else None) for each in file.tensors}
+
+
+def test_constants_of_functions(path: Path) -> None:
+    """Of those that no node calls too, and of several that have one name."""
+    inner = branch(named("b"), nodes=[constant("k", 3)])
+    found = with_functions(
+        path,
+        function("F", constant("c", 4), constant("k", 1, 2), node("If", ["c"], then_branch=inner, name="if")),
+        function("F", constant("k", 5), overload="more"),
+        function("F", constant("k", 6)),
+        tensors=["w"],
+        nodes=[call("F"), call("F"), call("F", overload="more")],
+    )
+    assert {name: values for name, (_, values) in found.items()} == {
+        "w": [1, 1],
+        "com.maker.F/k": [1, 2],
+        "com.maker.F/if/then_branch/b": [1, 1],
+        "com.maker.F/if/then_branch/k": [3],
+        "com.maker.F/c": [4],
+        "com.maker.F:more/k": [5],
+        "com.maker.F#2/k": [6],
+    }
+    assert found["com.maker.F/c"][0].layer == "If"
+
+
+def test_tensors_that_are_attributes_of_functions(path: Path) -> None:
+    """What a call gives, and what goes where it gives nothing; a Constant that refers to one holds none itself."""
+    refers = node("Constant", [], ["k"])
+    refers.attribute.append(AttributeProto(name="value_float", type=AttributeProto.FLOAT, ref_attr_name="gain"))
+    default = helper.make_attribute("table", numpy_helper.from_array(np.float32([7, 8])))
+    several = helper.make_attribute("all", [numpy_helper.from_array(np.float32([9])), named("other")])
+    made = function("F", refers, attributes=["gain"], attribute_protos=[default, several])
+    given = numpy_helper.from_array(np.float32([5]))
+    beside = node("Other", [], domain="com.maker", table=given)
+    found = with_functions(path, made, nodes=[call("F", name="f", table=given), call("F", name="g", gain=0.5), beside])
+    assert {name: values for name, (_, values) in found.items()} == {
+        "com.maker.F/table": [7, 8],
+        "com.maker.F/all/1": [9],
+        "com.maker.F/all/2": [1, 1],
+        "f/table": [5],
+    }
+
+
+def test_a_tensor_is_told_by_what_a_function_does_with_it(path: Path) -> None:
+    linear = function("L", node("MatMul", ["x", "w"], ["m"], name="mul"), inputs=["x", "w", "b", ""])
+    deeper = function("D", call("L", ["x", "v", "", "u"], name="l"), node("Gemm", ["x", "v"]), inputs=["x", "v", "u"])
+    found = with_functions(
+        path,
+        deeper,
+        linear,
+        tensors=["w", "v", "b", "o", "u"],
+        nodes=[
+            call("D", ["x", "v", "u"], name="d"),
+            call("L", ["x", "w", "b", "x", "o"], name="first"),
+            call("L", ["x", "w"], name="next"),
+        ],
+    )
+    told = {name: (each.layer, each.config.get("node"), each.config.get("uses")) for name, (each, _) in found.items()}
+    assert told == {
+        "w": ("MatMul", "first/mul", 2),
+        "v": ("MatMul", "d/l/mul", 2),
+        "b": ("com.maker.L", "first", None),
+        "o": ("com.maker.L", "first", None),
+        "u": ("com.maker.L", "d/l", None),
+    }
+
+
+def test_functions_that_call_each_other(path: Path) -> None:
+    """One calls itself, which ONNX forbids; others are called through more than are read at once."""
+    chain = [
+        function(f"F{level}", constant("k", level), call(f"F{level + 1}", ["x"], name="n"), inputs=["x"])
+        for level in range(20)
+    ]
+    last = function("F20", node("Conv", ["y", "x"]), call("F20", ["x"]), inputs=["x"])
+    found = with_functions(path, *chain, last, tensors=["w"], nodes=[call("F0", ["w"])])
+    assert {name: values for name, (_, values) in found.items() if name != "w"} == {
+        f"com.maker.F{level}/k": [level] for level in range(20)
+    }
+    assert found["w"][0].layer == "com.maker.F8"
+    found = with_functions(path, *chain[14:], last, tensors=["w"], nodes=[call("F14", ["w"])])
+    assert (found["w"][0].layer, found["w"][0].config["uses"]) == ("Conv", 2)
+
+
+def test_more_tensors_than_the_attributes_of_a_node_may_have(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convtool.arrays.onnx.graph.TENSORS_LIMIT", 2)
+    with pytest.raises(InputError, match="there are more than 2 tensors in it"):
+        saved(path, nodes=[node("Custom", [], all=[named(name) for name in "abc"])])
+
+
+def test_functions_with_more_inputs_than_can_be(path: Path) -> None:
+    made = function("F", inputs=[""] * 200_000)
+    with pytest.raises(InputError, match="the names in it take more than"):
+        with_functions(path, made)
+
+
+def test_more_functions_than_a_model_may_have(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convtool.arrays.onnx.graph.TENSORS_LIMIT", 2)
+    with pytest.raises(InputError, match="there are more than 2 functions in it"):
+        with_functions(path, *(function(name) for name in "ABC"))
 
 
 # Numbers in files beside the model
@@ -712,7 +857,7 @@ def test_listing_reads_the_headers_alone(path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "pread", counted)
     with OnnxReader(str(path)) as opened:
         assert opened.tensors[0].nbytes == size
-        assert opened.notes == ["tensors left out for the name of one before: 3"]
+        assert [tensor.name for tensor in opened.tensors] == ["t", "t#2", "t#3", "t#4"]
     assert sum(read) < 1 << 20
 
 

@@ -145,6 +145,49 @@ def test_values_tell_where_no_name_does() -> None:
     assert (alone.name, last.name) == ("c", "d.weight")
 
 
+def test_values_as_far_apart_as_the_tolerance_tell_too() -> None:
+    """The nearest first; what is not finite is far from anything."""
+    one, other, odd = 0.1 * signal(4, 5), 0.1 * signal(4, 5) + 0.05, signal(4, 5)
+    odd[0, 0] = np.inf
+    ours = listing({"a.weight": one, "b.weight": other, "c.weight": odd}, "torch")
+    theirs = listing({"x/kernel": other.T + 0.02, "y/kernel": one.T + 0.02, "z/kernel": odd.T + 0.01}, "keras")
+    for tolerance, expected in [(0.0, {}), (0.019, {}), (0.021, {"a.weight": "y.weight", "b.weight": "x.weight"})]:
+        pairs, _ = match(ours, theirs, tolerance=tolerance)
+        assert {pair.name: pair.other.name for pair in pairs if pair.one and pair.other} == expected
+        assert {pair.by for pair in pairs if pair.one and pair.other} <= {"values"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_norm_that_is_folded_as_near_as_the_tolerance(named: bool) -> None:
+    arrays = {**arrays_of(Normed(nn.Conv1d(2, 6, 5, bias=False), nn.BatchNorm1d(6))).arrays}
+    arrays = {name: value for name, value in arrays.items() if not name.startswith("other")}
+    arrays["layer.weight"] = arrays["layer.weight"] / 100
+    arrays["norm.bias"] = arrays["norm.running_mean"] = np.zeros(6)
+    scale = arrays["norm.weight"] / np.sqrt(arrays["norm.running_var"] + 1e-3)
+    made = arrays["layer.weight"] * scale[:, None, None] + 1e-3
+    theirs = listing({"layer.weight" if named else "k": made}, "onnx", k=of_node("Conv", 1, node="n"))
+    found = {}
+    for tolerance in (1e-3 - 1e-6, 1e-3 + 1e-6):
+        pairs, _ = match(listing(arrays, "torch"), theirs, tolerance=tolerance)
+        found[tolerance] = [pair.by for pair in pairs if pair.name == "layer.weight" and pair.one and pair.other]
+        assert len([pair for pair in pairs if pair.name.startswith("norm")]) == (3 if tolerance < 1e-3 else 0)
+    assert list(found.values()) == ([["name"]] * 2 if named else [[], ["values"]])
+
+
+@pytest.mark.parametrize("told", [{"module": "layer"}, {}], ids=["module", "values"])
+def test_what_has_told_of_a_layer_with_a_norm_folded_into_it(told: dict[str, Any]) -> None:
+    arrays = {**arrays_of(Normed(nn.Linear(4, 6), nn.BatchNorm1d(6))).arrays}
+    scale = arrays["norm.weight"] / np.sqrt(arrays["norm.running_var"] + 1e-3)
+    shift = (arrays["layer.bias"] - arrays["norm.running_mean"]) * scale + arrays["norm.bias"]
+    values = {"val_0": (arrays["layer.weight"] * scale[:, None]).T, "val_1": shift}
+    of_layer = {f"val_{number}": of_node("Gemm", number + 1, node="n", **told) for number in (0, 1)}
+    by = "module" if told else "values"
+    both = listing(arrays, "torch"), listing(values, "onnx", **of_layer)
+    for first, second in (both, both[::-1]):
+        pairs, _ = match(first, second)
+        assert [pair.by for pair in pairs if pair.one and pair.other] == [by, by]
+
+
 def test_values_that_several_have() -> None:
     weight = signal(4, 5)
     ours = listing({"a.weight": weight, "b.weight": weight}, "torch")
@@ -304,6 +347,36 @@ def test_slopes_are_shaped_like_what_they_multiply_in_a_graph() -> None:
     arrays["m"] = arrays["m"] + 1
     found, _ = compared(listing(ours, "torch"), listing(arrays, "onnx", **told))
     assert [(each.name, each.largest) for each in found] == [("b.weight", 1.0)]
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 1), (6,), (1, 1, 6)])
+@pytest.mark.parametrize("groups", [2, 6])
+@pytest.mark.parametrize("apart", [0.0, 5.0])
+def test_norms_over_groups_are_a_product_and_a_sum_in_a_graph(shape: Any, groups: int, apart: float) -> None:
+    """The norm of an export has ones and zeros, as many as there are groups, and stands in the same module."""
+    gain, offset = signal(6) + apart, signal(6) - apart
+    ours = listing({"gn.weight": signal(6), "gn.bias": signal(6)}, "torch")
+    arrays = {"one": np.ones(groups), "none": np.zeros(groups)}
+    arrays |= {"gain": gain.reshape(shape), "offset": offset.reshape(shape)}
+    told = {
+        "one": of_node("InstanceNormalization", 1, node="/gn/Norm"),
+        "none": of_node("InstanceNormalization", 2, node="/gn/Norm"),
+        "gain": of_node("Mul", 1, node="m", module="gn"),
+        "offset": of_node("Add", 1, node="/gn/Add"),
+    }
+    found, notes = compared(ours, listing(arrays, "onnx", **told))
+    assert [(each.name, each.other, each.largest) for each in found] == (
+        [] if not apart else [("gn.weight", "gain", apart), ("gn.bias", "offset", apart)]
+    )
+    assert notes == ["not compared, ones: 'one'", "not compared, zeros: 'none'"]
+
+
+def test_what_multiplies_channels_keeps_its_shape_beside_one_of_that_shape() -> None:
+    values = signal(6)
+    told = {name: of_node("Mul", 1, node=name) for name in ("k", "m")}
+    theirs = listing({"k": values.reshape(6, 1, 1), "m": values[:, None] + 9}, "onnx", **told)
+    found, _ = compared(listing({"a.gamma": values.reshape(6, 1, 1), "b.gamma": values + 9}, "torch"), theirs)
+    assert found == []
 
 
 def test_a_module_that_several_tensors_come_from_says_nothing_of_them() -> None:

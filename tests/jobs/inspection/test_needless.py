@@ -82,6 +82,65 @@ def test_initial_states_of_zeros_are_no_weights() -> None:
     assert without_states(kept) == (kept, [])
 
 
+@pytest.mark.parametrize("kept", ["a", "b"])
+def test_a_weight_of_two_layers_is_stored_once(kept: str) -> None:
+    """Under the name of either: exporters choose."""
+    weight = signal(2, 3)
+    tied = replace(info("b.weight", (2, 3)), tied_to="a.weight")
+    ours = list_weights(
+        "m", Arrays({"a.weight": weight, "b.weight": weight}, "torch", [info("a.weight", (2, 3)), tied])
+    )
+    found, notes = compared(ours, listing({f"{kept}.weight": weight}, "onnx"))
+    lost = "b" if kept == "a" else "a"
+    assert (found, notes) == ([], [f"not compared, the values of others: '{lost}.weight'"])
+    found, _ = compared(ours, listing({"c.weight": weight + 9}, "onnx"))
+    assert [each.name for each in found] == ["a.weight", "c.weight"]
+
+
+@pytest.mark.parametrize(
+    ("uses", "lost"), [(1, ["b.weight", "c.weight"]), (2, ["c.weight"]), (3, []), (4, [])], ids=str
+)
+def test_equal_weights_are_stored_once_in_a_graph_that_takes_them_as_often(uses: int, lost: list[str]) -> None:
+    weight, more = signal(4, 3), {"uses": uses} if uses > 1 else {}
+    ours = {f"{name}.weight": weight for name in "abc"}
+    for name, value, told in [
+        ("a.weight", weight, of_node("Gemm", 1, node="n", transB=1, **more)),
+        ("val_0", weight.T, of_node("MatMul", 1, node="n", module="a", **more)),
+    ]:
+        theirs = listing({name: value}, "onnx", **{name.replace(".", "_"): told})
+        found, notes = compared(listing(ours, "torch"), theirs)
+        assert [(each.name, each.what) for each in found] == [(each, "only in the first file") for each in lost]
+        assert len(notes) == (uses > 1)
+
+
+@pytest.mark.parametrize("value", [np.zeros((4, 3)), signal(3, 4), np.where(np.arange(9000) % 3, 0.0, 1.0)])
+def test_weights_that_are_not_equal_are_stored_each(value: Array) -> None:
+    """In 9000 values not each is looked at first."""
+    other = value + (np.arange(value.size).reshape(value.shape) == 1) if value.ndim == 1 else signal(4, 3)
+    theirs = listing({"a.weight": other}, "onnx", a_weight=of_node("Gemm", 1, node="n", transB=1, uses=9))
+    found, _ = compared(listing({"a.weight": other, "b.weight": value}, "torch"), theirs)
+    assert [each.name for each in found] == ["b.weight"]
+
+
+NORM = of_node("LayerNormalization", 1, node="n")
+
+
+def test_factors_of_one_that_a_graph_alone_gives_a_norm() -> None:
+    plain = {"a.weight": signal(4, 2)}
+    for name, value, told in [
+        ("k", np.full(4, 1.5), NORM),
+        ("b.weight", np.ones(4), NORM),  # a weight of the model, by its name
+        ("k", np.ones(4), of_node("LayerNormalization", 0, node="n")),
+        ("k", np.ones(4), of_node("BatchNormalization", 4, node="n")),
+        ("k", np.ones(4), of_node("Mul", 1, node="n")),
+    ]:
+        theirs = listing(plain | {name: value}, "onnx", **{name.replace(".", "_"): told})
+        found, _ = compared(listing(plain, "torch"), theirs)
+        assert [each.name for each in found] == [name]
+    theirs = listing(plain | {"k": np.ones(4)}, "onnx", k=NORM)
+    assert compared(listing(plain, "torch"), theirs) == ([], ["not compared, ones: 'k'"])
+
+
 UNROLLED = {
     "LSTM": [("Gemm", 0, (1, 4)), ("Mul", 1, (1, 4))],
     "LSTM, folded": [("Add", 0, (1, 16)), ("Mul", 1, (1, 4))],
