@@ -995,6 +995,19 @@ def test_a_folder_without_weights_stops_no_other_file(convtool: Convtool, tmp_pa
     assert (run.code, run.out, run.err.count("\n")) == (1, "", 1)
 
 
+def test_folders_in_a_folder_are_looked_at_too(convtool: Convtool, tmp_path: Path) -> None:
+    (tmp_path / "models" / "sub").mkdir(parents=True)
+    torch.save({"w": torch.tensor([1.0])}, "models/a.pt")
+    torch.save({"v": torch.tensor([float("nan")])}, "models/sub/a.pt")
+    run = convtool("inspect-weights", "models", "--check")
+    assert (run.code, run.out) == (3, "")
+    assert "models/sub/a.pt: --check: of 1 tensor 1 holds what is not finite: v (1 NaN, 0 infinite)" in run.err
+    run = convtool("inspect-weights", "models")
+    assert (run.code, "models/a.pt:\n" in run.out, "models/sub/a.pt:\n" in run.out) == (0, True, True)
+    run = convtool("inspect-weights", "models", "--tensor", "w")  # which takes one model: that of the folder itself
+    assert (run.code, run.out) == (0, "1\n")
+
+
 def test_a_distributed_checkpoint_is_its_folder(convtool: Convtool) -> None:
     weight = torch.arange(12.0).reshape(3, 4)
     save_parts(Path("ckpt"), {"w": (weight, [((0, 0), (3, 1)), ((0, 1), (3, 3))])}, hook=Evil())
