@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import click
-
 from convtool.cli import messages
 from convtool.cli.options import MOST_HZ, arguments, choice, command, flag, given, integer, parsed, real, text
 from convtool.errors import CheckFailed, ConvtoolError, InputError, UsageError
@@ -149,7 +147,7 @@ def inspect_weights(options: Options) -> int:
         try:
             with messages.about(show(path), UsageError):
                 _inspect(path, options, found, many=len(words) > 1)
-        except (UsageError, BrokenPipeError):
+        except (UsageError, BrokenPipeError, messages.PrintError):
             raise
         except Exception as error:
             codes.add(_tell_failure(path, error, found))
@@ -301,7 +299,7 @@ def _list(listing: Listing, options: Options, found: list[Finding], *, many: boo
     checked = stats | {f"scales of {name}": found for name, found in scales.items()}
     found += findings(listing, checked, called, damage)
     if options.as_json:
-        click.echo(listing.as_json(stats, called))
+        messages.out(listing.as_json(stats, called))
     elif options.stats or not options.check:
         show_listing(listing, stats if options.stats else None, many=many)
     for note in listing.notes:

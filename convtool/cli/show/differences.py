@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import click
-
 from convtool.cli import messages
 from convtool.errors import CheckFailed
 from convtool.files.names import counted, show, without_secrets
@@ -31,11 +29,11 @@ def show_differences(listing: Listing, path: str, options: Options) -> None:
             "other": without_secrets(path),
             "differences": [each.as_json() for each in found],
         }
-        click.echo(json.dumps(record, allow_nan=False))
+        messages.out(json.dumps(record, allow_nan=False))
     else:
         for each in found:
             there = f" ({show(each.other)})" if each.other else ""
-            click.echo(f"{show(each.name)}{there}: {each.what}")
+            messages.out(f"{show(each.name)}{there}: {each.what}")
     if texts := [each.name for each in listing.tensors if each.tensor.is_text]:
         messages.note(f"text is not compared: {', '.join(map(show, texts))}")
     if not found:
