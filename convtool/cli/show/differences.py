@@ -48,6 +48,7 @@ def _compared(listing: Listing, path: str, options: Options) -> list[Difference]
     from convtool.jobs.inspection.diff import by_name, differences
     from convtool.jobs.inspection.listing import list_weights
     from convtool.jobs.inspection.matching import match, without_states
+    from convtool.jobs.inspection.programs import without_code
 
     with messages.about(f"--diff {show(path)}"):
         file = open_weights(path, void_as=options.void_as)
@@ -64,6 +65,8 @@ def _compared(listing: Listing, path: str, options: Options) -> list[Difference]
             messages.note(f"{listing.layout} against {other.layout}: compared in torch's layout")
         else:
             pairs, notes = without_states(by_name(listing.tensors, other.tensors, strip_prefix=prefix))
+            pairs, of_code = without_code(pairs)
+            notes += of_code
         for note in notes:
             messages.note(note)
         typed = [one for _, one, two in pairs if one and two and one.tensor.dtype != two.tensor.dtype]
