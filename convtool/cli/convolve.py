@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from convtool.signals.length import Length
     from convtool.signals.raw import RawLayout
+    from convtool.signals.text.options import TextOptions
 
 Mode = Literal["full", "same", "valid", "causal", "aligned"]
 Method = Literal["auto", "direct", "fft"]
@@ -161,23 +162,38 @@ def convolve(options: Options) -> int:
     words = [word_of(kernel) for kernel in kernels] + ([] if options.bias is None else [options.bias])
     if words.count("-") > 1 or ("-" in words and options.takes_stdin()):
         raise UsageError("standard input can be the kernel, the bias or the input, and one of them alone")
-    _load(words, options.raw_layout(), options.decimal)
+    loaded = _load(words, options.raw_layout(), options.read_options("NCT", None).text.notation)
+    _check_kept(options, min(loaded[: len(kernels)]))
     single = "a kernel on standard input serves one input" if "-" in words else None
     also_read = [path_of(word) for word in words]
     return run_job(options, job, plot=options.plot, single=single, also_read=also_read, choices=choices)
 
 
-def _load(words: Sequence[str], raw: RawLayout | None, decimal: str) -> None:
-    """Read all kernels: one that can't be read is one error, not one for each input, and told before any work."""
+def _check_kept(options: Options, taps: int) -> None:
+    """Refuse columns to keep where it shows that the output has other rows; `taps` are those of the shortest kernel."""
+    delay, early = options.kernel_delay or (None, False)
+    longer = delay is not None if taps == 1 else options.trim_kernel is None
+    changes = options.mode in ("full", "valid") and longer and not early
+    mode = f"--mode {options.mode} with a kernel of more than one tap"
+    options.refuse_kept({f"--stride {options.stride}": options.stride > 1, mode: changes})
+
+
+def _load(words: Sequence[str], raw: RawLayout | None, notation: TextOptions) -> list[int]:
+    """Read all kernels; how many taps each has.
+
+    One that can't be read is one error, not one for each input, and told before any work.
+    """
     from convtool.jobs.convolve.kernel import load
 
     failed: list[ConvtoolError] = []
+    taps: list[int] = []
     for word in words:
         try:
-            kernel = load(word, raw, decimal)
+            kernel = load(word, raw, notation)
         except ConvtoolError as error:
             failed.append(error)
             continue
+        taps.append(kernel.taps.shape[-1])
         for note in kernel.notes:
             messages.warn(f"kernel {show(word)}: {note}")
         for remark in kernel.remarks:
@@ -186,6 +202,7 @@ def _load(words: Sequence[str], raw: RawLayout | None, decimal: str) -> None:
         messages.error(str(each))
     if failed:
         raise failed[-1]
+    return taps
 
 
 def _check(options: Options) -> None:

@@ -140,6 +140,10 @@ def _check(options: Options) -> None:
     for name, value in (("align", options.align), ("padding-mode", options.padding_mode)):
         if value and options.mode != "same":
             raise UsageError(f"--{name} {value} needs --mode same")
+    window, stride = options.window[0], options.stride[0]
+    shortens = options.mode == "valid" and not window.timed and window.amount > 1
+    strides = not stride.timed and stride.amount > 1
+    options.refuse_kept({f"--stride {stride.text}": strides, f"--mode valid with a window of {window.text}": shortens})
     least = options.min_count
     if least is not None and options.nan != "skip" and options.padding_mode != "none":
         raise UsageError(f"--min-count {least} needs --nan skip or --padding-mode none; --nan is {options.nan}")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from convtool.jobs.signal_job import SignalJob
     from convtool.signals.inputs import Input
 
+_STATE_EXTENSIONS = ("", "npz", "safetensors", "pt", "pth")
+"""Of the files that hold states; a name without an extension is one of NPZ."""
+
 _RatePolicy = Literal["error", "resample", "ignore"]
 _Nan = Literal["error", "propagate", "zero"]
 
@@ -42,6 +45,14 @@ def _state_file(word: str) -> str:
         raise ValueError(
             f"'{show(word)}' has the name of another kind of file; a state goes into .npz, .safetensors, .pt"
         )
+    return word
+
+
+def _new_state_file(word: str) -> str:
+    from convtool.files.formats import extension
+
+    if extension(word) not in _STATE_EXTENSIONS:
+        raise ValueError(f"'{show(word)}' is no name for a state, which goes into .npz, .safetensors, .pt")
     return word
 
 
@@ -82,7 +93,7 @@ class ModelOptions(SignalOptions):
     )
     state_in: str | None = parsed(_state_file, "Go on from what --state-out kept.", metavar="FILE")
     state_out: str | None = parsed(
-        _state_file, "Keep the state after the last sample: .npz, .safetensors, .pt.", metavar="FILE"
+        _new_state_file, "Keep the state after the last sample: .npz, .safetensors, .pt.", metavar="FILE"
     )
     self_test: bool = flag("Run the test vectors that MODEL carries, instead of an input.")
     nan: _Nan = choice(

@@ -19,6 +19,7 @@ from convtool.cli.running import (
     tell,
     tell_counts,
     tell_passed,
+    tell_unheeded,
 )
 from convtool.cli.shared_options import ClusterOptions, Dtype, SourceOptions, length
 from convtool.errors import Terminated, UsageError
@@ -164,6 +165,7 @@ def pad_batch(options: Options) -> int:
             with Copies() as copies:  # lengths are read before samples
                 outcomes += _run(part, copies.of, stopped)
             stopped({})
+    tell_unheeded(outcomes)
     if left and not options.dry_run:
         tell_counts(outcomes, len(inputs))
     return conclude(outcomes, options, replace=replaces)
@@ -185,6 +187,8 @@ def _inputs(options: Options) -> tuple[list[Input], Labels, list[str]]:
 
     if options.manifest is not None:
         inputs, labels = read_labels(options.manifest)
+        for column in labels.starts:
+            messages.warn(f"{show(options.manifest)}: {column} is taken for a label; every recording is taken whole")
         return inputs, labels, []
     inputs, passed = options.find_inputs()
     for place in _places(options):

@@ -12,7 +12,7 @@ from convtool.cli import messages
 from convtool.cli.options import choice, command, flag, given, parsed, text, texts
 from convtool.cli.running import progress, run_job
 from convtool.cli.shared_options import JobSettings, SignalOptions
-from convtool.errors import UsageError
+from convtool.errors import InputError, UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _sources(options: Options) -> list[Input]:
         return []
     sources, passed = expand(options.fit, (), options.selection())
     if not sources:
-        raise UsageError("there is no signal file in what --fit names")
+        raise InputError("there is no signal file in what --fit names")
     if any(item.kind == "stdin" for item in sources) and not options.only_fits and options.takes_stdin():
         raise UsageError("standard input can be fitted or be an input, and one of them alone")
     for path in passed:
@@ -222,7 +222,8 @@ def _refuse_taken(save: str, options: Options, read: Sequence[str]) -> None:
     if not options.overwrite and taken([save]):
         raise UsageError(f"--save {show(save)} exists; give --overwrite, or --params to go by what it keeps")
     written = [(save, "--save"), *([(options.report, "--report")] if options.report else [])]
-    refuse_collisions(written, [*read, *(item.value for item in expand(options.inputs, (), options.selection())[0])])
+    inputs, _ = expand(options.inputs, (), options.selection())
+    refuse_collisions((), [*read, *(item.value for item in inputs)], written)
 
 
 def _fit(options: Options, params: Params, sources: Sequence[Input]) -> Params:

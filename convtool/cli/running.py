@@ -97,6 +97,7 @@ def dry_run(tasks: Sequence[Task], options: RunOptions, rehearse: Job) -> list[O
         if not (outcome.error or options.as_json):
             exists = " (exists)" * (outcome.status == "skipped")
             messages.out(f"{outcome.name} -> {show(outcome.output or 'standard output')}{exists}")
+    tell_unheeded(outcomes)
     return outcomes
 
 
@@ -163,6 +164,7 @@ def _run(
         outcomes = run_all(
             job, tasks, executor, workers=jobs, fail_fast=options.fail_fast, done=done, ended=ended, heard=heard
         )
+    tell_unheeded(outcomes)
     tell_levels(outcomes)
     tell_clipping(outcomes, job.against_clipping)
     tell_counts(outcomes, len(tasks))
@@ -204,6 +206,17 @@ class Telling:
         if index in self._chosen and index not in self._told:  # what was tried again was told before
             self._told.add(index)
             messages.say(f"{self.next.name}: {self._chosen[index]}")  # not every thread has a context to ask
+
+
+def tell_unheeded(outcomes: Sequence[Outcome]) -> None:
+    """Say in one line an option which of them makes no difference to how many inputs."""
+    found: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for option, instead in outcome.unheeded:
+            found.setdefault(option, []).append(f"{outcome.name} ({instead})")
+    for option, inputs in found.items():
+        where = inputs[0] if len(outcomes) == 1 else f"{len(inputs)} of {len(outcomes)} inputs, such as {inputs[0]}"
+        messages.warn(f"{option}, and makes no difference to {where}")
 
 
 def tell_levels(outcomes: Sequence[Outcome]) -> None:

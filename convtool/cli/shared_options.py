@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
 from convtool.cli.options import MOST_HZ, arguments, choice, flag, given, integer, parsed, real, text, texts
-from convtool.errors import UsageError
+from convtool.errors import InputError, UsageError
 from convtool.files.names import counted, show
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from convtool.signals.inputs import Input, Selection
     from convtool.signals.length import Length
@@ -82,7 +82,7 @@ class SourceOptions:
         listed = [] if self.input_list is None else read_list(self.input_list, null=self.null)
         inputs, passed = expand(self.inputs, listed, self.selection())
         if not inputs or (self.input_list is not None and not listed and not self.inputs):
-            raise UsageError(self._nothing_found(passed))
+            raise InputError(self._nothing_found(passed))
         return inputs, passed
 
     def selection(self) -> Selection:
@@ -156,6 +156,14 @@ class InputOptions(SourceOptions):
         Layout, "Axes of NPY arrays: time last, or before channels; or rows, columns, colours.", default="NCT"
     )
 
+    def refuse_kept(self, changes: Mapping[str, bool]) -> None:
+        """Refuse columns to keep beside what changes the rows: `changes` tells what would, and whether it does."""
+        from convtool.signals.text.kept import WAY_OUT
+
+        found = next((what for what, does in changes.items() if does), None)
+        if self.keep_columns is not None and found is not None:
+            raise UsageError(f"{found} gives other rows; {WAY_OUT}")
+
 
 @dataclass(frozen=True)
 class OutputOptions:
@@ -182,7 +190,7 @@ class OutputOptions:
         metavar="DIGITS",
     )
     overwrite: bool = flag("Replace outputs that exist.")
-    skip_existing: bool = flag("Leave outputs that exist, and do the others.")
+    skip_existing: bool = flag("Leave outputs that are there and complete, and do the others.")
     no_metadata: bool = flag("Leave out what the inputs say of themselves: tags, chunks of WAV, loudspeakers.")
     fail_on_clip: bool = flag("Exit 3, and write nothing, where samples would be clipped.")
 

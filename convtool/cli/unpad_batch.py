@@ -37,7 +37,7 @@ class Options(RunOptions):
     format: str | None = text("Format of the signals.  [default: what each was]", metavar="FORMAT")
     subtype: str | None = text("Encoding inside an audio format.  [default: what each was]", metavar="NAME")
     overwrite: bool = flag("Replace outputs that exist.")
-    skip_existing: bool = flag("Leave outputs that exist, and do the others.")
+    skip_existing: bool = flag("Leave outputs that are there and complete, and do the others.")
 
 
 @command("unpad-batch", Options)

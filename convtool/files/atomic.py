@@ -182,8 +182,15 @@ def write_file(path: str, data: bytes, *, replace: bool = False) -> None:
         file.discard()
 
 
-def write_error(path: str, error: OSError) -> OutputError:
-    """What to tell when the system refused a write."""
-    if error.errno == errno.ENOSPC:
-        return OutputError(f"{show(path)}: the disk is full; nothing was left under that name")
-    return OutputError(f"{show(path)}: can't be written: {error.strerror}")
+def write_error(path: str | None, error: OSError) -> OutputError:
+    """What to tell when the system refused a write; to standard output where there is no `path`."""
+    name = "standard output" if path is None else show(path)
+    if error.errno != errno.ENOSPC:
+        return OutputError(f"{name}: can't be written: {error.strerror}")
+    if path is None or is_special(path):
+        left = "what it has taken is incomplete"
+    elif os.path.isfile(path):
+        left = "the file that was there stays as it was"
+    else:
+        left = "nothing was left under that name"
+    return OutputError(f"{name}: the disk is full; {left}")

@@ -8,6 +8,7 @@ import select
 import shutil
 import stat
 import tempfile
+import time
 from typing import BinaryIO
 
 from convtool.errors import InputError
@@ -16,6 +17,12 @@ from convtool.files.remote import download
 from convtool.files.urls import is_url
 
 CHUNK = 1 << 20
+
+PAUSE = 0.1
+"""Seconds without a byte after which what has come through a pipe is all that there is for now."""
+
+_PATIENCE = 0.5
+"""Seconds in which a pipe that is not slow gives what is asked for."""
 
 _PEEKED = 16 << 20
 """Bytes of a pipe that are kept to look at what stands behind them, such as the picture in an ID3 tag."""
@@ -125,6 +132,22 @@ class Source:
             parts.append(part)
             count -= len(part)
         return b"".join(parts)
+
+    def read_ready(self, count: int, unit: int) -> bytes:
+        """The next bytes, a multiple of `unit`: `count`, or those that a slow pipe has; other numbers only at the end.
+
+        It is slow where nothing comes for a tenth of a second, or less than `count` in half of one.
+        """
+        held, begun = bytearray(), time.monotonic()
+        while len(held) < count and (part := self.read(min(count - len(held), CHUNK))):
+            held += part
+            late = time.monotonic() - begun > _PATIENCE
+            if len(held) >= unit and (late or not self.ready(PAUSE)):
+                whole = len(held) - len(held) % unit
+                self._left = bytes(held[whole:]) + self._left
+                del held[whole:]
+                break
+        return bytes(held)
 
     def fileno(self) -> int:
         """A descriptor of a seekable file at its beginning; a pipe is spooled first."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from convtool.arrays.opening import is_whole
-from convtool.errors import UsageError
+from convtool.errors import InputError
 from convtool.files.formats import extension
 from convtool.files.names import show
 from convtool.runs.plan import Choice
@@ -18,7 +18,7 @@ def find_kernels(word: str) -> tuple[list[Input], list[str]]:
     """The kernels that `word` stands for, in a folder, by a pattern, or by name; and the files that are passed over.
 
     Raises:
-        UsageError: there is none in the folder.
+        InputError: there is none in the folder.
     """
     return _or_none_there("kernel", word, *expand((word,)))
 
@@ -41,7 +41,7 @@ def find_models(word: str, extensions: Sequence[str]) -> tuple[list[Input], list
 def _or_none_there(kind: str, word: str, found: list[Input], passed: list[str]) -> tuple[list[Input], list[str]]:
     if not found:
         left = f"{len(passed)} passed over, such as {show(passed[0])}" if passed else "it is empty"
-        raise UsageError(f"there is no {kind} in {show(word)}: {left}")
+        raise InputError(f"there is no {kind} in {show(word)}: {left}")
     return found, passed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -14,11 +15,24 @@ from convtool.files.source import Source
 from convtool.files.urls import is_url
 from convtool.runs import stopping
 from convtool.signals.inputs import Input
+from convtool.signals.signal import Signal
 
 
 def is_read_once(item: Input) -> bool:
     """Whether an input comes through a pipe, or is fetched each time that it is opened."""
     return item.kind == "stdin" or (item.kind == "file" and (is_special(item.value) or is_url(item.value)))
+
+
+def flows(item: Input, signal: Signal) -> bool:
+    """Whether an input is a text that comes through a pipe, so that some of it may be there long before the rest."""
+    if signal.format != "CSV":
+        return False
+    if item.kind != "stdin":
+        return item.kind == "file" and is_special(item.value)
+    try:
+        return not stat.S_ISREG(os.fstat(0).st_mode)
+    except OSError:  # closed by the caller, as its reader will tell
+        return False
 
 
 @contextmanager

@@ -29,8 +29,11 @@ from convtool.runs.plan import Task
 from convtool.runs.run import failure
 from convtool.runs.stopping import until_stopped
 from convtool.signals.inputs import Input
+from convtool.signals.metadata import OF_CHANNELS
 from convtool.signals.opening import Output, ReadOptions, WriteOptions, open_reader
 from convtool.signals.signal import BLOCK_SAMPLES, Block, Signal, at_stride
+from convtool.signals.text.kept import WAY_OUT
+from convtool.signals.unheeded import unheeded
 
 if TYPE_CHECKING:
     from convtool.ops.blocks import Blockwise
@@ -104,6 +107,15 @@ class SignalJob(ABC):
         """
         return signal
 
+    def keeps_length(self, signal: Signal) -> bool:
+        """Whether the result has a sample for each of `signal`, however many these are."""
+        return True
+
+    def _check_kept(self, signal: Signal) -> None:
+        """Refuse columns that pass by where the result has other rows than they."""
+        if signal.kept is not None and not self.keeps_length(signal):
+            raise InputError(f"the output has not as many rows as the columns kept; {WAY_OUT}")
+
     def rehearse(self, task: Task) -> Outcome:
         """Make the checks on one input that need no samples, and say what would be written.
 
@@ -113,10 +125,12 @@ class SignalJob(ABC):
         if is_read_once(task.input):
             return outcome
         with open_reader(task.input, self.read) as reader, plain_errors():
+            self._check_kept(reader.signal)
             output = Output(task.output, self.describe(reader.signal), self.write, trial=True)
             output.discard()
-            notes = [*reader.notes]
-        return replace(outcome, channels=output.signal.channels, sample_rate=output.signal.sample_rate, notes=notes)
+            outcome.notes = [*reader.notes]
+            outcome.unheeded = unheeded(reader.signal, self.read)
+        return replace(outcome, channels=output.signal.channels, sample_rate=output.signal.sample_rate)
 
     def __call__(self, task: Task) -> Outcome:
         """Read, work and write one input."""
@@ -128,6 +142,7 @@ class SignalJob(ABC):
             progress.begin(task.index, reader.signal.frames, passes=1 + self.reads_twice + (self.normalize is not None))
             load_torch()
             with plain_errors():
+                self._check_kept(reader.signal)
                 work = self.prepare(item, reader.signal)
             before, after = Record(), Record()
             if self.plot is not None:
@@ -135,7 +150,9 @@ class SignalJob(ABC):
             result = at_stride(work.result, work.stride)
             if work.moves:
                 result = replace(result, metadata=result.metadata.without_positions())
-            output = Output(task.output, result, self.write)
+            if result.channels != reader.signal.channels:
+                result = replace(result, metadata=result.metadata.without_channels())
+            output = Output(task.output, result, self.write.replacing(task.incomplete))
             remark = partial(self._remark, work, output)
             blocks = announced(progress.passing(until_stopped(blocks)), remark)
             record = after.add if self.plot is not None else None
@@ -159,6 +176,7 @@ class SignalJob(ABC):
             notes = [*reader.notes, *work.doubts, *_left_out(work.result, output)]
             outcome = self._outcome(task, notes, output, samples, work)
             outcome.gain = gain
+            outcome.unheeded = unheeded(reader.signal, self.read)
             outcome.remarks = [*outcome.remarks, *_audio(reader.signal), *reader.remarks, *_without_place(output)]
             return outcome
 
@@ -252,10 +270,15 @@ def _rounded_rate(output: Output, work: Work) -> Iterator[str]:
 
 def _left_out(result: Signal, output: Output) -> Iterator[str]:
     """What the output could have said of itself, and does not."""
-    kept = output.signal.metadata
-    lost = [chunk[0].strip() for chunk in result.metadata.chunks if chunk not in kept.chunks]
+    kept = output.signal.metadata.chunks
+    lost = [name for name, content in result.metadata.chunks if (name, content) not in kept]
     if lost and output.format in ("WAV", "WAVEX", "RF64") and output.keeps_metadata:
-        yield f"left out: {', '.join(lost)}: the positions in samples that they give no longer hold"
+        positions = ", ".join(name.strip() for name in lost if name not in OF_CHANNELS)
+        channels = ", ".join(name for name in lost if name in OF_CHANNELS)
+        if positions:
+            yield f"left out: {positions}: the positions in samples that they give no longer hold"
+        if channels:
+            yield f"left out: {channels}: the channels or the times that they give no longer hold"
     if output.writer.left_out:
         yield f"left out: {', '.join(output.writer.left_out)}, which {output.format} would hold damaged"
 
@@ -269,9 +292,11 @@ def _audio(signal: Signal) -> Iterator[str]:
 
 
 def _without_place(output: Output) -> Iterator[str]:
-    """What the format of the output has no place for."""
+    """What the format of the output has no place for, and what does not hold of the output's samples."""
     if output.writer.no_place:
         yield f"not kept: {', '.join(output.writer.no_place)}: {output.format} has no place for it"
+    if untrue := output.signal.metadata.untrue:
+        yield f"not kept: {', '.join(untrue)}, which tell of the input's samples"
 
 
 def _draw(

@@ -34,6 +34,8 @@ class Outcome:
     """What the person should know although nothing failed."""
     remarks: list[str] = field(default_factory=list, repr=False)
     """What was chosen, for those who ask with -v."""
+    unheeded: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Options that make no difference to it, with what they are for; and what was found instead."""
     trace: str | None = field(default=None, repr=False)
     clipping: str = field(default="", repr=False)
     """What there is to say of samples that its format could not hold."""

@@ -39,6 +39,8 @@ class Task:
     output: str | None
     skip: bool = False
     choice: Choice | None = None
+    incomplete: str = ""
+    """What is wrong with the file that stands at the output's place, and is replaced; nothing where none is."""
 
     @property
     def name(self) -> str:
@@ -95,8 +97,8 @@ def plan(
         place = _places(len(tasks), str(output), format, nameless)
         tasks = [replace(task, output=None if task.input.fault else place(task)) for task in tasks]
     written = [(task.output, task.name) for task in tasks if task.output is not None]
-    written += [(path, f"option value {show(path)}") for path in also_written]
-    refuse_collisions(written, [item.value for item in inputs if item.kind == "file"] + list(also_read))
+    others = [(path, f"option value {show(path)}") for path in also_written]
+    refuse_collisions(written, [item.value for item in inputs if item.kind == "file"] + list(also_read), others)
     if overwrite:
         return tasks
     there = taken([task.output for task in tasks if task.output is not None])
@@ -104,8 +106,17 @@ def plan(
     if not skip_existing:
         _refuse_taken([str(task.output) for task in standing], skippable=True)
         refuse_existing(also_written)
-    skipped = {task.index for task in standing}
-    return [replace(task, skip=task.index in skipped) for task in tasks]
+    lacking = {task.index: _shortage(str(task.output)) for task in standing}
+    return [replace(task, skip=lacking.get(task.index) == "", incomplete=lacking.get(task.index, "")) for task in tasks]
+
+
+def _shortage(path: str) -> str:
+    """What an output lacks that exists; of one in a store nothing, as it appears there when its upload ends."""
+    if is_url(path):
+        return ""
+    from convtool.signals.complete import shortage
+
+    return shortage(path)
 
 
 def refuse_both(*, overwrite: bool, skip_existing: bool) -> None:
@@ -114,10 +125,15 @@ def refuse_both(*, overwrite: bool, skip_existing: bool) -> None:
         raise UsageError("--overwrite replaces outputs that exist, and --skip-existing leaves them; give either")
 
 
-def refuse_collisions(written: Sequence[tuple[str, str]], read: Sequence[str]) -> None:
-    """Refuse outputs that are inputs, and two that are one; with each path of `written` comes what writes it."""
-    _refuse_doubles(written)
-    _refuse_inputs([path for path, _ in written], read)
+def refuse_collisions(
+    written: Sequence[tuple[str, str]], read: Sequence[str], others: Sequence[tuple[str, str]] = ()
+) -> None:
+    """Refuse outputs that are inputs, and two that are one; with each path of `written` comes what writes it.
+
+    `others` are written too, each by an option that names it.
+    """
+    _refuse_doubles(written, others)
+    _refuse_inputs([path for path, _ in (*written, *others)], read)
 
 
 def refuse_existing(paths: Sequence[str], *, skippable: bool = False) -> None:
@@ -221,16 +237,15 @@ class _Template:
         return path if is_url(path) else os.path.normpath(path)
 
 
-def _refuse_doubles(written: Sequence[tuple[str, str]]) -> None:
+def _refuse_doubles(written: Sequence[tuple[str, str]], others: Sequence[tuple[str, str]]) -> None:
     seen: dict[str, str] = {}
-    for path, name in written:
-        key = _real(path)
-        if key in seen:
-            raise UsageError(
-                f"{seen[key]} and {name} would both be written to {show(path)}; "
-                "keep them apart with a template such as -o 'out/{parent}/{name}' or 'out/{index}-{name}'"
-            )
-        seen[key] = name
+    template = "keep them apart with a template such as -o 'out/{parent}/{name}' or 'out/{index}-{name}'"
+    for pairs, way_out in ((written, template), (others, "give one of them another name")):
+        for path, name in pairs:
+            key = _real(path)
+            if key in seen:
+                raise UsageError(f"{seen[key]} and {name} would both be written to {show(path)}; {way_out}")
+            seen[key] = name
 
 
 def _refuse_inputs(written: Sequence[str], read: Sequence[str]) -> None:

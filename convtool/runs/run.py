@@ -75,6 +75,8 @@ def perform(job: Job, task: Task) -> Outcome:
     except Exception as error:  # a fault of the program must not stop the other inputs either
         outcome = failure(task, explain(error), error.exit_code if isinstance(error, ConvtoolError) else 1)
         outcome.trace = traceback.format_exc()
+    if task.incomplete and outcome.status in ("written", "planned"):
+        outcome.notes = [f"written anew: {show(str(task.output))} was there, but {task.incomplete}", *outcome.notes]
     outcome.seconds = round(time.perf_counter() - started, 6)
     return outcome
 

@@ -66,6 +66,10 @@ class WriteOptions:
     whole: bool = False
     """Whether nothing may come out on standard output either before the output is complete."""
 
+    def replacing(self, incomplete: str) -> WriteOptions:
+        """These options where what stands at the output's place is not complete, and what it lacks is told."""
+        return replace(self, overwrite=True) if incomplete else self
+
 
 def open_reader(item: Input, options: ReadOptions) -> Reader:
     """A reader of `item`, whatever its format; an error says what was found instead."""
@@ -209,7 +213,7 @@ class Output:
             self.writer = self._writer(file, signal, named)
         except OSError as error:
             self._close()
-            raise write_error(path or "standard output", error) from error
+            raise write_error(path, error) from error
         except ConvtoolError:
             self._close()
             raise
@@ -247,7 +251,7 @@ class Output:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise write_error(self.path or "standard output", error) from error
+            raise write_error(self.path, error) from error
 
     @property
     def peak(self) -> float | None:
@@ -265,7 +269,7 @@ class Output:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise write_error(self.path or "standard output", error) from error
+            raise write_error(self.path, error) from error
         if self._file is not None:
             self._file.commit()
 

@@ -20,6 +20,8 @@ class Encoded:
     peak: float
     bad: int = 0
     first_bad: int = 0
+    inexact: int = 0
+    """Integers that the file's floats do not hold."""
 
 
 def quantise(block: Block, bits: int, container: type[np.signedinteger[Any]]) -> Encoded:
@@ -61,12 +63,21 @@ def interleaved(block: Block, dtype: DTypeLike) -> NDArray[Any]:
 
 
 def as_frames(block: Block, dtype: type[np.floating[Any]]) -> Encoded:
-    """`block` ``(channels, samples)`` as floating-point frames; nothing is clipped."""
+    """`block` ``(channels, samples)`` as floating-point frames; nothing is clipped, and integers lost are counted."""
     with np.errstate(over="ignore"):  # what float32 can't hold becomes infinite, and is counted
         frames = interleaved(block, dtype)
     peak = float(max(frames.max(initial=0), -frames.min(initial=0)))
     bad, first = (0, 0) if np.isfinite(peak) else count_bad(frames.T)
-    return Encoded(frames, 0, peak, bad, first)
+    return Encoded(frames, 0, peak, bad, first, _count_inexact(block, frames.T, peak))
+
+
+def _count_inexact(block: Block, floats: NDArray[Any], peak: float) -> int:
+    """How many integers of `block` are not what `floats` say; `peak` is the largest of these, leaving its sign."""
+    if block.dtype.kind not in "iu" or peak < 2 ** (np.finfo(floats.dtype).nmant + 1):
+        return 0
+    within = floats < 2.0**63  # the others are none of int64
+    back = np.where(within, floats, 0).astype(np.int64)
+    return int(np.count_nonzero(~within | (back != block)))
 
 
 def count_bad(block: Block) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from convtool.errors import InputError
 from convtool.files.names import counted
 from convtool.files.source import CHUNK, Source
-from convtool.signals.signal import Block, Reader, Signal
+from convtool.signals.signal import BLOCK_SAMPLES, Block, Reader, Signal
 
 _SUBTYPES = {
     "s8": "PCM_S8",
@@ -74,7 +75,15 @@ class RawReader(Reader):
 
     def read(self, samples: int) -> Block:
         """The next samples; bytes at the end that make no whole frame are told."""
-        data = self._source.read_exactly(samples * self._frame)
+        return self._samples(self._source.read_exactly(samples * self._frame))
+
+    def blocks(self, values: int = BLOCK_SAMPLES) -> Iterator[Block]:
+        """The rest of the signal in blocks of about `values` numbers; of a slow pipe in what it gives."""
+        wanted = max(1, values // self.signal.channels) * self._frame
+        while (block := self._samples(self._source.read_ready(wanted, self._frame))).shape[-1]:
+            yield block
+
+    def _samples(self, data: bytes) -> Block:
         if lost := len(data) % self._frame:
             self.notes.append(
                 f"{counted(lost, 'byte')} at the end left out: a frame of {counted(self.signal.channels, 'channel')} "

@@ -84,6 +84,12 @@ def files() -> list[str]:
         ("1,0 -k 4,4,4 --kernel-fade 1", "4,4,2,0"),
         ("1,0 -k 8,8,8 --kernel-fade 2 --precision 9", "8,6,2,0"),
         ("1 -k 1,1,0.001 --trim-kernel 40 --kernel-fade 10ms --sample-rate 100", "1,0.5"),
+        ("1,2,3,4 -k 1 --kernel-delay 2ms --sample-rate 1000 --dilation 3", "0,0,1,2,3,4"),
+        ("1,0,0 -k 4,5 --kernel-delay 2 --dilation 3", "0,0,4,0,0,5,0,0"),
+        ("1,0,0 -k 4,5 --kernel-delay=-1 --dilation 3", "0,0,5,0,0"),
+        ("1,0,0 -k 4,5 --kernel-delay 1 --dilation 3 --correlate", "5,0,0,4,0,0,0"),
+        ("1,0 -k 4,8 --kernel-fade 2 --dilation 3 --precision 9", "4,0,0,2,0"),
+        ("1,2,3,4,5,6 -k 1 --kernel-delay 2 --stride 2 --mode causal", "0,1,3"),
         ("4,1,2,5 -k 1 --gain 20", "40,10,20,50"),
         ("4,1,2,5 -k 0,2 --mix 0.5", "2,4.5,2,4.5,5"),
         ("4,1,2,5 -k 0,2 --mix 0.5 --align-peak", "0,6,1.5,3,7.5"),
@@ -95,6 +101,9 @@ def files() -> list[str]:
         ("0.1,0.2 -k 3 --dtype float32", "0.3,0.6"),
         ("1,2 -k 1 --dtype float32 --format tsv", "1\t2"),
         ("0,1;0,2 -k 1 --decimal ,", "0.1,0.2"),
+        ("1,2 -k 0,5 --decimal ,", "0.6"),
+        ("0,5;1 -k 0,5;0,5 --bias 0,5 --decimal ,", "0.75,1.25,1"),
+        ("1 -k 1.234,5;2 --bias 1.000 --decimal , --thousands .", "2234.5,1002"),
         ("1,nan,2,inf,3,4 -k 1,1", "1,nan,nan,inf,inf,7,4"),
         ("1,nan,2,inf,3,4 -k 1,1 --nan zero", "1,1,2,2,3,7,4"),
         ("4,1,2,5 -k 1,2,-1 --device cpu --threads 3 --method direct", "4,9,0,8,8,-5"),
@@ -427,8 +436,6 @@ def test_clipping_is_told_and_refused_where_asked(convtool: Convtool) -> None:
         (["a.wav", "-o", "y.wav", "--format", "xyz"], "'xyz' is no format"),
         (["a.wav", "--input-format", "xyz"], "--input-format xyz: convtool knows csv, tsv"),
         (["a.wav", "-0"], "-0 says how --input-list is separated"),
-        (["--input-list", "empty.txt"], "there is no path in --input-list empty.txt"),
-        (["folder"], "there is no signal file in folder: it is empty"),
         (["-", "-"], "standard input ('-') is named twice"),
         (["-", "-k", "-"], "standard input can be the kernel, the bias or the input, and one of them alone"),
         (["-k", "-"], "one of them alone"),
@@ -532,16 +539,31 @@ def report(path: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
+def test_nothing_to_work_on_is_an_empty_input_for_every_command(convtool: Convtool) -> None:
+    Path("e").mkdir()
+    Path("empty.txt").touch()
+    for command in (
+        ["convolve", "-k", "1", "-o", "q/"],
+        ["local-var", "-w", "1", "-o", "q/"],
+        ["rescale", "--range", "0:1", "-o", "q/"],
+        ["pad-batch", "-o", "q.npz"],
+    ):
+        run = convtool(*command, "e")
+        assert (run.code, run.err) == (1, "Error: there is no signal file in e: it is empty\n")
+    run = convtool("convolve", "-k", "1", "--input-list", "empty.txt")
+    assert (run.code, run.err) == (1, "Error: there is no path in --input-list empty.txt\n")
+
+
 def test_a_folder_in_which_nothing_is_meant_is_named(convtool: Convtool) -> None:
     Path("takes").mkdir()
     Path("takes/notes.md").write_text("a\n")
     run = convtool("convolve", "takes", "-k", "1", "-o", "wet/")
     told = "there is no signal file in takes: 1 file passed over, such as takes/notes.md; --include takes them whatever"
-    assert (run.code, told in run.err) == (2, True)
+    assert (run.code, told in run.err) == (1, True)
     wav("takes/a.wav", noise(10))
     run = convtool("convolve", "takes", "takes", "-k", "1", "-o", "wet/", "--include", "*.flac", "--exclude", "x")
     told = "there is no signal file in takes, takes that --include *.flac --exclude x leaves; patterns are of names"
-    assert (run.code, told in run.err) == (2, True)
+    assert (run.code, told in run.err) == (1, True)
 
 
 def test_what_other_programs_leave_in_a_folder_stops_nothing(convtool: Convtool) -> None:
@@ -668,7 +690,7 @@ def test_skip_existing_does_the_others(takes: dict[str, Block], convtool: Convto
 
 def test_dry_run_writes_nothing(takes: dict[str, Block], convtool: Convtool) -> None:
     Path("wet").mkdir()
-    Path("wet/a.wav").touch()
+    Path("wet/a.wav").write_text("there already")
     before = files()
     run = convtool("convolve", "takes", "-k", "1", "-o", "wet/", "--skip-existing", "--dry-run")
     assert (run.code, run.err) == (0, "")
@@ -711,14 +733,15 @@ def test_a_glob_is_expanded_here_too(takes: dict[str, Block], convtool: Convtool
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--kernel-delay=-3", "--kernel-delay drops 3 taps, and the kernel has 3; drop fewer"),
-        ("--kernel-fade=4", "--kernel-fade takes 4 taps, and the kernel has 3; fade fewer"),
+        ("--kernel-delay=-3", "--kernel-delay drops 3 samples, and the kernel has 3; drop fewer"),
+        ("--kernel-fade=4", "--kernel-fade takes 4 samples, and the kernel has 3; fade fewer"),
         ("--kernel-delay=9999999", "with its delay it has 10000002 taps"),
+        ("--kernel-delay=1 --dilation=5000000", "between them (--dilation 5000000) it has 10000001 taps"),
         ("--kernel-fade=1ms", "1ms is a time and needs a sample rate"),
     ],
 )
 def test_a_kernel_too_short_or_too_long(option: str, message: str, convtool: Convtool) -> None:
-    run = convtool("convolve", "1,2", "-k", "1,2,4", option)
+    run = convtool("convolve", "1,2", "-k", "1,2,4", *option.split())
     assert (run.code, message in run.err) == (1, True)
 
 

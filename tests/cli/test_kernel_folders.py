@@ -105,8 +105,6 @@ def test_a_single_kernel_needs_no_choice(convtool: Convtool) -> None:
         ("-k irs/ --pick all -o wet/", r"--pick all makes 3 outputs of each input; name them with \{kernel\}"),
         ("-k irs/ --seed 1 -o wet/", "--seed is for --pick random"),
         ("-k irs/ --pick all --seed 1 -o wet/", "--seed is for --pick random"),
-        ("-k none/ -o wet/", "there is no kernel in none/: it is empty"),
-        ("-k words/ -o wet/", "there is no kernel in words/: 1 passed over, such as words/read.me"),
         ("-k irs/ --pick all -o {kernel}{stem}.wav --plot p.png", "--plot draws one input; 9 were given"),
     ],
 )
@@ -116,6 +114,14 @@ def test_what_is_refused(arguments: str, said: str, convtool: Convtool) -> None:
     run = convtool("convolve", "takes", *arguments.split())
     assert run.code == 2
     assert re.search(said, run.err)
+
+
+def test_a_folder_without_kernels_is_an_empty_input(convtool: Convtool) -> None:
+    Path("words").mkdir()
+    Path("words/read.me").write_text("nothing")
+    for folder, left in (("none/", "it is empty"), ("words/", "1 passed over, such as words/read.me")):
+        run = convtool("convolve", "takes", "-k", folder, "-o", "wet/")
+        assert (run.code, run.err) == (1, f"Error: there is no kernel in {folder}: {left}\n")
 
 
 def test_bad_kernels_are_told_before_any_work(convtool: Convtool) -> None:

@@ -159,8 +159,6 @@ def test_a_folder_that_is_one_model_is_that_model(convtool: Convtool) -> None:
             r"3 outputs of each input; name them with \{model\} .*'wet/\{stem\}-\{model\}",
         ),
         ("amps takes --seed 1 -o wet/", "--seed is for --pick random"),
-        ("none takes -o wet/", "there is no model in none: it is empty"),
-        ("words takes -o wet/", "there is no model in words: 1 passed over, such as words/read.me"),
         ("amps takes --pick all -o {model}{stem}.wav --plot p.png", "--plot draws one input; 6 were given"),
         ("amps takes/one.wav --pick all -o {model}.wav --state-out s.npz", "one input; 3 were given"),
         ("amps takes --pick all -o {model}.wav --state-in s.npz", "--state-in is for one model; amps stands for 3"),
@@ -174,6 +172,14 @@ def test_what_is_refused(arguments: str, said: str, convtool: Convtool) -> None:
     run = convtool("wavenet", *arguments.split())
     assert run.code == 2
     assert re.search(said, run.err)
+
+
+def test_a_folder_without_models_is_an_empty_input(convtool: Convtool) -> None:
+    Path("words").mkdir()
+    Path("words/read.me").write_text("nothing")
+    for folder, left in (("none", "it is empty"), ("words", "1 passed over, such as words/read.me")):
+        run = convtool("wavenet", folder, "takes", "-o", "wet/")
+        assert (run.code, run.err) == (1, f"Error: there is no model in {folder}: {left}\n")
 
 
 def test_a_condition_is_checked_for_each_model(convtool: Convtool) -> None:

@@ -153,6 +153,32 @@ def test_the_same_seed_shuffles_batches_the_same_way(convtool: Convtool, tmp_pat
     assert sorted(orders[0]) == list(range(1, 9)) != orders[0]
 
 
+def test_columns_of_the_same_names_in_another_order(convtool: Convtool, tmp_path: Path) -> None:
+    texts = {"x": "a,b\n1,2\n3,4\n", "y": "c,b\n5,6\n7,8\n", "z": "b,a\n2,1\n4,3\n", "d": "b,b\n2,1\n4,3\n"}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+
+    def padded(*names: str, options: str = "") -> Run:
+        paths = [tmp_path / f"{name}.csv" for name in names]
+        return convtool("pad-batch", *paths, "-o", tmp_path / "b.npz", "--overwrite", *options.split())
+
+    run = padded("x", "y", "x", "z")
+    assert run.code == 1
+    assert run.err == (
+        f"Error: column b is number 2 of those taken from {tmp_path}/x.csv and number 1 of those from "
+        f"{tmp_path}/z.csv; a batch takes one order: --columns a,b picks by name, --skip 1 --header no by place\n"
+    )
+    assert not (tmp_path / "b.npz").exists()
+    by_name, by_place = [[1, 3], [2, 4]], [[2, 4], [1, 3]]
+    assert padded("x", "z", options="--columns a,b").code == 0
+    assert loaded(tmp_path / "b.npz")["batch"].tolist() == [by_name, by_name]
+    assert padded("x", "z", options="--skip 1 --header no").code == 0
+    assert loaded(tmp_path / "b.npz")["batch"].tolist() == [by_name, by_place]
+    assert padded("x", "z", options="--mono").code == 0
+    assert padded("x", "y", "x", "d").code == 0  # other names, or names that tell no column from another
+    assert loaded(tmp_path / "b.npz")["batch"].tolist() == [by_name, [[5, 7], [6, 8]], by_name, by_place]
+
+
 def test_channels_and_rates_that_differ(convtool: Convtool, tmp_path: Path) -> None:
     one = recording(tmp_path / "one.wav", 400)
     two = recording(tmp_path / "two.wav", 300, 2)

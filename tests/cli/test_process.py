@@ -28,6 +28,7 @@ from convtool.cli import main
 from convtool.errors import Terminated
 
 Convtool = Callable[..., Any]
+EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAM = str(Path(sys.executable).with_name("convtool"))
 SOUND = np.random.default_rng(0).uniform(-0.5, 0.5, (4000, 1))
 
@@ -289,7 +290,7 @@ def test_streams_that_are_closed(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, cwd=tmp_path, stdin=subprocess.DEVNULL, check=False)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
-    full = "the disk is full; nothing was left under that name"
+    full = "the disk is full; what it has taken is incomplete"
     runs = [
         ("<&-", "convolve -k 1", 1, "Error: standard input: can't be read: Bad file descriptor\n"),
         ("", "convolve -k 1", 1, "Error: standard input: the file is empty: expected a signal\n"),
@@ -309,6 +310,28 @@ def test_streams_that_are_closed(tmp_path: Path) -> None:
         found = list(together.map(lambda words: run(words[0], *words[1].split()), runs))
     assert found == [(code, "", error) for _, _, code, error in runs]
     assert (tmp_path / "y.csv").read_text() == "4,1\n"
+
+
+def test_a_text_goes_through_a_row_of_commands_as_it_comes_in(start: Any) -> None:
+    models = ("lstm", EXAMPLES / "amp.json"), ("wavenet", EXAMPLES / "preamp.nam")
+    commands = [("local-var", "-w", 2, "--stat", "mean"), *models, ("rescale", "--range", "0:1", "--method", "tanh")]
+    read, write = os.pipe()
+    rows: list[Any] = []
+    for command in commands:
+        heard = rows[-1].stdout if rows else read
+        rows.append(start(*command, stdin=heard, stdout=subprocess.PIPE, bufsize=0))
+    os.close(read)
+    heard = rows[-1].stdout
+    os.write(write, b"1\n2\n3.5\n")
+    found = [heard.readline(), heard.readline()]  # while more may come
+    for number in range(4, 8):
+        os.write(write, b"%d\n" % number)
+        found.append(heard.readline())
+    os.close(write)
+    for row in reversed(rows):
+        assert (row.communicate(), row.returncode) == ((b"", b""), 0)
+    assert len(found) == 6
+    assert all(0 < float(line) < 1 for line in found)
 
 
 @pytest.mark.parametrize("arguments", ["--help", "convolve --help", "convolve x.npy -k 1", "convolve 1 -k 1 --dry-run"])

@@ -379,6 +379,13 @@ def test_a_bad_source_ends_all_before_anything_is_written(convtool: Convtool) ->
 # What is refused
 
 
+def test_a_folder_without_anything_to_fit_is_an_empty_input(convtool: Convtool) -> None:
+    np.save("x.npy", noise(5))
+    Path("empty").mkdir()
+    run = convtool("rescale", "x.npy", "--range", "0:1", "--fit", "empty")
+    assert (run.code, run.err) == (1, "Error: there is no signal file in what --fit names\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -436,7 +443,6 @@ def test_a_bad_source_ends_all_before_anything_is_written(convtool: Convtool) ->
         ("x.npy --range 0:1 --fit y.npy -o y.npy --overwrite", "the output y.npy is the input y.npy; write elsewhere"),
         ("x.npy --params p.json -o p.json --format csv --overwrite", "the output p.json is the input p.json"),
         ("x.npy y.npy --range 0:1 --save q.json -o o/", "--save keeps what is fitted once; name what to fit"),
-        ("x.npy --range 0:1 --fit empty", "there is no signal file in what --fit names"),
         ("--range 0:1 --fit -", "standard input can be fitted or be an input, and one of them alone"),
         ("- --range 0:1 --fit - --save q.json", "standard input can be fitted or be an input"),
     ],

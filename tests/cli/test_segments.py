@@ -264,6 +264,15 @@ def test_labels_come_along(folder: str, convtool: Convtool) -> None:
     assert (cut.code, loaded("c.npz")["label"].tolist()) == (0, [1, 1, 1, 0, 0])
 
 
+@pytest.mark.parametrize(("first", "told"), [("0.25", True), ("0", False)])
+def test_a_start_within_a_recording_is_no_cut_and_that_is_told(first: str, told: bool, convtool: Convtool) -> None:
+    recording("a.wav", 300)
+    Path("m.jsonl").write_text(f'{{"audio_filepath": "a.wav", "offset": {first}, "duration": 0.01}}\n')
+    run = convtool("pad-batch", "--manifest", "m.jsonl", "-o", "b.npz")
+    assert (run.code, loaded("b.npz")["lengths"].tolist()) == (0, [300])
+    assert ("Warning: m.jsonl: offset is taken for a label; every recording is taken whole" in run.err) is told
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

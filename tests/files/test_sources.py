@@ -407,6 +407,30 @@ def test_a_folder_in_the_way_stays_and_nothing_else(tmp_path: Path, temporary: s
     assert list(tmp_path.iterdir()) == [tmp_path / "a"]
 
 
+def test_a_slow_pipe_gives_what_it_has_in_whole_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convtool.files.source.PAUSE", 0.01)
+    reading, writing = os.pipe()
+    os.write(writing, bytes(HEAD))
+    with closing(Source(os.fdopen(reading, "rb", buffering=0), seekable=False)) as source:
+        assert source.read_ready(HEAD + 100, 3) == bytes(HEAD // 3 * 3)
+        os.write(writing, b"abcde"[: 5 - HEAD % 3])
+        assert len(source.read_ready(100, 3)) % 3 == 0
+        threading.Timer(0.05, lambda: (os.write(writing, b"xyz"), os.close(writing))).start()
+        rest = source.read_ready(100, 100)  # nothing is less than a unit but at the end
+        assert rest.endswith(b"xyz")
+        assert source.read_ready(100, 3) == b""
+
+
+def test_a_pipe_that_never_pauses_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convtool.files.source._PATIENCE", 0)
+    reading, writing = os.pipe()
+    os.write(writing, bytes(HEAD + 10))
+    with closing(Source(os.fdopen(reading, "rb", buffering=0), seekable=False)) as source:
+        assert len(source.read_ready(1 << 20, 1)) == HEAD
+        assert len(source.read_ready(1 << 20, 1)) == 10
+    os.close(writing)
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [
@@ -416,6 +440,14 @@ def test_a_folder_in_the_way_stays_and_nothing_else(tmp_path: Path, temporary: s
 )
 def test_what_is_told_when_the_system_refuses(code: int, message: str) -> None:
     assert str(write_error("a\x1b", OSError(code, os.strerror(code)))) == message
+
+
+def test_what_a_full_disk_leaves(tmp_path: Path) -> None:
+    (tmp_path / "old").touch()
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(write_error(None, full)) == "standard output: the disk is full; what it has taken is incomplete"
+    assert str(write_error(os.devnull, full)).endswith("the disk is full; what it has taken is incomplete")
+    assert str(write_error(str(tmp_path / "old"), full)).endswith("full; the file that was there stays as it was")
 
 
 def test_a_pipe_is_written_into_and_stays(tmp_path: Path) -> None:

@@ -113,6 +113,20 @@ def test_neither_the_cuts_nor_the_block_nor_what_runs_beside_show_in_a_bit(dtype
     assert torch.equal(run(Dilated(stack, prewarm=stack.receptive_field), x[1]), whole[1])
 
 
+def test_what_flows_comes_with_each_sample_and_has_the_same_bits() -> None:
+    stack, x = small_stack(), numbers(2, 300)
+    plain, core = Dilated(stack, block=128, prewarm=200), Dilated(stack, block=128, prewarm=200, flowing=True)
+    whole = run(plain, x)
+    parts, count = [], 0
+    for part in torch.tensor_split(x, [1, 2, 2, 90, 91, 250], -1):
+        parts.append(core.push(part))
+        count += part.shape[-1]
+        assert sum(made.shape[-1] for made in parts) == count
+    assert core.finish().shape == (4, 0)
+    assert torch.equal(torch.cat(parts, -1), whole)
+    assert all(map(torch.equal, core.states, plain.states))
+
+
 def test_a_state_goes_on_where_it_was_kept() -> None:
     stack, x = small_stack(), numbers(2, 500)
     whole = run(Dilated(stack, prewarm=5), x)

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
 from convtool.ops.recurrent.network import TILE, Network, Recurrent, recurrent_layer, run_network
 from tests.helpers.reference_recurrent import recurrent
@@ -81,10 +82,34 @@ def test_how_a_signal_arrives_shows_in_no_bit(cuts: list[int], block: int) -> No
         assert torch.equal(one, other)
 
 
+@settings(max_examples=10)
+@given(cuts=st.lists(st.integers(0, 330), max_size=6), block=st.sampled_from([1, 64, 150, 4096]))
+def test_what_flows_comes_with_each_sample_and_has_the_bits_of_the_whole(cuts: list[int], block: int) -> None:
+    layer = made(nn.LSTM, "plain")
+    head = nn.Linear(20, 1).requires_grad_(False)
+    x = signal(layer, 330)
+    core = Recurrent(Network([layer, head]), block=block, flowing=True)
+    parts = [core.push(part) for part in torch.tensor_split(x, sorted(cuts), -1)]
+    whole, _ = run_network(functional.pad(x, (0, 2 * TILE)), Network([layer, head]))
+    assert torch.equal(torch.cat(parts, -1), whole[:, :330])
+    assert core.finish().shape == (1, 0)
+    for kept, wanted in zip(core.states[0], run_network(x, Network([layer]))[1][0], strict=True):
+        torch.testing.assert_close(kept, wanted, rtol=0, atol=1e-6)
+
+
+def test_what_flows_goes_on_from_a_prewarmed_state() -> None:
+    layer = made(nn.LSTM, "plain")
+    x, network = signal(layer, 100), Network([layer])
+    core = Recurrent(network, prewarm=77, flowing=True)
+    made_of = torch.cat([core.push(x[:, :1]), core.push(x[:, 1:70]), core.push(x[:, 70:])], -1)
+    torch.testing.assert_close(made_of, run_network(x, network, prewarm=77)[0], rtol=0, atol=1e-6)
+    assert Recurrent(network, flowing=True).finish().shape == (0,)
+
+
 def test_two_directions_need_the_whole_signal() -> None:
     layer = made(nn.LSTM, "both ways")
     x = signal(layer, 500)
-    core = Recurrent(Network([layer]), block=64)
+    core = Recurrent(Network([layer]), block=64, flowing=True)
     assert core.push(x[:, :300]).shape == (10, 0)
     assert core.push(x[:, 300:]).shape == (10, 0)
     assert torch.equal(core.finish(), layer(x.T)[0].T)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 from convtool.errors import UsageError
 from convtool.runs.plan import Choice, plan
@@ -79,10 +80,10 @@ def test_tasks_are_in_the_order_of_the_inputs() -> None:
         ([A], "{stem!r}.wav", {}, r"there is no {stem}"),
         ([A], "{stem:d}.wav", {}, r"{stem:d}: Unknown format code"),
         ([A], "{stem.wav", {}, r"-o {stem.wav: .*; a literal brace is written twice"),
-        ([A, A], "wet/", {}, r"takes/a.wav and takes/a.wav would both be written to wet/a.wav"),
+        ([A, A], "wet/", {}, r"takes/a.wav and takes/a.wav would both be written to wet/a.wav; .* a template such as"),
         ([A, B], "wet/x.{index:.0s}csv", {}, r"index:.0s"),
         ([A, B], "{stem:.0}x.csv", {}, r"takes/a.wav and other/b.flac would both be written to x.csv"),
-        ([A], "r.csv", {"also_written": ["./r.csv"]}, r"takes/a.wav and option value ./r.csv would both"),
+        ([A], "r.csv", {"also_written": ["./r.csv"]}, r"and option value ./r.csv would both .* ./r.csv; give one"),
         ([A], "k.csv", {"also_read": ["k.csv"]}, r"the output k.csv is the input k.csv; write elsewhere"),
         ([A], None, {"also_written": ["takes/a.wav"]}, r"the output takes/a.wav is the input takes/a.wav"),
     ],
@@ -108,7 +109,7 @@ def test_an_output_that_is_an_input_is_refused_whatever_the_options(output: str,
 
 def test_existing_outputs() -> None:
     Path("wet").mkdir()
-    Path("wet/a.wav").touch()
+    soundfile.write("wet/a.wav", [0.5], 8000)
     os.symlink("nowhere", "wet/b.flac")
     with pytest.raises(UsageError, match=r"wet/a.wav exists \(and 1 more\); give --overwrite, --skip-existing or"):
         plan([A, B], "wet/")
@@ -117,6 +118,11 @@ def test_existing_outputs() -> None:
     assert [task.skip for task in plan([A, B], "wet/", overwrite=True)] == [False, False]
     os.unlink("wet/b.flac")
     assert [task.skip for task in plan([A, B], "wet/", skip_existing=True)] == [True, False]
+    os.truncate("wet/a.wav", 20)
+    assert [(task.skip, task.incomplete) for task in plan([A, B], "wet/", skip_existing=True)] == [
+        (False, "it is cut off"),
+        (False, ""),
+    ]
 
 
 def test_a_report_that_exists_is_refused_unless_a_batch_goes_on() -> None:

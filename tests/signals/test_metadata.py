@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from convtool.signals.audio import flac_blocks
+from convtool.signals.comments import comments_block, parse_comments
 from convtool.signals.metadata import TAGS, Metadata, chunk_bytes
 from convtool.signals.wav.chunks import read_layout, read_told
 from convtool.signals.wav.writer import append_chunks
@@ -108,10 +109,10 @@ def test_tags_from_one_format_into_another(convtool: Convtool, format: str, subt
 def test_tags_that_an_encoder_would_damage_are_left_out_and_told(convtool: Convtool) -> None:
     recording("a.flac", {"title": "Täke", "artist": "Ann", "copyright": "© Ann"})
     run = convtool("convolve", "a.flac", "-k", "1", "-o", "out.mp3")
-    assert run.err == "Warning: a.flac: left out: title, copyright, which MP3 would hold damaged\n"
-    assert tags_of("out.mp3") == {"artist": "Ann"}
+    assert run.err == ""
+    assert tags_of("out.mp3") == {"title": "Täke", "artist": "Ann", "copyright": "© Ann"}
     assert convtool("rescale", "out.mp3", "--range", "0:1", "--method", "clip", "-o", "back.flac").code == 0
-    assert tags_of("back.flac") == {"artist": "Ann"}
+    assert tags_of("back.flac") == tags_of("out.mp3")
     run = convtool("convolve", "a.flac", "-k", "1", "-o", "out.aiff")
     assert run.err == "Warning: a.flac: left out: copyright, which AIFF would hold damaged\n"
     assert tags_of("out.aiff") == {"title": "Täke", "artist": "Ann"}
@@ -235,9 +236,9 @@ def told(path: str) -> tuple[list[tuple[str, bytes]], int]:
     data = Path(path).read_bytes()
     at, width = (4, 4) if data.startswith(b"RIFF") else (20, 8)
     assert int.from_bytes(data[at : at + width], "little") == len(data) - 8
-    chunks, mask, notes = read_told(lambda at, count: data[at : at + count], 0, len(data))
+    metadata, mask, notes = read_told(lambda at, count: data[at : at + count], 0, len(data))
     assert notes == ()
-    return list(chunks), mask
+    return list(metadata.chunks), mask
 
 
 CHUNKS = {"bext": bytes(BEXT), "iXML": IXML, "cue ": CUE, "smpl": bytes(36), "LIST": INFO}
@@ -278,7 +279,7 @@ def test_chunks_behind_samples_of_an_unknown_length_are_not_looked_for() -> None
     data = Path("a.wav").read_bytes()
     at = data.index(b"data") + 4
     data = data[:at] + b"\xff" * 4 + data[at + 4 :] + chunk_bytes(b"bext", bytes(BEXT))
-    assert read_told(lambda at, count: data[at : at + count], 0, len(data)) == ((), 0, ())
+    assert read_told(lambda at, count: data[at : at + count], 0, len(data)) == (Metadata(), 0, ())
 
 
 def test_nothing_is_put_behind_samples_of_4_gib(tmp_path: Path) -> None:
@@ -309,16 +310,21 @@ def test_chunks_past_4_gib_are_told(convtool: Convtool, monkeypatch: pytest.Monk
     [
         ("a.wav", "b.w64", "bext, iXML, cue, smpl, title: W64"),
         ("a.wav", "b.caf", "bext, iXML, cue, smpl: CAF"),
-        ("a.flac", "b.wav", "license, pictures: WAV"),
-        ("a.flac", "b.ogg", "pictures: OGG"),
+        ("a.flac", "b.wav", "license, composer, pictures, APPLICATION: WAV"),
+        ("a.flac", "b.flac", "APPLICATION: FLAC"),
+        ("c.wav", "b.flac", "PRIV, strc: FLAC"),
+        ("c.wav", "b.wav", "strc: WAV"),
+        ("a.flac", "b.ogg", "pictures, APPLICATION: OGG"),
     ],
 )
 def test_what_a_format_has_no_place_for_is_told_to_those_who_ask(
     convtool: Convtool, source: str, output: str, what: str
 ) -> None:
     wav("a.wav", CHUNKS)
+    wav("c.wav", {"id3 ": b"ID3\4\0\0\0\0\0\x0cPRIV\0\0\0\2\0\0a\0", "strc": b"x"}, {"JUNK": b"", "strc": b"y"})
     recording("a.flac")
-    with_blocks("a.flac", COVER)
+    with_comments("a.flac", *((name.upper(), text) for name, text in SAID.items()), ("composer", "Cy"))
+    with_blocks("a.flac", COVER, (2, b"a program's own"))
     run = convtool("convolve", source, "-k", "1", "-o", output, "-v")
     assert f"{source}: not kept: {what} has no place for it\n" in run.err
 
@@ -364,6 +370,16 @@ def with_blocks(path: str, *blocks: tuple[int, bytes]) -> None:
     Path(path).write_bytes(data[:42] + made + data[42:])
 
 
+def with_comments(path: str, *comments: tuple[str, str]) -> None:
+    """Let a FLAC file have these comments for its own."""
+    data, at = bytearray(Path(path).read_bytes()), 4
+    while data[at] & 0x7F != 4:
+        at += 4 + int.from_bytes(data[at + 1 : at + 4], "big")
+    data[at] = data[at] & 0x80 | 1
+    Path(path).write_bytes(data)
+    with_blocks(path, (4, comments_block("an encoder", comments)))
+
+
 def picture(kind: int, data: bytes) -> tuple[int, bytes]:
     mime = b"image/png"
     size = struct.pack(">5I", 8, 8, 24, 0, len(data))
@@ -398,14 +414,97 @@ def test_pictures_that_are_very_long_are_left_out_and_told(convtool: Convtool, m
     with_blocks("a.flac", COVER, picture(4, bytes(1 << 20)))
     run = convtool("convolve", "a.flac", "-k", "1", "-o", "b.flac")
     assert run.err == "Warning: a.flac: its pictures are not kept: they take more than 1 MiB\n"
+    assert [kind for kind, _ in blocks_of("b.flac")] == [0, 4, 1]
+
+
+ARTISTS = (("ARTIST", "Ann"), ("artist", "Bö"), ("ALBUMARTIST", "Cy"), ("DESCRIPTION", "two\nlines = 2"))
+LEVELS = (("replaygain_track_gain", "-3 dB"), ("ENCODER", "x"), ("R128_TRACK_GAIN", "9"))
+
+
+@pytest.mark.parametrize("pictures", [(), (COVER,)])
+def test_all_comments_of_flac_go_on_that_hold_of_other_samples(convtool: Convtool, pictures: tuple[Any, ...]) -> None:
+    recording("a.flac", {})
+    with_comments("a.flac", *ARTISTS, *LEVELS, ("ENCODER", "y"))
+    with_blocks("a.flac", *pictures)
+    run = convtool("convolve", "a.flac", "-k", "1", "-o", "b.flac", "-v")
+    told = "a.flac: not kept: replaygain_track_gain, ENCODER, R128_TRACK_GAIN, which tell of the input's samples\n"
+    assert told in run.err
+    blocks = blocks_of("b.flac")
+    assert [kind for kind, _ in blocks] == [0, 4, *(kind for kind, _ in pictures), 1]
+    assert parse_comments(blocks[1][1]) == ARTISTS
+    assert not any(blocks[-1][1])
+    assert soundfile.read("b.flac")[0].tolist() == SAMPLES
+    assert convtool("convolve", "b.flac", "-k", "1", "-o", "c.flac").err == ""
+    assert Path("c.flac").read_bytes() == Path("b.flac").read_bytes()
+    assert convtool("convolve", "b.flac", "-k", "1", "-o", "d.flac", "--no-metadata").err == ""
+    assert [kind for kind, _ in blocks_of("d.flac")] == [0, 4]
+    assert convtool("convolve", "b.flac", "-k", "1", "-o", "e.caf").err == ""
+    assert tags_of("e.caf") == {"artist": "Ann", "comment": "two\nlines = 2"}
+
+
+def test_comments_that_no_block_holds_are_left_out_and_told(
+    convtool: Convtool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convtool.signals.audio.writer.MOST_COMMENTS", 60)
+    recording("a.flac", {})
+    with_comments("a.flac", *ARTISTS)
+    run = convtool("convolve", "a.flac", "-k", "1", "-o", "b.flac", "-v")
+    assert "a.flac: not kept: comments: FLAC has no place for it\n" in run.err
     assert [kind for kind, _ in blocks_of("b.flac")] == [0, 4]
+
+
+@pytest.mark.parametrize(
+    ("block", "comments"),
+    [
+        (b"", ()),
+        (comments_block("e", ARTISTS), ARTISTS),
+        (comments_block("e", ARTISTS)[:-1], ARTISTS[:-1]),
+        (comments_block("e", ARTISTS)[: -len(b"DESCRIPTION=two lines = 2") - 1], ARTISTS[:-1]),
+        (comments_block("e", (("", "no name"), ("A\n", "no name"), ("B", "")))[:-4] + b"no equals", ()),
+        (comments_block("e", (("", "no name"), ("A\n", "no name"), ("B", ""))), (("B", ""),)),
+        (b"\1\0\0\0e\1\0\0\0\3\0\0\0A=\xff", (("A", "\ufffd"),)),
+        (b"\1\0\0\0e\xff\xff\xff\xff\3\0\0\0A=b", (("A", "b"),)),
+    ],
+)
+def test_comments_of_a_block(block: bytes, comments: Any) -> None:
+    assert parse_comments(block) == comments
+
+
+ADM = {"axml": b"<ebuCoreMain/>", "chna": bytes(4)}
+LOOP = {"acid": bytes(24), "inst": b"\x3c\0\0\0\x7f\0\x7f\0", "id3 ": b"ID3\4\0\0\0\0\0\0"}
+CART = {"cart": bytes(2048)}
+TIMED = {"cart": bytes(684) + b"INTs\1\0\0\0", "axml": b'<audioBlockFormat rtime="00:00:01.00000"/>'}
+
+
+def test_chunks_of_loops_and_broadcasts_go_on(convtool: Convtool) -> None:
+    wav("a.wav", ADM | LOOP | CART)
+    assert convtool("convolve", "a.wav", "-k", "1,1", "-o", "b.wav").err == ""
+    assert dict(chunks_of("b.wav")) == ADM | LOOP | CART
+
+
+@pytest.mark.parametrize(
+    ("chunks", "kernel", "lost"),
+    [
+        (ADM | LOOP, "1,1;1,2", "axml, chna: the channels or the times that they give no longer hold"),
+        (TIMED | LOOP, "1,1", "axml: the channels or the times that they give no longer hold"),
+        (TIMED | LOOP, "1,1", "cart: the positions in samples that they give no longer hold"),
+    ],
+)
+def test_chunks_of_other_channels_or_times(
+    convtool: Convtool, chunks: dict[str, bytes], kernel: str, lost: str
+) -> None:
+    wav("a.wav", chunks)
+    Path("k.csv").write_text(kernel.replace(";", "\n"))
+    run = convtool("convolve", "a.wav", "-k", "k.csv", "-o", "b.wav")
+    assert f"Warning: a.wav: left out: {lost}\n" in run.err
+    assert chunks_of("b.wav") == list(LOOP.items())
 
 
 @pytest.mark.parametrize("end", [5, 20, 42, 45])
 def test_blocks_that_end_with_the_file(end: int) -> None:
     recording("a.flac")
     data = Path("a.flac").read_bytes()[:end]
-    assert flac_blocks.read_pictures(lambda at, count: data[at : at + count], 0) == ((), ())
+    assert flac_blocks.read_blocks(lambda at, count: data[at : at + count], 0).pictures == ()
 
 
 def test_no_more_blocks_are_looked_at_than_a_file_has() -> None:
@@ -415,5 +514,5 @@ def test_no_more_blocks_are_looked_at_than_a_file_has() -> None:
         asked.append(at)
         return b"\1\0\0\0"
 
-    assert flac_blocks.read_pictures(peek, 0) == ((), ())
+    assert flac_blocks.read_blocks(peek, 0) == ((), (), (), ())
     assert len(asked) == 4096

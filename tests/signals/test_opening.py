@@ -287,7 +287,8 @@ def test_a_full_disk_is_told_with_the_name(tmp_path: Path, name: str | None, ste
     with pytest.raises(OutputError) as caught:
         output.write(("1", 1.0)) if step == "write" else output.commit()
     output.discard()
-    assert str(caught.value) == f"{path or 'standard output'}: the disk is full; nothing was left under that name"
+    left = "what it has taken is incomplete" if name is None else "nothing was left under that name"
+    assert str(caught.value) == f"{path or 'standard output'}: the disk is full; {left}"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,9 +14,10 @@ import pytest
 import soundfile
 
 from convtool.errors import InputError
+from convtool.files.source import Source
 from convtool.signals.inputs import Input
 from convtool.signals.opening import ReadOptions, open_reader
-from convtool.signals.raw import ENCODINGS, RawLayout
+from convtool.signals.raw import ENCODINGS, RawLayout, RawReader
 from convtool.signals.signal import Block, Signal, as_float
 
 Convtool = Callable[..., Any]
@@ -86,6 +87,20 @@ def test_a_pipe_is_read_as_a_file_is() -> None:
     thread.join()
     assert numbers[0].tolist() == (np.frombuffer(data, "<i2") / (1 << 15)).tolist()
     assert signal.frames is None
+
+
+def test_a_slow_pipe_gives_its_samples_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convtool.files.source.PAUSE", 0.01)
+    monkeypatch.setattr("convtool.files.source.HEAD", 4)
+    reading, writing = os.pipe()
+    os.write(writing, b"\1\0\2\0\3")
+    with RawReader(Source(os.fdopen(reading, "rb", buffering=0), seekable=False), RawLayout("s16le")) as reader:
+        blocks = reader.blocks()
+        assert next(blocks).tolist() == [[1, 2]]
+        os.write(writing, b"\0\4\0")
+        assert next(blocks).tolist() == [[3, 4]]
+        os.close(writing)
+        assert list(blocks) == []
 
 
 @pytest.mark.parametrize("through_a_pipe", [False, True])

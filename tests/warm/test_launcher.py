@@ -167,6 +167,7 @@ def test_a_process_of_another_user_gets_nothing(
     [
         (b"", "it does not answer: EOFError"),
         (b"\x02\0\0\0[]", "it does not answer: it is no message"),
+        (b"\x0e\0\0\0declined\x002\0why", "it does not answer: it is no message"),
         (messages.framed({"declined": ["no"]}), "no"),
         (messages.framed({"nothing": []}), "it does not answer: 'declined'"),
     ],
@@ -265,6 +266,15 @@ def test_signals_go_to_the_call_and_its_end_is_the_end_here(
         launcher.hand_over()
     assert received == [b"g", bytes([signal.SIGTERM]), bytes([messages.STOP]), bytes([signal.SIGCONT])]
     assert killed == [(os.getpid(), signal.SIGTSTP), (os.getpid(), signal.SIGTERM)]
+
+
+def test_a_signal_that_comes_after_the_end_is_nobodys() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        theirs.close()
+        restore = launcher._pass_signals_on(ours)
+        signal.raise_signal(signal.SIGTERM)
+        restore()
 
 
 def test_a_call_that_was_told_to_ignore_ctrl_z_goes_on(served: Callable[[Script], threading.Thread]) -> None:

@@ -178,7 +178,7 @@ class Model:
                 self._walk.charge(len(scope.prefix) + len(name))
                 tensor.layer = node.op
                 tensor.config = {**node.settings, "input": number, "node": scope.prefix + name}
-                if module := self._module(node):
+                if (module := self._module(node)) is not None:
                     tensor.config["module"] = module
         for attribute, graph in node.graphs:
             self._walk.charge(len(scope.prefix) + len(name))
@@ -205,15 +205,15 @@ class Model:
             node.op = f"{domain}.{node.op}"
         return node
 
-    def _module(self, node: _Node) -> str:
-        """The module of torch's that the node comes from; nothing where that is not told."""
+    def _module(self, node: _Node) -> str | None:
+        """The module of torch's that the node comes from, empty for the model itself; None where that is not told."""
         walk = self._walk
         for place in node.metadata:
             parts = {part.number: part for part in walk.inside(place)}
             if parts.keys() >= {1, 2} and walk.text(parts[1]) == _SCOPES:
                 scopes: list[str] = re.findall("'([^']*)'", walk.text(parts[2]))
-                return ["", "", *scopes][-2]
-        return ""
+                return scopes[-2] if len(scopes) > 1 else None
+        return None
 
     def _read_attribute(self, place: Field, node: _Node) -> None:
         """Of most attributes only the name is read, which comes first: every writer orders fields by number."""

@@ -47,7 +47,8 @@ def _compared(listing: Listing, path: str, options: Options) -> list[Difference]
     from convtool.arrays import open_weights
     from convtool.jobs.inspection.diff import by_name, differences
     from convtool.jobs.inspection.listing import list_weights
-    from convtool.jobs.inspection.matching import match, without_states
+    from convtool.jobs.inspection.matching import match
+    from convtool.jobs.inspection.needless import without_states
     from convtool.jobs.inspection.programs import without_code
 
     with messages.about(f"--diff {show(path)}"):

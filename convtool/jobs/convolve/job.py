@@ -63,7 +63,7 @@ class ConvolveJob(SignalJob):
         return replace(self, carried={word: self._load(word) for word in words})
 
     def _load(self, word: str) -> Kernel:
-        return self.carried.get(word) or kernels.load(word, self.read.raw, self.read.text.decimal)
+        return self.carried.get(word) or kernels.load(word, self.read.raw, self.read.text.notation)
 
     def _with_choice(self, task: Task) -> ConvolveJob:
         return self if task.choice is None else replace(self, kernel=task.choice.word)
@@ -72,7 +72,7 @@ class ConvolveJob(SignalJob):
         """The convolution of `signal` with the kernel, brought into shape for it."""
         kernel = self._load(self.kernel)
         bias = None if self.bias is None else self._load(self.bias)
-        taps, _ = self._shaped(kernel, signal)
+        taps = self._shaped(kernel, signal).taps
         working = self._working_dtype(signal, taps, None if bias is None else bias.taps)
         result = _result(signal, taps, working)
         whole = signal.dtype == "int64" and self.normalize is None
@@ -109,8 +109,8 @@ class ConvolveJob(SignalJob):
 
     def describe(self, signal: Signal) -> Signal:
         """The result's channels and rate; refuses a kernel that does not fit."""
-        taps, _ = self._shaped(self._load(self.kernel), signal)
-        span = (taps.shape[-1] - 1) * self.dilation + 1
+        taps, _, dilation = self._shaped(self._load(self.kernel), signal)
+        span = (taps.shape[-1] - 1) * dilation + 1
         if self.mode == "valid" and signal.frames is not None and signal.frames < span:
             raise InputError(
                 f"--mode valid needs a signal at least as long as the kernel, which spans {span} samples; the signal "
@@ -118,8 +118,19 @@ class ConvolveJob(SignalJob):
             )
         return at_stride(_result(signal, taps, self._working_dtype(signal, taps)), self.stride)
 
+    def keeps_length(self, signal: Signal) -> bool:
+        """Whether the result has a sample for each of `signal`, however many these are."""
+        moded = self.mode not in ("full", "valid")
+        return self.stride == 1 and (moded or self._shaped(self._load(self.kernel), signal).taps.shape[-1] == 1)
+
     def _shaped(self, kernel: Kernel, signal: Signal) -> Shaped:
-        return shape(kernel, self.shaping, channels=signal.channels, sample_rate=signal.sample_rate)
+        return shape(
+            kernel,
+            self.shaping,
+            channels=signal.channels,
+            sample_rate=signal.sample_rate,
+            dilation=self.dilation,
+        )
 
     def _working_dtype(self, signal: Signal, *others: np.ndarray[Any, Any] | None) -> str:
         """float64, float32, or int64 where everything is an integer."""
@@ -170,6 +181,7 @@ def _settled(
     channels: int,
     sample_rate: int | None,
     device: str,
+    dilation: int,
     **options: Any,
 ) -> Convolution:
     """A convolution with the kernel in shape for such signals, from which that of each one is made."""
@@ -180,11 +192,11 @@ def _settled(
     def tensor(values: kernels.Taps) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
-    taps, ringing = shape(kernel, shaping, channels=channels, sample_rate=sample_rate)
-    kernels.check_span(options["dilation"] * (taps.shape[-1] - 1) + 1, channels)
+    taps, ringing, dilation = shape(kernel, shaping, channels=channels, sample_rate=sample_rate, dilation=dilation)
+    kernels.check_span(dilation * (taps.shape[-1] - 1) + 1, channels)
     single = taps.ndim == 2 and len(taps) == 1
     added = None if bias is None else tensor(bias.taps.reshape(-1))
-    return Convolution(tensor(taps[0] if single else taps), bias=added, ringing=ringing, **options)
+    return Convolution(tensor(taps[0] if single else taps), bias=added, ringing=ringing, dilation=dilation, **options)
 
 
 def _result(signal: Signal, taps: np.ndarray[Any, Any], working: str) -> Signal:

@@ -48,18 +48,21 @@ class Kernel:
     remarks: tuple[str, ...] = ()
 
 
+_PLAIN = TextOptions()
+
+
 @lru_cache(maxsize=8)
-def load(word: str, raw: RawLayout | None = None, decimal: str = ".") -> Kernel:
+def load(word: str, raw: RawLayout | None = None, notation: TextOptions = _PLAIN) -> Kernel:
     """The kernel that `word` stands for: a file (which wins), a tensor ``FILE::NAME``, or numbers.
 
-    `raw` is how the numbers of a file without a header lie there. With the mark `decimal` texts are read; one that is
-    none so may be written with points, as numbers in place always are.
+    `raw` is how the numbers of a file without a header lie there. `notation` is how those of the inputs are written: so
+    are numbers in place. Of a text its decimal mark is tried first, and then a point.
     """
     if not word.strip():
         raise InputError("the kernel is empty; give numbers, a file, or FILE::TENSOR")
     item = Input.of_word(word)
     try:
-        return _read_layer(item) or _read(item, raw, "." if item.kind == "numbers" else decimal)
+        return _read_layer(item) or _read(item, raw, notation)
     except ConvtoolError as error:
         raise type(error)(f"kernel {show(word)}: {error}") from error
 
@@ -135,11 +138,14 @@ def apart_by_groups(filters: Taps, groups: int) -> Taps:
     return apart.reshape(outputs, groups * inputs, taps)
 
 
-def _read(item: Input, raw: RawLayout | None, decimal: str) -> Kernel:
+def _read(item: Input, raw: RawLayout | None, notation: TextOptions) -> Kernel:
+    if item.kind == "numbers":
+        return _read_written(item, ReadOptions(text=notation, wrapped=True))
     try:
-        return _read_written(item, ReadOptions(text=TextOptions(decimal=decimal), wrapped=True, raw=raw))
+        marked = TextOptions(decimal=notation.decimal)
+        return _read_written(item, ReadOptions(text=marked, wrapped=True, raw=raw))
     except InputError:
-        if decimal == "." or not os.path.isfile(item.value):
+        if notation.decimal == "." or not os.path.isfile(item.value):
             raise
         try:
             return _read_written(item, ReadOptions(wrapped=True, raw=raw))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from convtool.errors import InputError
+from convtool.files.names import counted
 from convtool.jobs.convolve.kernel import Kernel, Taps, apart_by_groups, check_taps
 from convtool.signals.length import Length
 
@@ -58,11 +59,16 @@ class Shaped(NamedTuple):
     taps: Taps
     ringing: tuple[int, int] = (0, 0)
     """How many of its taps stand before time 0, and behind its end: what its resampling has added."""
+    dilation: int = 1
+    """The distance of its taps, in samples."""
 
 
 @lru_cache(maxsize=2)
-def shape(kernel: Kernel, how: Shaping, *, channels: int, sample_rate: int | None) -> Shaped:
+def shape(kernel: Kernel, how: Shaping, *, channels: int, sample_rate: int | None, dilation: int = 1) -> Shaped:
     """`kernel` as the convolution of a signal of so many channels and that rate is to use it.
+
+    A delay and a fade are lengths of the signal's time, whatever the `dilation`: with either the taps come at their
+    distance, with zeros between them.
 
     Gain, mix and the dry part are all linear, so they go into the taps: the result of one convolution
     with ``mix * gain * h + (1 - mix) * delta`` is the mix itself, at no cost and in every mode.
@@ -73,6 +79,8 @@ def shape(kernel: Kernel, how: Shaping, *, channels: int, sample_rate: int | Non
     elif taps.ndim == 3 and taps.shape[1] == 1 and taps.shape[0] == channels > 1:
         taps = taps[:, 0]  # a filter for each channel, as the weight of a depthwise layer has them
     taps, ahead, behind = _at_rate(taps, kernel.sample_rate, sample_rate, resample=how.resample)
+    if dilation > 1 and (how.delay is not None or how.fade is not None):
+        taps, ahead, behind, dilation = _spread(taps, dilation), ahead * dilation, behind * dilation, 1
     if how.delay is not None:
         taps = _delayed(taps, how.delay.samples(sample_rate), early=how.early)
     if how.trim_db is not None:
@@ -88,7 +96,7 @@ def shape(kernel: Kernel, how: Shaping, *, channels: int, sample_rate: int | Non
         ahead, behind = behind, ahead
     if how.gain_db:
         taps = taps * 10.0 ** (how.gain_db / 20)
-    return Shaped(_mixed(taps, how, ahead) if how.mix != 1.0 else taps, (ahead, behind))
+    return Shaped(_mixed(taps, how, ahead) if how.mix != 1.0 else taps, (ahead, behind), dilation)
 
 
 def _as_matrix(taps: Taps, channels_in: int) -> Taps:
@@ -158,11 +166,21 @@ def _trimmed(taps: Taps, decibels: float) -> Taps:
     return taps[..., : loud[-1] + 1] if len(loud) else taps  # a peak that is NaN is above nothing
 
 
+def _spread(taps: Taps, dilation: int) -> Taps:
+    """With zeros between the taps, so that they are a sample apart."""
+    span = (taps.shape[-1] - 1) * dilation + 1
+    check_taps(taps.size // taps.shape[-1] * span, f"with the samples between them (--dilation {dilation}) ")
+    made = np.zeros((*taps.shape[:-1], span), taps.dtype)
+    made[..., ::dilation] = taps
+    return made
+
+
 def _delayed(taps: Taps, samples: int, *, early: bool) -> Taps:
     """With so many taps of silence before it, or without so many of its first."""
     if early:
         if samples >= taps.shape[-1]:
-            raise InputError(f"--kernel-delay drops {samples} taps, and the kernel has {taps.shape[-1]}; drop fewer")
+            drops = counted(samples, "sample")
+            raise InputError(f"--kernel-delay drops {drops}, and the kernel has {taps.shape[-1]}; drop fewer")
         return taps[..., samples:].copy()
     check_taps(taps.size // taps.shape[-1] * (taps.shape[-1] + samples), "with its delay ")
     return np.pad(taps, [(0, 0)] * (taps.ndim - 1) + [(samples, 0)])
@@ -171,7 +189,8 @@ def _delayed(taps: Taps, samples: int, *, early: bool) -> Taps:
 def _faded(taps: Taps, samples: int) -> Taps:
     """The last taps brought down to 0 along half a cosine, of which the ends, 1 and 0, would stand one tap further."""
     if samples > taps.shape[-1]:
-        raise InputError(f"--kernel-fade takes {samples} taps, and the kernel has {taps.shape[-1]}; fade fewer")
+        takes = counted(samples, "sample")
+        raise InputError(f"--kernel-fade takes {takes}, and the kernel has {taps.shape[-1]}; fade fewer")
     made = taps.astype(np.float64)
     made[..., -samples:] *= (1 + np.cos(np.pi * np.arange(1, samples + 1) / (samples + 1))) / 2
     return made

@@ -42,7 +42,7 @@ def check_outputs(
         known = f".npy, .csv, .tsv or .txt, all of a file as .{', .'.join(WHOLE)}"
         raise UsageError(f"-o {show(output)}: tensors are exported as {known}")
     written = [*([(output, "-o")] if output is not None else []), *others]
-    refuse_collisions(written, read)
+    refuse_collisions((), read, written)
     if not overwrite:
         refuse_existing([path for path, _ in written])
 

@@ -55,21 +55,40 @@ def _norms(side: Side) -> Iterator[tuple[str, Mapping[str, Listed]]]:
 def _before(side: Side, norm: Listed) -> list[Listed]:
     """The weights that may be of the layer before `norm`, the nearest first."""
     places = {each.name: place for place, each in enumerate(side.tensors)}
-    fitting = [
-        each
-        for each in side.tensors
-        if each.described.role == "weight" and _outputs(each) == norm.tensor.shape[0] and each.tensor.readable
-    ]
-    behind = {each.name: places[norm.name] - places[each.name] for each in fitting}
-    return sorted(fitting, key=lambda each: (behind[each.name] < 0, abs(behind[each.name])))
+    weights = [each for each in side.tensors if each.described.role == "weight" and each.tensor.readable]
+    behind = {each.name: places[norm.name] - places[each.name] for each in weights}
+    return sorted(weights, key=lambda each: (behind[each.name] < 0, abs(behind[each.name])))
 
 
-def _outputs(weight: Listed) -> int:
-    """The outputs of a layer that a norm can be folded into; 0 of another."""
-    described, shape = weight.described, weight.tensor.shape
-    if described.kind.startswith("conv_transpose"):
-        return shape[1] if described.groups == 1 else 0
-    return shape[0] if described.kind.startswith(("conv", "depthwise", "dense")) else 0
+class _Layer(NamedTuple):
+    """What a layer is that a norm may be folded into."""
+
+    transposed: bool
+    groups: int
+
+    @classmethod
+    def of(cls, weight: Listed, candidate: Listed) -> _Layer | None:
+        """The layer of `weight`, or as the other file has it where that is a graph, which tells; None of another."""
+        described = candidate.described if "node" in candidate.tensor.config else weight.described
+        transposed = described.kind.startswith("conv_transpose")
+        if not transposed and not described.kind.startswith(("conv", "depthwise", "dense")):
+            return None
+        return cls(transposed, described.groups)
+
+    def channels(self, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """The output that each value of a weight is of, in the shape ``(out, 1, ...)`` or ``(in, out/groups, 1, ...)``.
+
+        Behind a transposed convolution the outputs of one group of inputs follow on those of the group before.
+        """
+        rows = np.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1))
+        if not self.transposed:
+            return rows
+        columns = np.arange(shape[1]).reshape(-1, *[1] * (len(shape) - 2))
+        return rows // (shape[0] // self.groups) * shape[1] + columns
+
+    def outputs(self, shape: tuple[int, ...]) -> int:
+        """How many outputs a layer with a weight of that shape has."""
+        return shape[1] * self.groups if self.transposed else shape[0]
 
 
 class _Fold(NamedTuple):
@@ -86,13 +105,20 @@ def fold(side: Side, opposite: Side, counterparts: Mapping[str, Listed], notes: 
     """The layers of `side` that stand in the other file with a norm in their weights, beside those of that file."""
     for prefix, norm in list(_norms(side)):
         shape, numbers = norm["mean"].tensor.shape, _Norm.of(norm)
+        others = [each for each in opposite.left.values() if each.described.role == "weight"]
         for weight in _before(side, norm["mean"]):
             bias = _bias_of(weight, side.tensors, shape)
             known = counterparts.get(weight.name)
-            others = [each for each in opposite.left.values() if each.described.role == "weight"]
             candidates = [each for each in ([known] if known is not None else others) if each.tensor.readable]
             alike = [each for each in candidates if each.tensor.shape == weight.tensor.shape and each.tensor.parameters]
-            likely = [each for each in alike if numbers.is_likely_in(weight, side, each, opposite)]
+            layers = [(each, _Layer.of(weight, each)) for each in alike]
+            likely = [
+                (each, layer)
+                for each, layer in layers
+                if layer is not None
+                and layer.outputs(weight.tensor.shape) == shape[0]
+                and numbers.is_likely_in(weight, layer, side, each, opposite)
+            ]
             found = _folded(weight, bias, numbers, likely) if likely else None
             if found is None:
                 continue
@@ -136,39 +162,32 @@ class _Norm(NamedTuple):
             scale: Values = self.gain / np.sqrt(self.variance + epsilon)
             return scale
 
-    def is_likely_in(self, weight: Listed, side: Side, candidate: Listed, opposite: Side) -> bool:
+    def is_likely_in(self, weight: Listed, layer: _Layer, side: Side, candidate: Listed, opposite: Side) -> bool:
         """Whether, by a sample, `candidate` of the other file may be `weight` with this folded into it."""
-        plain, there = side.sample(weight), opposite.sample(candidate)
-        channels = _channels(weight)
+        plain, there, shape = side.sample(weight), opposite.sample(candidate), weight.tensor.shape
+        places, channels = (
+            np.unravel_index(np.arange(0, math.prod(shape), step_of(shape)), shape),
+            layer.channels(shape),
+        )
+        channels = channels[tuple(np.minimum(at, n - 1) for at, n in zip(places, channels.shape, strict=True))]
         with np.errstate(all="ignore"):
             both = [plain * self.scale(epsilon)[channels] for epsilon in _EPSILONS]
         return any(apart_of(each, there) <= _LIKELY for each in both)
 
 
-def _axis(weight: Listed) -> int:
-    """The axis of a weight along which its outputs are."""
-    return 1 if weight.described.kind.startswith("conv_transpose") else 0
-
-
-def _channels(weight: Listed) -> NDArray[np.int64]:
-    """The output that each value in the sample of a weight is of."""
-    shape, axis = weight.tensor.shape, _axis(weight)
-    return np.arange(0, math.prod(shape), step_of(shape)) // math.prod(shape[axis + 1 :]) % shape[axis]
-
-
-def _folded(weight: Listed, bias: Listed | None, norm: _Norm, candidates: Sequence[Listed]) -> _Fold | None:
+def _folded(
+    weight: Listed, bias: Listed | None, norm: _Norm, candidates: Sequence[tuple[Listed, _Layer]]
+) -> _Fold | None:
     """The one of the candidates, all of its shape, that is `weight` with `norm` folded into it."""
     plain, before = double(weight), double(bias) if bias is not None else np.zeros_like(norm.mean)
-    shape = [1] * plain.ndim
-    shape[_axis(weight)] = -1
     found = []
-    for candidate in candidates:
-        values = double(candidate)
+    for candidate, layer in candidates:
+        values, channels = double(candidate), layer.channels(plain.shape)
         limit = min(NEAR, apart_of(plain, values))
         for epsilon in _EPSILONS:
             scale = norm.scale(epsilon)
             with np.errstate(all="ignore"):
-                both, shift = plain * scale.reshape(shape), scale * (before - norm.mean) + norm.offset
+                both, shift = plain * scale[channels], scale * (before - norm.mean) + norm.offset
             if (apart := apart_of(both, values)) < limit:
                 found.append(_Fold(apart, candidate, epsilon, both, shift))
     return min(found, key=lambda each: each.apart, default=None)

@@ -4,21 +4,17 @@ export tells, by batch norms that one of them has folded, and by their values.""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
-import numpy as np
-
-from convtool.arrays.description import some
+from convtool.jobs.inspection.diff import differences
 from convtool.jobs.inspection.folding import fold
 from convtool.jobs.inspection.listing import Listed, Listing
+from convtool.jobs.inspection.needless import left_out
 from convtool.jobs.inspection.sides import NEAR, Pair, Side, apart_of, in_second, without_prefix
-from convtool.weights.conversion.file import NORM_WORDS
+from convtool.weights.conversion.file import NORM_WORDS, convert
 from convtool.weights.kinds import RECURRENT
-
-_COUNTING = ("int32", "int64", "bool")
-"""The types of shapes, axes, indices and masks; quantised weights are of narrower ones."""
-_ZERO_STATES = "initial states of zeros"
-_OF_OTHERS = "the values of others"
 
 
 def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[list[Pair], list[str]]:
@@ -29,6 +25,7 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
     Raises:
         InputError: values can't be read that are needed to tell.
     """
+    first, second = _as_stored(first, second, strip_prefix)
     summed = "keras" in (first.layout, second.layout)
     ours = Side.of(first, summed=summed)
     with in_second():
@@ -51,11 +48,68 @@ def match(first: Listing, second: Listing, *, strip_prefix: str = "") -> tuple[l
     _take(ours, theirs, by_values)
     pairs |= {one.name: Pair(one.name, one, other) for one, other in by_values}
     for side in (ours, theirs):
-        notes += _left_out(side)
+        notes += left_out(side)
     in_order = [pairs.pop(each.name) for each in ours.tensors if each.name in pairs]
     alone = [Pair(each.name, each, None) for each in ours.left.values()]
     alone += [Pair(each.name, None, each) for each in theirs.left.values()]
     return [*in_order, *pairs.values(), *alone], notes
+
+
+def _as_stored(first: Listing, second: Listing, strip_prefix: str) -> tuple[Listing, Listing]:
+    """The two files with no layout for the tensors that are the same as they are stored, so that nothing converts them.
+
+    A matrix that a model multiplies by itself, ``x @ self.mel``, is stored alike by both: as the weight of a layer,
+    which the graph makes it seem, it would be transposed in one of them.
+    """
+    ours, theirs = ({each.name.removeprefix(strip_prefix): each for each in file.tensors} for file in (first, second))
+    changed, there = (_as_converted(file, strip_prefix) for file in (first, second))
+    same = [
+        (ours[name], other)
+        for name, other in theirs.items()
+        if name in ours and _is_as_stored(ours[name], other, changed[ours[name].name], there[other.name])
+    ]
+    kept = {id(each) for pair in same for each in pair}
+    first, second = (
+        replace(file, tensors=[_without_layout(each) if id(each) in kept else each for each in file.tensors])
+        for file in (first, second)
+    )
+    return first, second
+
+
+class _Change(NamedTuple):
+    """What a conversion makes of a tensor."""
+
+    name: str
+    shape: tuple[int, ...]
+    order: tuple[int, ...] | None
+    """That of its axes; None where it does more than that."""
+
+
+def _as_converted(listing: Listing, strip_prefix: str) -> dict[str, _Change]:
+    """What the conversion to torch's layout makes of each tensor, by the name that it has in the file."""
+    return {
+        source.name: _Change(each.described.tensor.name.removeprefix(strip_prefix), each.array.shape, each.array.order)
+        for each in convert([each.described for each in listing.tensors], to="torch")
+        for source in each.array.sources
+    }
+
+
+def _is_as_stored(one: Listed, other: Listed, change: _Change, there: _Change) -> bool:
+    """Whether two tensors of one name are the same before any conversion, rather than after it."""
+    kinds = {one.described.kind, other.described.kind}
+    if change == there or kinds & RECURRENT.keys():
+        return False
+    of_graph = any("node" in each.tensor.config for each in (one, other))
+    unmoved = change.order == there.order or ("tensor" in kinds and of_graph)
+    if one.tensor.shape != other.tensor.shape:
+        return unmoved and change.shape != there.shape
+    return unmoved or next(differences([Pair(one.name, one, other)], ignore_dtype=True), None) is None
+
+
+def _without_layout(listed: Listed) -> Listed:
+    axes = tuple(map(str, range(len(listed.tensor.shape))))
+    described = replace(listed.described, kind="tensor", role="", layout="", axes=axes, prefix=listed.name)
+    return replace(listed, described=described)
 
 
 def _called_alike(ours: Mapping[str, Listed], theirs: Mapping[str, Listed]) -> Iterator[tuple[Listed, Listed]]:
@@ -86,26 +140,32 @@ def _names_by_module(side: Side) -> Iterator[tuple[str, Listed]]:
     levels: dict[str, dict[str, int]] = {}
     for each in side.left.values():
         described, config = each.described, each.tensor.config
-        module = config.get("module") or _module_of(str(config.get("node", "")))
-        name = each.name
-        if module and described.kind in RECURRENT:
+        node = str(config.get("node", ""))
+        module = config["module"] if "module" in config else _module_of(node)
+        name, prefix = each.name, f"{module}." if module else ""
+        if module is None:
+            pass
+        elif described.kind in RECURRENT:
             nodes = levels.setdefault(module, {})
-            level = nodes.setdefault(str(config.get("node")), len(nodes))
-            name = f"{module}.{name.rpartition('.')[2].replace('_l0', f'_l{level}')}"
-        elif module and each.tensor.layer == "PRelu":
-            name = f"{module}.weight"
-        elif module and described.role:
+            level = nodes.setdefault(node, len(nodes))
+            name = prefix + name.rpartition(".")[2].replace("_l0", f"_l{level}")
+        elif each.tensor.layer == "PRelu":
+            name = f"{prefix}weight"
+        elif described.role:
             words = NORM_WORDS["torch"] if described.kind == "norm" else {}
-            name = f"{module}.{words.get(described.role, described.role)}"
+            name = prefix + words.get(described.role, described.role)
         yield name, each
 
 
-def _module_of(node: str) -> str:
-    """The module in the name of a node as torch's older exporter makes it, ``/blocks.0/net/net.0/Conv``."""
+def _module_of(node: str) -> str | None:
+    """The module in the name of a node as torch's older exporter makes it, ``/blocks.0/net/net.0/Conv``.
+
+    It is empty for the model itself, whose nodes are at the root, ``/Conv``; None where the name does not tell.
+    """
     if not node.startswith("/"):
-        return ""
-    parts = node.strip("/").split("/")[:-1]
-    kept = [part for part, inner in zip(parts, [*parts[1:], ""], strict=True) if not inner.startswith(f"{part}.")]
+        return None
+    *parts, _ = node[1:].split("/")
+    kept = [part for part, inner in zip(parts, [*parts, ""][1:], strict=True) if not inner.startswith(f"{part}.")]
     return ".".join(kept)
 
 
@@ -133,74 +193,3 @@ def _by_values(ours: Side, theirs: Side) -> Iterator[tuple[Listed, Listed]]:
         if not {id(one), id(other)} & taken:
             taken |= {id(one), id(other)}
             yield one, other
-
-
-# What needs no counterpart
-
-
-def without_states(pairs: Iterable[Pair]) -> tuple[list[Pair], list[str]]:
-    """Those of `pairs` that are weights, and a line of the others: initial states of zeros in one file or of two sizes.
-
-    A state is as long as the batches that a model was exported for, or not in it at all where these may be of any size.
-    """
-    kept, states = [], []
-    for pair in pairs:
-        sides = [each for each in pair[1:] if each is not None]
-        if len({each.tensor.shape for each in sides}) < len(sides) or not all(map(_is_zero_state, sides)):
-            kept.append(pair)
-        else:
-            states.append(pair.name)
-    return kept, [f"not compared, {_ZERO_STATES}: {some(states)}"] if states else []
-
-
-def _left_out(side: Side) -> list[str]:
-    """Leave out what has no counterpart and needs none; gives a line of what that is."""
-    kinds: dict[str, list[Listed]] = {}
-    for each in side.left.values():
-        if reason := _needless(each, side):
-            kinds.setdefault(reason, []).append(each)
-    side.take(*(each for kind in kinds.values() for each in kind))
-    return [f"not compared, {reason}: {some(each.name for each in kind)}" for reason, kind in kinds.items()]
-
-
-def _needless(listed: Listed, side: Side) -> str:
-    """Why a tensor without a counterpart makes no difference; nothing where it does."""
-    described, tensor = listed.described, listed.tensor
-    if described.role == "count":
-        return "counts of batches"
-    if tensor.tied_to:
-        return _OF_OTHERS
-    if _is_zero_state(listed):
-        return _ZERO_STATES
-    of_graph = not described.role and "node" in tensor.config
-    if of_graph and (tensor.dtype in _COUNTING or tensor.parameters < 2):
-        return "constants of the graph"
-    if _is_added(listed) and _is_zero(listed):
-        return "zeros"
-    return _OF_OTHERS if of_graph and _is_added(listed) and _repeats_a_bias(listed, side) else ""
-
-
-def _is_added(listed: Listed) -> bool:
-    described, tensor = listed.described, listed.tensor
-    return "bias" in described.role or (not described.role and tensor.layer == "Add")
-
-
-def _is_zero(listed: Listed) -> bool:
-    return listed.tensor.readable and not any(np.any(piece) for piece in listed.pieces())
-
-
-def _is_zero_state(listed: Listed) -> bool:
-    """Whether a recurrent operator begins with the tensor as its state, and would with nothing in its place."""
-    return listed.described.kind == "state" and _is_zero(listed)
-
-
-def _repeats_a_bias(listed: Listed, side: Side) -> bool:
-    """Whether each row of the tensor is one bias of the file: what exporters make of a layer whose state is all zeros.
-
-    They take the first step of an unrolled layer, the state times its weight plus its bias, for a constant.
-    """
-    tensor = listed.tensor
-    if len(tensor.shape) < 2 or not tensor.readable:
-        return False
-    biases = [each for each in side.tensors if each.tensor.shape == tensor.shape[-1:] and _is_added(each)]
-    return any((listed.values() == each.values()).all() for each in biases if each.tensor.readable)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from convtool.errors import ConvtoolError, InputError, UsageError
 from convtool.files.names import counted
+from convtool.jobs.copies import flows
 from convtool.jobs.models.place import Place
 from convtool.jobs.models.state import write_states
 from convtool.jobs.signal_job import SignalJob, Work
@@ -138,8 +139,8 @@ class ModelJob(SignalJob, Generic[Model]):
             raise UsageError(f"--condition is for {counted(count, 'more input')}; the model has {others} the signal")
 
     @abstractmethod
-    def player(self, place: Place) -> Player:
-        """The model there, before an input."""
+    def player(self, place: Place, *, flowing: bool) -> Player:
+        """The model there, before an input; one that is `flowing` gives the output of each sample at once."""
 
     @abstractmethod
     def model_channels(self) -> tuple[int, int]:
@@ -160,7 +161,7 @@ class ModelJob(SignalJob, Generic[Model]):
         working = working_dtype(self.dtype, signal)
         ingest = self.ingest(signal, working)
         ingest.nan = self.nan
-        player = self.player(Place(working, ingest.device))
+        player = self.player(Place(working, ingest.device), flowing=flows(item, signal))
         operation, rate = player.operation, self._other_rate(signal)
         if rate is not None:
             operation = AtRate(operation, signal_rate=signal.sample_rate or rate, rate=rate)

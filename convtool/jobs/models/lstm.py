@@ -88,7 +88,7 @@ class LstmJob(ModelJob[RecurrentModel]):
             )
         ModelJob.check(self)
 
-    def player(self, place: Place) -> Player:
+    def player(self, place: Place, *, flowing: bool) -> Player:
         """The network there, and the state that it begins from."""
         from convtool.ops.recurrent.network import Recurrent
 
@@ -97,7 +97,7 @@ class LstmJob(ModelJob[RecurrentModel]):
             initial = initial_states(self.loaded, place)
         else:
             initial = read_recurrent_states(self.state_in, place)
-        core = Recurrent(network, block=self.block, prewarm=self.prewarm, initial=initial)
+        core = Recurrent(network, block=self.block, prewarm=self.prewarm, initial=initial, flowing=flowing)
         return Player(
             operation=shared.stream(core) if shared else core,
             channels=network.channels,

@@ -66,11 +66,11 @@ class WaveNetJob(ModelJob[DilatedModel]):
             back = self.loaded.told("output_level_dbu") - self.input_level
         return 10 ** (there / 20), 10 ** (back / 20)
 
-    def player(self, place: Place) -> Player:
+    def player(self, place: Place, *, flowing: bool) -> Player:
         """The model there, after silence or the state that it goes on from."""
-        return self._of_impulse(place) if isinstance(self.loaded.net, Fir) else self._of_stack(place)
+        return self._of_impulse(place) if isinstance(self.loaded.net, Fir) else self._of_stack(place, flowing)
 
-    def _of_stack(self, place: Place) -> Player:
+    def _of_stack(self, place: Place, flowing: bool) -> Player:
         from convtool.ops.dilated.stream import Dilated
 
         net, (input_gain, output_gain) = self.loaded.net, self._gains()
@@ -82,6 +82,7 @@ class WaveNetJob(ModelJob[DilatedModel]):
             input_gain=input_gain,
             output_gain=output_gain,
             initial=self._initial(place),
+            flowing=flowing,
         )
         keeps_names = core.inputs == net.outputs == 1
         return Player(core, core.channels, keeps_names, lambda: _named(core.states), self._told)

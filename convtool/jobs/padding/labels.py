@@ -20,6 +20,9 @@ from convtool.signals.inputs import Input
 PATHS = ("path", "audio_filepath")
 """The names of the column of paths; the first that is there."""
 
+_STARTS = ("offset", "start", "start_time", "begin")
+"""Names of columns that say in other programs' manifests from where on a recording is meant."""
+
 _RESERVED = ("batch", "lengths", "mask", "names", "manifest", "pooled")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
@@ -40,6 +43,11 @@ class Labels:
     def of(self, index: int) -> Values:
         """What is said of recording number `index`."""
         return self.rows[index] if self.rows else {}
+
+    @property
+    def starts(self) -> list[str]:
+        """The columns by which a part of a recording seems to be meant: it is taken whole."""
+        return [name for name in _STARTS if name in self.dtypes and any(row[name] > 0 for row in self.rows)]
 
 
 def read_labels(path: str) -> tuple[list[Input], Labels]:

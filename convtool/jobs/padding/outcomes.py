@@ -63,6 +63,7 @@ def _told(
             outcome = Outcome.of(Task(index, item, None if store is None else store.place(min(numbers))), status)
             samples = row.length if row.covered is None else row.covered
             outcome.channels, outcome.samples, outcome.sample_rate = row.channels, samples, row.sample_rate
+            outcome.unheeded = row.unheeded
             if made:
                 outcome.seconds = round(sum(each.seconds for each in made), 6)
                 outcome.notes = [note for each in made for note in each.notes]

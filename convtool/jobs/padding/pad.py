@@ -12,6 +12,7 @@ from itertools import groupby
 import numpy as np
 
 from convtool.errors import InputError, UsageError
+from convtool.files.names import show
 from convtool.files.remote import AHEAD
 from convtool.files.urls import is_url
 from convtool.jobs.backend import load_torch
@@ -123,10 +124,12 @@ class PadBatch:
         """Which rows go into which batch.
 
         Raises:
-            InputError: they differ in channels or sample rate.
+            InputError: they differ in channels or sample rate, or have the same columns in another order.
             UsageError: one is longer than a batch may be, or the batch can't hold the padding's value.
         """
         _refuse_unlike(rows)
+        if not self.rows.mono:
+            _refuse_other_order(rows)
         dtypes = {row.dtype for row in rows}
         dtype = dtypes.pop() if len(dtypes) == 1 else "float64"
         _check_value(self.padding.value, dtype)
@@ -250,7 +253,7 @@ class PadBatch:
 
 
 def _together(rows: Sequence[Row]) -> Iterator[list[tuple[int, Row]]]:
-    """Rows with their places, as one call writes them: a recording's segments, or recordings that are short."""
+    """The rows of a batch with their places, as one call writes them: a recording's segments, or short recordings."""
     held: list[tuple[int, Row]] = []
     samples = 0
     for _, found in groupby(enumerate(rows), key=lambda each: each[1].index):
@@ -260,8 +263,7 @@ def _together(rows: Sequence[Row]) -> Iterator[list[tuple[int, Row]]]:
             held, samples = [], 0
         held += part
         samples += sum(row.samples for _, row in part)
-    if held:
-        yield held
+    yield held
 
 
 _Placed = tuple[int, BatchWriting, list[tuple[int, Row]], AbstractContextManager[None]]
@@ -283,6 +285,26 @@ def _refuse_unlike(rows: Sequence[Row]) -> None:
     rates = {rate: f"{rate} Hz" if rate else "no sample rate" for rate in {row.sample_rate for row in rows}}
     _refuse_mixed(rows, [channels[row.channels] for row in rows], "--mono or --channels N")
     _refuse_mixed(rows, [rates[row.sample_rate] for row in rows], "--resample HZ, or --sample-rate for those without")
+
+
+def _refuse_other_order(rows: Sequence[Row]) -> None:
+    """A column of one name is one channel in all rows; columns are told by their places where names differ."""
+    places: dict[str, tuple[int, Row]] = {}
+    seen: set[tuple[str, ...]] = set()
+    for row in rows:
+        names = row.signal.names
+        if names is None or names in seen or len(set(names)) < len(names):
+            continue
+        seen.add(names)
+        for place, name in enumerate(names, 1):
+            other, first = places.setdefault(name, (place, row))
+            if other != place:
+                wanted = show(",".join(first.signal.names or ()))
+                raise InputError(
+                    f"column {show(name)} is number {other} of those taken from {first.input.name} and number {place} "
+                    f"of those from {row.input.name}; a batch takes one order: --columns {wanted} picks by name, "
+                    "--skip 1 --header no by place"
+                )
 
 
 def _refuse_mixed(rows: Sequence[Row], found: Sequence[str], way_out: str) -> None:

@@ -20,6 +20,7 @@ from convtool.signals.length import Length
 from convtool.signals.metadata import Metadata
 from convtool.signals.opening import ReadOptions, open_reader
 from convtool.signals.signal import BLOCK_SAMPLES, Reader, Signal
+from convtool.signals.unheeded import unheeded
 
 Samples = NDArray[Any]
 
@@ -68,6 +69,8 @@ class Row:
     """The sample of the recording, at the rate of the batch, that is its first: not 0 in segments behind the first."""
     covered: int | None = None
     """Samples of the recording that its segments hold together; None where it is not cut into segments."""
+    unheeded: tuple[tuple[str, str], ...] = ()
+    """Options of reading that make no difference to it, and what was found instead."""
 
 
 class Miscounted(Exception):
@@ -90,13 +93,14 @@ def measure(index: int, item: Input, source: Input, options: RowOptions, labels:
         signal, samples = reader.signal, reader.signal.frames
         if samples is None or not _plausible(source, signal):
             samples = sum(block.shape[-1] for block in reader.blocks(BLOCK_SAMPLES))
+    told = unheeded(signal, options.read)
     if signal.batch:
         raise InputError("the array has 3 axes and is a batch already; expected a signal, (T,) or (C, T)")
     signal = _shared(replace(signal, frames=None, metadata=Metadata()))
     length = _length(samples, signal, options)
     rate = options.resample or signal.sample_rate
     channels, dtype = _channels(signal, options), _dtype(signal, options)
-    return Row(index, item, source, signal, samples, channels, rate, dtype, length, labels or {})
+    return Row(index, item, source, signal, samples, channels, rate, dtype, length, labels or {}, unheeded=told)
 
 
 def recounted(row: Row, samples: int, options: RowOptions) -> Row:

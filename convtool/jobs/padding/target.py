@@ -64,7 +64,7 @@ def stands(
     if is_folder(output) and is_special(place):
         raise UsageError(f"{show(place)} is a pipe or a device; give another -o")
     others = [(path, option) for option, path in also_written.items() if path]
-    refuse_collisions([(place, "-o"), *others], [item.value for item in inputs if item.kind == "file"])
+    refuse_collisions([(place, "-o")], [item.value for item in inputs if item.kind == "file"], others)
     if skip and taken([place]):
         if lack := shortage(output):
             raise UsageError(f"{show(output)} exists, but is incomplete: {lack}; give --overwrite or another -o")

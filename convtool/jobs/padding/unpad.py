@@ -234,7 +234,7 @@ class _Writing:
             raise self.kept
         row, channels = self.row, self.batch.channels
         with closing(self.kept):
-            output = Output(task.output, row.signal, self.write)
+            output = Output(task.output, row.signal, self.write.replacing(task.incomplete))
             try:
                 step = max(1, BLOCK_SAMPLES // channels)
                 for at in range(0, row.length, step):

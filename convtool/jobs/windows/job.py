@@ -11,6 +11,7 @@ import numpy as np
 
 from convtool.errors import InputError
 from convtool.files.formats import PICTURES
+from convtool.jobs.copies import flows
 from convtool.jobs.signal_job import SignalJob, Work
 from convtool.signals.inputs import Input
 from convtool.signals.length import Length
@@ -102,6 +103,11 @@ class LocalVarJob(SignalJob):
             else at_stride(self._signal_result(signal), stride[0])
         )
 
+    def keeps_length(self, signal: Signal) -> bool:
+        """Whether the result has a sample, or a row of a grid, for each of `signal`, however many these are."""
+        window, stride = self._sizes(signal)
+        return stride[0] == 1 and (self.mode == "same" or window[0] == 1)
+
     def _working_dtype(self, signal: Signal, window: Sizes) -> str:
         """Integers are worked as such, and float32 is not where it can't count the samples of a window."""
         if self.dtype is None and "count" in self.stats and prod(window) > _COUNTED and signal.dtype == "float32":
@@ -128,7 +134,7 @@ class LocalVarJob(SignalJob):
         asked: dict[str, Any] = {**self._asked(), "stats": self.stats, "before": before}
         if self._grid:
             return StatRows(GridStats((window[0], window[1]), stride=(stride[0], stride[1]), **asked))
-        return LocalStats(window[0], stride=stride[0], **asked)
+        return LocalStats(window[0], stride=stride[0], flowing=flows(item, ingest.signal), **asked)
 
     def _refuse_vast(self, window: Sizes, signal: Signal) -> None:
         """With padding any window would do; without, the operation compares it with what has come in the end."""

@@ -35,6 +35,8 @@ class Dilated(Blockwise):
         input_gain: a factor of the signal.
         output_gain: a factor of the outputs.
         initial: what `states` gave, to go on from there; ``(1 or rows, channels, samples)`` each.
+        flowing: give the output of each sample at once, for a signal that comes in slowly: the same bits, at the cost
+            of a block's work for each piece that comes.
 
     Raises ValueError where the condition leaves no input to the signal, or where `initial` or the channels of a block
     do not fit.
@@ -55,6 +57,7 @@ class Dilated(Blockwise):
         input_gain: float = 1.0,
         output_gain: float = 1.0,
         initial: Sequence[Tensor] | None = None,
+        flowing: bool = False,
     ) -> None:
         check_size("block", block, 1)
         check_size("prewarm", prewarm, 0)
@@ -70,8 +73,10 @@ class Dilated(Blockwise):
         self._condition = list(condition)
         self._gains = input_gain, output_gain
         self._initial = initial
+        self._flowing = flowing
         self._runs: list[Run] = []
         self._held: list[Tensor] = []
+        self._given = 0  # outputs of what is held
 
     def channels(self, channels: int) -> int:
         """How many channels come out of a signal of `channels`.
@@ -99,12 +104,14 @@ class Dilated(Blockwise):
         if not self._runs:
             self._begin(block)
         self._held.append(block)
-        if sum(part.shape[-1] for part in self._held) < self._block:
+        if not self._flowing and sum(part.shape[-1] for part in self._held) < self._block:
             return self._joined([])
         held, pieces = torch.cat(self._held, -1), []
         while held.shape[-1] >= self._block:
-            pieces.append(self._run(held[..., : self._block]))
+            pieces.append(self._rest(held[..., : self._block]))
             held = held[..., self._block :]
+        if self._flowing and held.shape[-1]:
+            pieces.append(self._early(held))
         self._held = [held.clone()]
         return self._joined(pieces)
 
@@ -113,7 +120,20 @@ class Dilated(Blockwise):
         if not self._runs:
             return lambda: torch.empty(0)
         held = torch.cat(self._held, -1)
-        return self._joined([self._run(held)] if held.shape[-1] else [])
+        return self._joined([self._rest(held)] if held.shape[-1] else [])
+
+    def _rest(self, block: Tensor) -> Tensor:
+        """The outputs of a block, less those that were given."""
+        given, self._given = self._given, 0
+        return self._run(block)[..., given:]
+
+    def _early(self, block: Tensor) -> Tensor:
+        """Those of a block of which more is to come, with which it is worked again."""
+        before, silence, given = self.states, self._silence, self._given
+        outputs = self._run(block)
+        self._restore(before)
+        self._silence, self._given = silence, outputs.shape[-1]
+        return outputs[..., given:]
 
     def _begin(self, block: Tensor) -> None:
         """Before the first block."""

@@ -197,6 +197,8 @@ class Recurrent(Blockwise):
         block: samples that are worked at once, rounded up to a multiple of `TILE`.
         prewarm: samples of silence that run through before the signal, their outputs dropped.
         initial: the state of each recurrent layer before that, for one row or for each; default zeros.
+        flowing: give the output of each sample at once, for a signal that comes in slowly. Its bits are those of a
+            longer signal; without, the last outputs of a signal may have other last bits. The cuts show in neither.
 
     Raises ValueError where `initial` or the channels of a block do not fit, or a bidirectional network is given a
     `prewarm` or `initial`.
@@ -217,6 +219,7 @@ class Recurrent(Blockwise):
         block: int = 4096,
         prewarm: int = 0,
         initial: Sequence[State] | None = None,
+        flowing: bool = False,
     ) -> None:
         check_size("block", block, 1)
         check_size("prewarm", prewarm, 0)
@@ -226,7 +229,9 @@ class Recurrent(Blockwise):
         self._block = -(-block // TILE) * TILE
         self._prewarm = prewarm
         self._initial = initial
+        self._flowing = flowing and not network.bidirectional
         self._held: list[Tensor] = []
+        self._given = 0  # outputs of what is held
         self.states: list[State] = []
         """Those after all samples, once the end has been staged."""
 
@@ -237,6 +242,8 @@ class Recurrent(Blockwise):
         if self._network.bidirectional:
             return self._joined([])
         held = torch.cat(self._held, -1)
+        if self._flowing:
+            return self._flow(held)
         pieces = []
         while held.shape[-1] >= self._block + TILE // 2:
             pieces.append(self._run(held[..., : self._block]))
@@ -248,7 +255,21 @@ class Recurrent(Blockwise):
         if not self._held:
             return lambda: torch.empty(0)
         held = torch.cat(self._held, -1)
-        return self._joined([self._run(held)] if held.shape[-1] else [])
+        return self._joined([self._run(held)[..., self._given :]] if held.shape[-1] else [])
+
+    def _flow(self, held: Tensor) -> Work:
+        """The outputs of all samples that have come: of whole tiles, and of one that zeros fill up, to come again."""
+        pieces = []
+        while count := min(self._block, held.shape[-1] // TILE * TILE):
+            pieces.append(self._run(held[..., :count]))
+            held = held[..., count:]
+        given, self._given = self._given, held.shape[-1]
+        if self._given:
+            states = self.states
+            pieces.append(self._run(nn.functional.pad(held, (0, TILE - self._given)))[..., : self._given])
+            self.states = states
+        self._held = [held.clone()]
+        return self._joined([torch.cat([self._nothing, *pieces], -1)[..., given:]])
 
     def _begin(self, nothing: Tensor) -> None:
         """Before the first block, of which `nothing` tells all but the samples."""

@@ -44,9 +44,19 @@ def exact_rows(x: Tensor, window: int) -> Tensor:
     if not x.is_floating_point() or x.requires_grad or not bool(_are_steps(x[:, :_LOOKED_AT]).any()):
         return none
     low, high = x.amin(1), x.amax(1)  # ten times as fast as both at once
-    largest = torch.maximum(-low, high).double() * _STEPS
+    return _are_steps(x) & is_exact(torch.maximum(-low, high).double() * _STEPS, window)
+
+
+def exactness(x: Tensor) -> Tensor:
+    """Samples ``(rows, n)`` in steps of 16 bits, leaving their signs; infinite where they are no whole steps."""
+    steps = x.double().abs() * _STEPS
+    return torch.where(steps.frac() == 0, steps, torch.inf)
+
+
+def is_exact(largest: Tensor, window: int) -> Tensor:
+    """Whether sums over windows of samples of at most so many steps are exact."""
     samples = max(window * window, _TILE + window, 5 * window)
-    return _are_steps(x) & (samples * largest * largest <= _EXACT)
+    return samples * largest * largest <= _EXACT
 
 
 def _are_steps(x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from convtool.ops.parallel import empty, run_in_threads
+from convtool.ops.windows.flowing import Flowing, Past
 from convtool.ops.windows.grid_stats import GridStats
 from convtool.ops.windows.request import Align, Mode, Nan, PaddingMode, Request
 from convtool.ops.windows.sample_windows import block_length
@@ -183,6 +184,8 @@ class LocalStats(Sliding):
         window: W samples.
         stats, stride, ddof, mode, align, padding_mode, nan, min_count: see `local_stats`.
         before: with circular padding, the last samples of the signal, as many as windows reach back or more.
+        flowing: give each output as soon as its window is complete, for a signal that comes in slowly. Last bits
+            may be others then, as exact (see `flowing`), which do not depend on where the blocks were cut either.
 
     Raises:
         ValueError, TypeError: as `local_stats`.
@@ -207,9 +210,10 @@ class LocalStats(Sliding):
         nan: Nan = "propagate",
         min_count: int | None = None,
         before: Tensor | None = None,
+        flowing: bool = False,
     ) -> None:
         request = Request((window,), (stride,), stats, ddof, mode, align, padding_mode, nan, min_count)
-        self._start(request, before, lent=False)
+        self._start(request, before, lent=False, flowing=flowing)
 
     @classmethod
     def of(cls, request: Request, whole: Tensor) -> LocalStats:
@@ -218,13 +222,18 @@ class LocalStats(Sliding):
         made._start(request, whole, lent=True)
         return made
 
-    def _start(self, request: Request, before: Tensor | None, *, lent: bool) -> None:
+    def _start(self, request: Request, before: Tensor | None, *, lent: bool, flowing: bool = False) -> None:
         self._request, self._before = request, before
         window = request.windows[0]
         padding = None if request.mode == "valid" else Padding.around(window, request.padding_mode, request.align)
         if padding is not None and padding.mode == "circular" and before is None:
             raise ValueError('padding_mode "circular" needs the last samples first: give them as before=')
-        self._cutter = Cutter(window, 2, padding, self._compute, "samples", grain=block_length(window), lent=lent)
+        grain = block_length(window)
+        self._cutter = (
+            Flowing(window, padding, self._compute, grain)
+            if flowing
+            else Cutter(window, 2, padding, self._compute, "samples", grain=grain, lent=lent)
+        )
         self._shape: tuple[int, ...] = ()
         self.nothing = torch.empty(0)
 
@@ -241,9 +250,9 @@ class LocalStats(Sliding):
         self._cutter.feed(rows, before)
         self.nothing = rows.new_empty((*self._shape, 0), dtype=self._request.result(rows.dtype))
 
-    def _compute(self, piece: Tensor, first: int, absent: Absent) -> Tensor:
+    def _compute(self, piece: Tensor, first: int, absent: Absent, past: Past | None = None) -> Tensor:
         """``(1, rows, n)`` -> ``(..., channels * S, outputs)``."""
-        made = window_stats(piece[0], self._request, (first,), (absent,))
+        made = window_stats(piece[0], self._request, (first,), (absent,), past=past)
         whole = torch.stack(made, 1) if len(made) > 1 else made[0]
         return whole.reshape(*self._shape, made[0].shape[-1])
 

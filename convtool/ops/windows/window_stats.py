@@ -22,6 +22,7 @@ from convtool.ops.windows.sample_windows import HIGHER, MOMENTS, slide_samples
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from convtool.ops.windows.flowing import Past
     from convtool.ops.windows.sliding import Absent
 
 _WEIGHED = Joining(merge_weighed, dtype=torch.float64)
@@ -62,7 +63,12 @@ def as_numbers(x: Tensor) -> Tensor:
 
 
 def window_stats(
-    x: Tensor, request: Request, first: tuple[int, ...], absent: tuple[Absent, ...], axis: int = 0
+    x: Tensor,
+    request: Request,
+    first: tuple[int, ...],
+    absent: tuple[Absent, ...],
+    axis: int = 0,
+    past: Past | None = None,
 ) -> list[Tensor]:
     """The statistics asked for, of the windows at `first`, and then every stride, of each axis.
 
@@ -74,6 +80,7 @@ def window_stats(
         first: the first window wanted, an index for each axis that windows slide along.
         absent: for each such axis, how many samples at its ends windows don't hold.
         axis: those before it have been parted.
+        past: of windows along one axis that flow, what came before in their piece.
 
     Returns:
         One tensor a statistic, ``(rows, outputs)`` or ``(h outputs, w outputs)``, of the dtype `request.result`.
@@ -82,7 +89,7 @@ def window_stats(
         InputError: a minimum, maximum or median is an integer that float64 does not hold, beside which others need it.
     """
     if axis == len(request.windows):
-        return _alike(x, request, first, absent)
+        return _alike(x, request, first, absent, past)
     dim, window, stride = axis - len(request.windows), request.windows[axis], request.strides[axis]
     before, after = absent[axis]
     count = x.shape[dim] - window + 1
@@ -100,12 +107,15 @@ def window_stats(
                     (*first[:axis], begin, *first[axis + 1 :]),
                     (*absent[:axis], gap, *absent[axis + 1 :]),
                     axis + 1,
+                    past if past is None or start == 0 else past.fresh(),
                 )
             )
     return parts[0] if len(parts) == 1 else [torch.cat(stats, dim) for stats in zip(*parts, strict=True)]
 
 
-def _alike(x: Tensor, request: Request, first: tuple[int, ...], absent: tuple[Absent, ...]) -> list[Tensor]:
+def _alike(
+    x: Tensor, request: Request, first: tuple[int, ...], absent: tuple[Absent, ...], past: Past | None
+) -> list[Tensor]:
     """`window_stats` where every window shrinks, or none."""
     picked: Any = (..., *(slice(start, None, step) for start, step in zip(first, request.strides, strict=True)))
     shape = [size - window + 1 for size, window in zip(x.shape[-len(request.windows) :], request.windows, strict=True)]
@@ -121,7 +131,7 @@ def _alike(x: Tensor, request: Request, first: tuple[int, ...], absent: tuple[Ab
     gaps = _gaps(x, absent)
     for lost in (nans, None if gaps is None else _count(gaps, request.windows)):
         missing = missing if lost is None else missing + lost
-    made = _moments(x, request, nans, gaps, max(-low, high))
+    made = _moments(x, request, nans, gaps, max(-low, high), past)
     made |= _extremes(x, request, gaps)
     if "count" in request.stats:
         made["count"] = request.samples - missing
@@ -161,19 +171,25 @@ def _given(stat: Tensor, dtype: torch.dtype, name: str) -> Tensor:
 
 
 def _moments(
-    x: Tensor, request: Request, nans: Tensor | None, gaps: Tensor | None, largest: float
+    x: Tensor, request: Request, nans: Tensor | None, gaps: Tensor | None, largest: float, past: Past | None
 ) -> dict[str, Tensor]:
     """Those statistics that come from the moments, at every window."""
     names: list[str] = [name for name in (*_MOMENTS, *_HIGHER) if name in request.stats]
     if not names:
         return {}
-    if nans is None:
-        return _ranged(x, None if gaps is None else ~gaps, request, names, largest)
-    lost = x.isnan() if request.skip and bool(x.isnan().any()) else None
+    skips = request.skip and past is not None and past.lost
+    if nans is None and not skips:
+        return _ranged(x, None if gaps is None else ~gaps, request, names, largest, past)
+    lost = x.isnan() if skips or (request.skip and bool(x.isnan().any())) else None
     if gaps is not None:
         lost = gaps if lost is None else gaps | lost
     finite = torch.where(x.isfinite(), x, 0.0)
-    made = _ranged(finite, None if lost is None else ~lost, request, names, float(finite.detach().abs().max()))
+    largest = float(finite.detach().abs().max())
+    made = _ranged(finite, None if lost is None else ~lost, request, names, largest, past)
+    if past is not None and lost is not None and gaps is None:
+        late = past.late(x, request.windows[0])
+        early = _ranged(finite, None, request, names, largest, past)
+        made = {name: torch.where(late, made[name], early[name]) for name in names}
     # Infinities have been worked as zeros: what IEEE arithmetic makes of them is put in their windows.
     up, down = _count(x == torch.inf, request.windows) > 0, _count(x == -torch.inf, request.windows) > 0
     for name in names:
@@ -184,12 +200,14 @@ def _moments(
     return made
 
 
-def _ranged(x: Tensor, present: Tensor | None, request: Request, names: list[str], largest: float) -> dict[str, Tensor]:
+def _ranged(
+    x: Tensor, present: Tensor | None, request: Request, names: list[str], largest: float, past: Past | None
+) -> dict[str, Tensor]:
     """The statistics of finite samples, of any size."""
     higher = [name for name in names if name in _HIGHER]
     names = [name for name in names if name in _MOMENTS]
     shapes = _shapes(x, present, request, higher, largest) if higher else {}
-    return (_sizes(x, present, request, names, largest) if names else {}) | shapes
+    return (_sizes(x, present, request, names, largest, past) if names else {}) | shapes
 
 
 def _shapes(x: Tensor, present: Tensor | None, request: Request, names: list[str], largest: float) -> dict[str, Tensor]:
@@ -212,15 +230,17 @@ def _shapes(x: Tensor, present: Tensor | None, request: Request, names: list[str
     return dict(zip(names, made, strict=True))
 
 
-def _sizes(x: Tensor, present: Tensor | None, request: Request, names: list[str], largest: float) -> dict[str, Tensor]:
+def _sizes(
+    x: Tensor, present: Tensor | None, request: Request, names: list[str], largest: float, past: Past | None
+) -> dict[str, Tensor]:
     """The statistics that grow with the numbers."""
-    made = _worked(x, present, request, names)
+    made = _worked(x, present, request, names, past)
     if x.dtype != torch.float64:  # the squares of narrower numbers fit
         return made
     size = x.detach().abs()
     for scale, needed in ((_SHRINK, largest > _LARGE), (_GROW, bool(((size > 0) & (size < _SMALL)).any()))):
         if needed:
-            scaled = _worked(x * scale, present, request, names)
+            scaled = _worked(x * scale, present, request, names, None if past is None else past.never_exact())
             for name, plain in made.items():
                 square = name == "var"
                 back = scaled[name] / scale / scale if square else scaled[name] / scale
@@ -232,18 +252,34 @@ def _sizes(x: Tensor, present: Tensor | None, request: Request, names: list[str]
     return made
 
 
-def _worked(x: Tensor, present: Tensor | None, request: Request, names: list[str]) -> dict[str, Tensor]:
+def _worked(
+    x: Tensor, present: Tensor | None, request: Request, names: list[str], past: Past | None
+) -> dict[str, Tensor]:
     """The statistics of samples whose squares float64 holds; a variance has the same bits whatever else is asked."""
 
     def finisher(names: list[str]) -> Callable[[Part], Part]:
         return lambda part: tuple(_MOMENTS[name](part, request.ddof) for name in names)
 
+    if past is not None and present is None:
+        return dict(zip(names, _so_far(x, request.windows[0], finisher(names), past), strict=True))
     bounded = present is None and x.dtype == torch.float32 and x.device.type == "cpu" and not x.requires_grad
     spread = [name for name in names if name in ("var", "std")] if bounded else []
     others = [name for name in names if name not in spread]
     apart = _Apart(finisher(spread), finisher(others) if others else None) if spread else None
     found = _slid(x, present, request, finisher(spread + others), (2,), apart)
     return dict(zip(spread + others, found, strict=True))
+
+
+def _so_far(x: Tensor, window: int, finish: Callable[[Part], Part], past: Past) -> Part:
+    """`finish` of the moments of every window, worked as if none came after it."""
+    exact, dtype = past.exact(x, window), x.dtype if x.is_floating_point() else torch.float64
+    if bool(exact.all()):
+        return slide_exact(x, window, finish, dtype)
+    made = slide_samples(x, window, finish, dtype)
+    if not bool(exact.any()):
+        return made
+    pairs = zip(slide_exact(x, window, finish, dtype), made, strict=True)
+    return tuple(torch.where(exact, one, other) for one, other in pairs)
 
 
 class _Apart(NamedTuple):

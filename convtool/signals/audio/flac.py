@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 
 from convtool.errors import InputError
+from convtool.files.recognition import Peek
 from convtool.files.watched import WatchedFile
 
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
@@ -16,6 +18,7 @@ _RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 480
 _HEADER = 16
 """Bytes that a frame header has at the most."""
 
+_SHORTEST_FRAME = 10
 _LARGE_FRAME = 1 << 18
 """Bytes among which the next header is looked for."""
 _BLOCK_SIZES = (0, 192, 576, 1152, 2304, 4608, 0, 0, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
@@ -86,6 +89,28 @@ class WatchedFlac(WatchedFile):
             raise InputError(f"the stream changes on the way: {what}; expected one kind throughout")
 
 
+def lacks_frames(peek: Peek, size: int) -> bool:
+    """Whether a FLAC file of `size` bytes breaks off before the samples that it declares: by its last frame.
+
+    That one ends with a checksum over all of it (section 9.3).
+    """
+    told = peek(8, 18)
+    declared = int.from_bytes(told[13:18], "big") & (1 << 36) - 1
+    block, longest = int.from_bytes(told[:2], "big"), int.from_bytes(told[7:10], "big") or _LARGE_FRAME
+    if not declared:
+        return False
+    start = max(0, size - longest)
+    tail = peek(start, longest)
+    for found in reversed(list(_SYNC.finditer(tail, 0, max(0, len(tail) - _SHORTEST_FRAME + 1)))):
+        header = tail[found.start() : found.start() + _HEADER]
+        if (frame := _parsed(header)) is not None:
+            number, samples = frame[:2]
+            first = number if header[1] & 1 else number * block
+            if first + samples == declared and not _crc16(tail[found.start() :]):
+                return False
+    return True
+
+
 def _parsed(header: bytes) -> tuple[int, int, int, int] | None:
     """Number, samples, sample rate (0: as the file says) and channels of a frame; None where it is no header."""
     size_code, rate_code, channel_code = header[2] >> 4, header[2] & 15, header[3] >> 4
@@ -119,4 +144,24 @@ def _crc8(data: bytes) -> int:
         crc ^= byte
         for _ in range(8):
             crc = crc << 1 ^ (0x107 if crc & 0x80 else 0)
+    return crc
+
+
+@lru_cache(maxsize=1)
+def _table() -> list[int]:
+    """What each byte does to the checksum with the polynomial x^16 + x^15 + x^2 + 1."""
+    table = []
+    for byte in range(256):
+        crc = byte << 8
+        for _ in range(8):
+            crc = crc << 1 ^ (0x18005 if crc & 0x8000 else 0)
+        table.append(crc)
+    return table
+
+
+def _crc16(data: bytes) -> int:
+    """That checksum; 0 of what ends with its own."""
+    crc, table = 0, _table()
+    for byte in data:
+        crc = (crc << 8 & 0xFF00) ^ table[crc >> 8 ^ byte]
     return crc

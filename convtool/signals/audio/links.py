@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from convtool.files.recognition import Peek, holds_mpeg_frames, id3_length
 
-_BEGINS, _PAGE = 2, 27
+_BEGINS, _ENDS, _PAGE = 2, 4, 27
+_LONGEST_PAGE = _PAGE + 255 + 255 * 255
 _SEARCHED = 1 << 20
 _READ_AHEAD = 1 << 17
 """Bytes that a decoder may have taken of what follows its stream."""
@@ -28,8 +29,12 @@ def last_byte(format: str, peek: Peek, start: int, size: int) -> int | None:
     That is for MPEG audio, whose decoder mistakes the length of a short stream when it sees what follows. The length
     stands in the first frame, behind `Xing` or `Info`, the number of frames and flags that say what is there.
     """
-    if format != "MP3":
-        return None
+    end = stated_end(peek, start) if format == "MP3" else None
+    return end if end is not None and end < size and _next_mpeg(peek, end) is not None else None
+
+
+def stated_end(peek: Peek, start: int) -> int | None:
+    """The byte behind the stream of MPEG audio from byte `start` on, by its first frame; None where that says none."""
     while tag := id3_length(peek(start, 10)):
         start += tag
     head = peek(start, 256)
@@ -37,8 +42,17 @@ def last_byte(format: str, peek: Peek, start: int, size: int) -> int | None:
     flags = int.from_bytes(head[at + 4 : at + 8], "big")
     if at < 0 or flags & _COUNT_AND_BYTES != _COUNT_AND_BYTES:
         return None
-    end = start + int.from_bytes(head[at + 12 : at + 16], "big")
-    return end if end < size and _next_mpeg(peek, end) is not None else None
+    return start + int.from_bytes(head[at + 12 : at + 16], "big")
+
+
+def is_open_ogg(peek: Peek, size: int) -> bool:
+    """Whether an Ogg file of `size` bytes breaks off: it does not end with a page that says that it is the last."""
+    tail = peek(max(0, size - _LONGEST_PAGE), _LONGEST_PAGE)
+    at = tail.rfind(b"OggS")
+    if at < 0 or len(tail) < at + _PAGE or not tail[at + 5] & _ENDS:
+        return True
+    lacing = tail[at + _PAGE : at + _PAGE + tail[at + _PAGE - 1]]
+    return at + _PAGE + tail[at + _PAGE - 1] + sum(lacing) > len(tail)
 
 
 def next_link(format: str, peek: Peek, start: int, at: int, size: int) -> int | None:

@@ -12,8 +12,9 @@ from convtool.errors import InputError
 from convtool.files.recognition import Kind, id3_length, media_kind
 from convtool.files.source import Source
 from convtool.isolation import SHARED_BYTES, Children, decodes_here
-from convtool.signals.audio.flac_blocks import channel_mask, read_pictures
+from convtool.signals.audio.flac_blocks import channel_mask, read_blocks
 from convtool.signals.audio.links import first_byte
+from convtool.signals.audio.ogg_comments import read_comments
 from convtool.signals.metadata import Metadata
 from convtool.signals.signal import Block, Reader, Signal
 from convtool.signals.wav.chunks import find_description, read_told
@@ -22,6 +23,9 @@ from convtool.signals.wav.reader import open_wav
 
 if TYPE_CHECKING:
     import mmap
+
+_MOST_ID3 = 1 << 25
+"""Bytes of a tag, with its pictures, that is kept beside the samples."""
 
 
 def open_audio(source: Source, kind: str) -> Reader:
@@ -56,11 +60,19 @@ def _add_told(reader: Reader, source: Source, kind: str) -> None:
     """Let the signal of `reader` have what its file says of itself and libsndfile does not tell."""
     metadata, size = reader.signal.metadata, os.fstat(source.fileno()).st_size
     if kind in ("WAV", "RF64") and not source.head.startswith(b"RIFX"):
-        chunks, mask, notes = read_told(source.peek, id3_length(source.head), size)
-        metadata = Metadata.of_chunks(chunks)
+        metadata, mask, notes = read_told(source.peek, id3_length(source.head), size)
     elif kind == "FLAC":
-        pictures, notes = read_pictures(source.peek, first_byte(kind, source.peek, size))
-        metadata, mask = replace(metadata, pictures=pictures), channel_mask(reader.signal.channels)
+        pictures, comments, passed_over, notes = read_blocks(source.peek, first_byte(kind, source.peek, size))
+        metadata = Metadata(pictures=pictures, passed_over=passed_over).with_comments(comments)
+        mask = channel_mask(reader.signal.channels)
+    elif kind == "OGG":
+        metadata, mask, notes = metadata.with_comments(read_comments(source.peek)), 0, ()
+    elif kind == "MP3" and (length := id3_length(source.head)):
+        mask, notes = 0, ()
+        if length <= _MOST_ID3:
+            metadata = metadata.with_id3(source.peek(0, length))
+        else:
+            notes = (f"its ID3 tag is not kept: it has {length} bytes",)
     else:
         return
     reader.signal = replace(reader.signal, metadata=metadata, channel_mask=mask)
@@ -94,7 +106,7 @@ class IsolatedReader(Reader):
         except BaseException:
             _CHILDREN.give_back(self._child)
             raise
-        metadata = Metadata(tuple((name, text) for name, text in fields["metadata"]["tags"]))
+        metadata = Metadata(tuple((name, text) for name, text in fields["metadata"]))
         self.signal = Signal(**fields | {"leading": tuple(fields["leading"]), "metadata": metadata})
 
     def read(self, samples: int) -> Block:
@@ -129,7 +141,9 @@ def _open(_: mmap.mmap, descriptor: int, path: str, kind: str, demuxer: str) -> 
         _opened.pop().close()
     source = Source(os.fdopen(descriptor, "rb", buffering=0), seekable=True, path=path)
     _opened.append(MediaReader(source, kind, demuxer) if demuxer else AudioReader(source, kind))
-    return asdict(_opened[0].signal), _opened[0].notes, _opened[0].remarks
+    signal = _opened[0].signal
+    fields = asdict(signal) | {"metadata": signal.metadata.tags}  # the rest is not of libsndfile
+    return fields, _opened[0].notes, _opened[0].remarks
 
 
 def _read(shared: mmap.mmap, samples: int) -> tuple[int, str, list[str]]:

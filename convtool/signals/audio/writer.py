@@ -9,12 +9,16 @@ import numpy as np
 import soundfile
 
 from convtool.errors import InputError, OutputError, UsageError
+from convtool.files.atomic import write_all
+from convtool.files.names import counted
 from convtool.files.watched import WatchedFile
 from convtool.signals.audio.encodings import BITS, EXACT, FLOATS, INSTEAD, reason
-from convtool.signals.audio.flac_blocks import PicturedFlac
+from convtool.signals.audio.flac_blocks import MOST_COMMENTS, ToldFlac
 from convtool.signals.audio.lengths import state_frames
 from convtool.signals.audio.limits import refuse_unfit
-from convtool.signals.metadata import TAGS
+from convtool.signals.audio.ogg_comments import MOST_BYTES, ToldOgg
+from convtool.signals.comments import Comments, comments_block
+from convtool.signals.metadata import Metadata
 from convtool.signals.pcm import Encoded, as_frames, quantise
 from convtool.signals.signal import Block, Signal, Writer
 from convtool.signals.wav.format import SUBTYPES as WAV_SUBTYPES
@@ -39,8 +43,10 @@ def choose_subtype(format: str, wanted: str | None, signal: Signal) -> str:
             possible = ", ".join(sorted(soundfile.available_subtypes(format)))
             raise UsageError(f"{format} can't hold subtype {wanted}; it can hold {possible}")
         return wanted
-    own = signal.subtype or {"float64": "DOUBLE"}.get(signal.dtype, "FLOAT")
+    own = signal.subtype or {"float32": "FLOAT"}.get(signal.dtype, "DOUBLE")
     own = INSTEAD.get(own, own)
+    if own == "DOUBLE" and not soundfile.check_format(format, own):
+        own = "FLOAT"
     if own not in EXACT and (
         signal.format != format or (own.startswith("MPEG") and (format, own) != ("MP3", "MPEG_LAYER_III"))
     ):
@@ -53,8 +59,15 @@ def choose_subtype(format: str, wanted: str | None, signal: Signal) -> str:
     return default
 
 
+_BEYOND = {"FLOAT": "past 2^24", "DOUBLE": "past 2^53"}
+"""Where a float that is written as it is lacks integers; what a lossy encoding changes is no matter of that."""
+
+_VENDOR = f"libsndfile {soundfile.__libsndfile_version__}"
+"""What encodes the samples, as comments say it."""
+
+_PICTURE = "METADATA_BLOCK_PICTURE"
 _RIFF = ("WAV", "WAVEX", "RF64")
-_ASCII_TAGS = {("AIFF", "copyright"), *(("MP3", name) for name in TAGS)}
+_ASCII_TAGS = {("AIFF", "copyright")}
 """The tags that libsndfile writes wrongly where they have other characters than those of ASCII."""
 
 
@@ -72,8 +85,13 @@ class AudioWriter(Writer):
         self._plain = format != "RF64"
         self._bits = BITS.get(subtype, 16)
         self._subtype = subtype
-        self._bad = self._first_bad = self._written = 0
-        self.no_place = signal.metadata.without_place(chunks=format in _RIFF, pictures=format == "FLAC")
+        self._bad = self._first_bad = self._inexact = self._written = 0
+        self.no_place = signal.metadata.without_place(
+            chunks=format in _RIFF,
+            comments=format in ("FLAC", "OGG"),
+            pictures=format == "FLAC",
+            id3=format == "MP3",
+        )
         if format in _RIFF and subtype in WAV_SUBTYPES:
             self._sink: Any = WavFile(file, signal, subtype, extensible=format == "WAVEX")
             return
@@ -101,6 +119,7 @@ class AudioWriter(Writer):
         if encoded.bad and not self._bad:
             self._first_bad = self._written + encoded.first_bad
         self._bad += encoded.bad
+        self._inexact += encoded.inexact
         self._written += len(encoded.frames)
         self.clipped += encoded.clipped
         self.peak = max(self.peak, encoded.peak)
@@ -113,6 +132,12 @@ class AudioWriter(Writer):
                 f"{self._bad} results are NaN or infinite, the first at sample {self._first_bad}; "
                 "audio can't hold them: clean the input, or --nan zero"
             )
+        if self._inexact and self._subtype in _BEYOND:
+            wider = "" if self._subtype == "DOUBLE" else "--subtype DOUBLE where the format has it, "
+            raise InputError(
+                f"{counted(self._inexact, 'result')} {_BEYOND[self._subtype]}, up to which {self._subtype} holds every "
+                f"integer; {wider}.npy and .csv hold them"
+            )
         note = self._sink.close()
         if note and self._plain:
             self.notes = [*self.notes, note]
@@ -123,13 +148,40 @@ class AudioWriter(Writer):
             self._sink.discard()
 
 
+def _fitting_comments(told: Metadata, format: str) -> tuple[Comments, tuple[str, ...]]:
+    """The comments of a file of that format that convtool writes itself, and the names of those that are too long.
+
+    An Ogg file may have its pictures among them, which are the longest.
+    """
+    most = {"FLAC": MOST_COMMENTS, "OGG": MOST_BYTES}.get(format)
+    said = told.as_comments() if most is not None else ()
+    if most is None or len(comments_block(_VENDOR, said)) <= most:
+        return said, ()
+    short = tuple(comment for comment in said if comment[0].upper() != _PICTURE)
+    if len(short) < len(said) and len(comments_block(_VENDOR, short)) <= most:
+        return short, (_PICTURE,)
+    return (), ("comments",)
+
+
+def _told_file(
+    descriptor: int, format: str, comments: Comments, pictures: tuple[bytes, ...]
+) -> ToldFlac | ToldOgg | None:
+    """The file that takes what libsndfile does not know; None where there is nothing of the kind."""
+    if format == "FLAC" and (comments or pictures):
+        return ToldFlac(descriptor, comments_block(_VENDOR, comments) if comments else b"", pictures)
+    return ToldOgg(descriptor, comments) if format == "OGG" and comments else None
+
+
 class _SoundFileSink:
     """libsndfile, and the file that it writes to; what it writes while it closes counts too."""
 
     def __init__(self, file: BinaryIO, signal: Signal, format: str, subtype: str) -> None:
         told = signal.metadata
-        self._pictured = PicturedFlac(file.fileno(), told.pictures) if format == "FLAC" and told.pictures else None
-        self._watched = self._pictured or WatchedFile(file.fileno())
+        said, too_long = _fitting_comments(told, format)
+        self._told = _told_file(file.fileno(), format, said, told.pictures)
+        tag = told.as_id3() if format == "MP3" else b""
+        write_all(file, tag)
+        self._watched = self._told or WatchedFile(file.fileno(), len(tag))
         self._mask = fitting_mask(signal)
         if format == "WAV" and self._mask and soundfile.check_format("WAVEX", subtype):
             format = "WAVEX"
@@ -143,11 +195,10 @@ class _SoundFileSink:
         except soundfile.LibsndfileError:
             self._watched.check_writes()
             raise
-        tags = () if self._chunks else told.tags
+        tags = () if self._chunks or said or tag else told.tags
         self.left_out = tuple(name for name, text in tags if not text.isascii() and (format, name) in _ASCII_TAGS)
-        self.no_place = tuple(
-            name for name, text in tags if name not in self.left_out and not self._write_tag(name, text)
-        )
+        unknown = (name for name, text in tags if name not in self.left_out and not self._write_tag(name, text))
+        self.no_place = (*unknown, *too_long)
 
     def _write_tag(self, name: str, text: str) -> bool:
         """Write a tag; False where the format has none of that name."""
@@ -171,14 +222,16 @@ class _SoundFileSink:
         channels = self._file.channels
         self._file.close()
         self._watched.check_writes()
-        if self._pictured is not None:
-            self._pictured.finish()
+        if self._told is not None:
+            self._told.finish()
         descriptor = self._watched.descriptor
         if self._kind[0] == "WAVEX" and self._mask:
             state_mask(descriptor, self._mask)
         kept = append_chunks(descriptor, self._chunks)
         stated = state_frames(*self._kind, descriptor, self._frames, channels)
         left = "" if kept else self._unplaced()
+        if isinstance(self._told, ToldOgg) and not self._told.fits:
+            left = "left out: comments: the page that holds them has no room"
         return "; ".join(filter(None, (stated, left)))
 
     def _unplaced(self) -> str:

@@ -31,7 +31,7 @@ class Kept:
                 self._columns.popleft()
                 self._at = 0
             if not self._columns:
-                raise InputError(f"the output has more rows than the {self._taken} of the columns kept; {_WAY_OUT}")
+                raise InputError(f"the output has more rows than the {self._taken} of the columns kept; {WAY_OUT}")
             part = [column[self._at : self._at + left] for column in self._columns[0]]
             taken.append(part)
             count = len(part[0])
@@ -44,7 +44,7 @@ class Kept:
         """Refuse rows that the output did not have."""
         left = sum(len(columns[0]) for columns in self._columns) - self._at
         if left:
-            raise InputError(f"the output has {self._taken} rows, and the columns kept {left} more; {_WAY_OUT}")
+            raise InputError(f"the output has {self._taken} rows, and the columns kept {left} more; {WAY_OUT}")
 
 
-_WAY_OUT = "--keep-columns needs a row of output for each of theirs, such as --mode same gives"
+WAY_OUT = "--keep-columns needs a row of output for each of theirs, such as --mode same gives"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from convtool.errors import InputError
-from convtool.files.source import CHUNK, Source
-
-_PAUSE = 0.1
-"""Seconds without a byte after which what has come is all that there is for now."""
+from convtool.files.source import CHUNK, PAUSE, Source
 
 
 class Lines:
@@ -21,7 +18,7 @@ class Lines:
     @property
     def paused(self) -> bool:
         """Whether nothing more comes just now: what stands in a pipe is a part, perhaps, of a slow text."""
-        return not self._source.ready(_PAUSE)
+        return not self._source.ready(PAUSE)
 
     def next(self) -> bytes:
         """The next complete lines; blank ones at the end only once something follows them."""

@@ -44,3 +44,8 @@ class TextOptions:
         if delimiter is not None and not delimiter.isascii():
             raise UsageError(f"--delimiter {delimiter!r}: expected a character of ASCII")
         return TextOptions(**{**vars(self), "delimiter": delimiter})
+
+    @property
+    def notation(self) -> TextOptions:
+        """Those of them that say how numbers are written, wherever they stand."""
+        return TextOptions(delimiter=self.delimiter, decimal=self.decimal, thousands=self.thousands)

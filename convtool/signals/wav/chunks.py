@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from convtool.errors import InputError
 from convtool.files.names import counted
 from convtool.files.recognition import Peek
-from convtool.signals.metadata import KEPT_CHUNKS
+from convtool.signals.metadata import KEPT_CHUNKS, OTHER_CHUNKS, Metadata
 from convtool.signals.wav.format import FORMAT_BYTES, SampleFormat, as_raw, channel_mask, parse_format
 
 UNKNOWN_SIZE = 0xFFFFFFFF
@@ -21,6 +21,7 @@ _KEPT_BYTES = 1 << 20
 """As long as a chunk may be that is kept beside the samples."""
 
 _KEPT = frozenset(name.encode() for name in KEPT_CHUNKS)
+_SILENT = frozenset(name.encode() for name in OTHER_CHUNKS)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Layout:
     """Bytes that are declared and bytes that are there, where these are fewer."""
     kept: tuple[tuple[str, bytes], ...] = ()
     """Chunks that say something of the recording."""
+    passed_over: tuple[str, ...] = ()
+    """Names of chunks that may, which go into no output."""
     notes: tuple[str, ...] = ()
 
 
@@ -55,6 +58,7 @@ def read_layout(peek: Peek, start: int, size: int | None) -> Layout | None:
     described: bytes | None = None
     data: list[tuple[int, int | None]] = []
     kept: list[tuple[str, bytes]] = []
+    passed_over: list[str] = []
     notes: list[str] = []
     nothing_else: bool | None = None  # of the chunks behind a first `data` of size 0, which are those behind all
     for name, at, length in _chunks(peek, start + 12, size):
@@ -69,6 +73,8 @@ def read_layout(peek: Peek, start: int, size: int | None) -> Layout | None:
             data.append((at, None if open_ended else length))
             if size is None or open_ended:
                 break
+        elif name not in _SILENT:
+            passed_over.append(name.decode().strip())
     if not data:
         return None
     if described is None:
@@ -78,15 +84,16 @@ def read_layout(peek: Peek, start: int, size: int | None) -> Layout | None:
         return None
     form = "RF64" if peek(start, 4) != b"RIFF" else "WAVEX" if found.extensible else "WAV"
     there, missing = _there(data, size)
-    return Layout(form, found, there, missing, tuple(kept), (*found.notes, *notes))
+    return Layout(form, found, there, missing, tuple(kept), tuple(dict.fromkeys(passed_over)), (*found.notes, *notes))
 
 
-def read_told(peek: Peek, start: int, size: int) -> tuple[tuple[tuple[str, bytes], ...], int, tuple[str, ...]]:
-    """What a WAV says of itself whose samples libsndfile reads: chunks to keep, the channel mask, and notes.
+def read_told(peek: Peek, start: int, size: int) -> tuple[Metadata, int, tuple[str, ...]]:
+    """What a WAV says of itself whose samples libsndfile reads: its chunks, the channel mask, and notes.
 
     The arguments are those of `read_layout`.
     """
     kept: list[tuple[str, bytes]] = []
+    passed_over: list[str] = []
     notes: list[str] = []
     mask = 0
     for name, at, length in _chunks(peek, start + 12, size):
@@ -96,7 +103,9 @@ def read_told(peek: Peek, start: int, size: int) -> tuple[tuple[tuple[str, bytes
             _keep(name.decode(), peek, at, length, kept, notes)
         elif name == b"data" and is_unstated(length):
             break
-    return tuple(kept), mask, tuple(notes)
+        elif name not in _SILENT:
+            passed_over.append(name.decode().strip())
+    return Metadata.of_chunks(tuple(kept), tuple(dict.fromkeys(passed_over))), mask, tuple(notes)
 
 
 def _keep(name: str, peek: Peek, at: int, length: int, kept: list[tuple[str, bytes]], notes: list[str]) -> None:

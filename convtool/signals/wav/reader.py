@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from convtool.errors import InputError
 from convtool.files.recognition import id3_length
 from convtool.files.source import Source
 from convtool.signals.metadata import Metadata
-from convtool.signals.signal import OPEN_LENGTH, Block, Reader, Signal
+from convtool.signals.signal import BLOCK_SAMPLES, OPEN_LENGTH, Block, Reader, Signal
 from convtool.signals.wav.chunks import Layout, read_layout
 
 
@@ -49,33 +50,47 @@ class WavReader(Reader):
             full_scale=1 << (15 if self._bits <= 16 else 31) if samples.subtype.startswith("PCM") else None,
             frames=frames,
             channel_mask=samples.channel_mask,
-            metadata=Metadata.of_chunks(layout.kept),
+            metadata=Metadata.of_chunks(layout.kept, layout.passed_over),
         )
 
     def read(self, samples: int) -> Block:
         """The next samples; fewer at the end, and where the file has become shorter than it was."""
+        return self._next(samples, at_once=False)
+
+    def blocks(self, values: int = BLOCK_SAMPLES) -> Iterator[Block]:
+        """The rest of the signal in blocks of about `values` numbers; of a slow pipe in what it gives."""
+        samples = max(1, values // self.signal.channels)
+        at_once = self._descriptor < 0 and not self._padded  # where padding stands shows in many samples
+        while (block := self._next(samples, at_once=at_once)).shape[-1]:
+            yield block
+
+    def _next(self, samples: int, *, at_once: bool) -> Block:
+        """The next samples; with `at_once` those of a pipe that are there, at least one."""
         parts: list[np.ndarray[Any, Any]] = []
         wanted = samples * self._frame
         while wanted and self._segments:
             at, left = self._segments[0]
             count = wanted if left is None else min(wanted, left - left % self._frame)
-            part = self._bytes(at, count)
+            part = self._bytes(at, count, at_once=at_once)
             whole = len(part) - len(part) % self._frame
-            if whole < count and left is not None:
+            ended = whole < (1 if at_once else count)
+            if ended and left is not None:
                 missing = (left - whole) // self._frame
                 self.notes.append(f"truncated: {missing} samples that the header declares are missing")
-            if whole < count or (left is not None and whole == left - left % self._frame):
+            if ended or (left is not None and whole == left - left % self._frame):
                 self._segments.pop(0)
             else:
                 self._segments[0] = (at + whole, None if left is None else left - whole)
             if whole or not parts:
                 parts.append(part[:whole])
-            wanted -= whole
+            wanted = 0 if at_once else wanted - whole
         data = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, np.uint8)
         return self._decoded(data).reshape(-1, self.signal.channels).T
 
-    def _bytes(self, at: int, count: int) -> np.ndarray[Any, Any]:
+    def _bytes(self, at: int, count: int, *, at_once: bool) -> np.ndarray[Any, Any]:
         """Up to `count` bytes from byte `at` on; of a pipe, those that come next."""
+        if at_once:
+            return np.frombuffer(self._source.read_ready(count, self._frame), np.uint8)
         if self._descriptor < 0:
             return np.frombuffer(self._source.read_exactly(count), np.uint8)
         values = np.empty(count, np.uint8)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,36 +10,11 @@ import torch
 from torch import nn
 
 from convtool.errors import InputError
-from convtool.jobs.inspection.diff import Difference, by_name, differences
-from convtool.jobs.inspection.listing import Listing, list_weights
-from convtool.jobs.inspection.matching import match, without_states
+from convtool.jobs.inspection.diff import differences
+from convtool.jobs.inspection.listing import list_weights
+from convtool.jobs.inspection.matching import match
+from tests.helpers.side_by_side import compared, listing, of_node
 from tests.helpers.weight_arrays import Array, Arrays, arrays_of, info, model, rnn, signal, through
-
-
-def listing(arrays: Mapping[str, Array], layout: str, **told: dict[str, Any]) -> Listing:
-    """`arrays` as a file, with what it tells of their layers by their names."""
-    tensors = [
-        info(name, value.shape, str(value.dtype), **told.get(name.replace(".", "_"), {}))
-        for name, value in arrays.items()
-    ]
-    return list_weights("m", Arrays(arrays, layout, tensors))
-
-
-def compared(one: Listing, other: Listing, **options: Any) -> tuple[list[Difference], list[str]]:
-    """The differences, which are the same whichever file is the first, and what is said."""
-    pairs, notes = match(one, other, **options)
-    turned, again = match(other, one, **options)
-    assert {(pair.one is None, pair.other is None) for pair in pairs} == {
-        (pair.other is None, pair.one is None) for pair in turned
-    }
-    assert sorted(notes) == sorted(again)
-    found, back = list(differences(pairs, tolerance=1e-6)), list(differences(turned, tolerance=1e-6))
-    assert [each.largest for each in found] == [each.largest for each in back] or len(found) > 1
-    return found, notes
-
-
-def of_node(op: str, number: int, **more: Any) -> dict[str, Any]:
-    return {"layer": op, "input": number, **more}
 
 
 def test_recurrent_layers_by_the_module_that_the_export_tells() -> None:
@@ -63,6 +36,34 @@ def test_recurrent_layers_by_the_module_that_the_export_tells() -> None:
     ]
 
 
+@pytest.mark.parametrize("told", [{"node": "n", "module": ""}, {"node": "/MatMul"}], ids=["newer", "older"])
+def test_the_module_at_the_root(told: dict[str, Any]) -> None:
+    """The whole model is one layer: nothing stands before the names of its tensors."""
+    weight = signal(3, 4)
+    theirs = listing({"val_0": weight.T}, "onnx", val_0=of_node("MatMul", 1, **told))
+    (found,), _ = compared(listing({"weight": 2 * weight}, "torch"), theirs)  # too far for its values to tell
+    assert (found.name, found.other, found.relative) == ("weight", "val_0", 0.5)
+
+
+def test_recurrent_layers_at_the_root() -> None:
+    file = arrays_of(rnn(nn.GRU))
+    made = through(Arrays(file.arrays, "torch"), "onnx")
+    arrays = {f"onnx::GRU_{number}": 2 * value for number, value in enumerate(made.values())}
+    of_layer = {"node": "/GRU", "hidden_size": 4, "linear_before_reset": 1}
+    told = {name: of_node("GRU", number, **of_layer) for number, name in enumerate(arrays, 1)}
+    pairs, _ = match(listing(file.arrays, "torch"), listing(arrays, "onnx", **told))
+    assert [(pair.name, pair.other and pair.other.name) for pair in pairs] == [
+        (name, f"GRU.{name}") for name in file.arrays
+    ]
+
+
+@pytest.mark.parametrize("node", ["Conv_3", "", "/"])
+def test_a_node_whose_name_tells_no_module(node: str) -> None:
+    theirs = listing({"k": signal(6, 2, 3)}, "onnx", k=of_node("Conv", 1, node=node))
+    pairs, _ = match(listing({"b.weight": 2 * signal(6, 2, 3)}, "torch"), theirs)
+    assert [pair.name for pair in pairs if pair.one is None or pair.other is None] == ["b.weight", "k"]
+
+
 def test_modules_in_the_names_of_nodes_of_the_older_exporter() -> None:
     weight = signal(3, 4)
     for node in ("/blocks.0/net/net.1/MatMul", "/blocks.0/net.1/MatMul"):
@@ -80,6 +81,56 @@ def test_a_module_says_nothing_of_what_can_not_be_its_tensor() -> None:
     theirs = listing({"k": signal(6, 2, 3)}, "onnx", k=of_node("Conv", 1, node="n", module="bn"))
     pairs, _ = match(listing({"bn.weight": signal(6), "bn.bias": signal(6)}, "torch"), theirs)
     assert [(pair.one is None, pair.other is None) for pair in pairs] == [(False, True)] * 2 + [(True, False)]
+
+
+@pytest.mark.parametrize("layout", ["torch", "keras"])
+@pytest.mark.parametrize("name", ["mel", "W", "net.mel", "net.W"])
+@pytest.mark.parametrize("shape", [(3, 5), (4, 4)])
+def test_a_matrix_of_the_model_s_own_is_compared_as_it_is_stored(shape: Any, name: str, layout: str) -> None:
+    """The graph multiplies by it from the right, as by the transposed weight of a dense layer."""
+    values = signal(*shape)
+    of_layer = {name.replace(".", "_"): of_node("MatMul", 1, node="n", module="")}
+    ours = listing({name: values, "fc.bias": np.ones(3)}, layout)
+    theirs = {name: values, "fc.bias": np.ones(3)}
+    assert compared(ours, listing(theirs, "onnx", **of_layer)) == ([], [])
+    (found,), _ = compared(ours, listing(theirs | {name: values + 0.5}, "onnx", **of_layer))
+    assert (found.name, found.largest, found.other) == (name, pytest.approx(0.5), "")
+    (found,), _ = compared(ours, listing(theirs | {name: values[:, 1:]}, "onnx", **of_layer))
+    assert (found.name, found.what.startswith("shape")) == (name, True)
+
+
+def test_a_matrix_that_is_stored_transposed() -> None:
+    told = {"mel": of_node("MatMul", 1, node="n")}
+    theirs = listing({"mel": signal(3, 5).T}, "onnx", **told)
+    assert compared(listing({"mel": signal(3, 5)}, "torch"), theirs) == ([], [])
+
+
+def test_a_weight_of_a_layer_that_is_stored_alike() -> None:
+    """A model may multiply by it as it is, ``x @ self.fc.weight``; which only equal values tell."""
+    weight = signal(4, 4)
+    told = {"fc_weight": of_node("MatMul", 1, node="n")}
+    ours = listing({"fc.weight": weight, "fc.bias": np.ones(4)}, "torch")
+    for there in (weight, weight.T):
+        theirs = listing({"fc.weight": there, "fc.bias": np.ones(4)}, "onnx", **told)
+        assert compared(ours, theirs) == ([], [])
+    theirs = listing({"fc.weight": weight + 0.5, "fc.bias": np.ones(4)}, "onnx", **told)
+    (found,), _ = compared(ours, theirs)
+    assert found.largest == np.abs(weight - (weight + 0.5).T).max()
+
+
+def test_names_that_mean_another_part_elsewhere() -> None:
+    """ONNX has a scale for the weight of a norm; what is called so in both files is not renamed in one of them."""
+    ours = listing({"a.scale": signal(4)}, "torch")
+    theirs = listing({"m.a.scale": signal(4) + 0.5}, "onnx", m_a_scale=of_node("Mul", 1, node="n"))
+    (found,), _ = compared(ours, theirs, strip_prefix="m.")
+    assert found.largest == pytest.approx(0.5)
+
+
+def test_recurrent_weights_are_not_taken_as_they_are_stored() -> None:
+    arrays = {"W": signal(1, 16, 3), "R": signal(1, 16, 4)}
+    told = {"W": of_node("LSTM", 1, node="n", hidden_size=4), "R": of_node("LSTM", 2, node="n", hidden_size=4)}
+    found, _ = compared(listing(arrays, "torch"), listing(arrays, "onnx", **told))
+    assert {each.name for each in found} == {"W", "R", "n.weight_ih_l0", "n.weight_hh_l0"}
 
 
 def test_values_tell_where_no_name_does() -> None:
@@ -125,12 +176,16 @@ FOLDED = [
     (nn.Conv1d(2, 6, 5), nn.BatchNorm1d(6), "Conv", (1, 2, 9)),
     (nn.Conv2d(6, 6, 3, groups=6, bias=False), nn.BatchNorm2d(6), "Conv", (1, 6, 5, 5)),
     (nn.ConvTranspose1d(2, 6, 5), nn.BatchNorm1d(6, affine=False), "ConvTranspose", (1, 2, 9)),
+    (nn.ConvTranspose1d(8, 6, 5, groups=2), nn.BatchNorm1d(6), "ConvTranspose", (1, 8, 9)),
+    (nn.ConvTranspose2d(4, 6, 3, groups=2, bias=False), nn.BatchNorm2d(6), "ConvTranspose", (1, 4, 5, 5)),
+    (nn.ConvTranspose1d(6, 6, 3, groups=6), nn.BatchNorm1d(6), "ConvTranspose", (1, 6, 9)),
     (nn.Linear(4, 6), nn.BatchNorm1d(6), "Gemm", (3, 4)),
 ]
+NAMES = ["conv", "depthwise", "transposed", "groups", "groups without bias", "depthwise transposed", "dense"]
 
 
 @pytest.mark.parametrize("named", [True, False])
-@pytest.mark.parametrize(("layer", "norm", "op", "shape"), FOLDED, ids=["conv", "depthwise", "transposed", "dense"])
+@pytest.mark.parametrize(("layer", "norm", "op", "shape"), FOLDED, ids=NAMES)
 def test_norms_folded_into_the_layer_before(
     layer: nn.Module, norm: nn.Module, op: str, shape: tuple[int, ...], named: bool
 ) -> None:
@@ -144,16 +199,18 @@ def test_norms_folded_into_the_layer_before(
         bias = ours.arrays.get("layer.bias", np.zeros(6))
         moved = torch.from_numpy(np.array([bias, bias + 1])).reshape(2, 6, *[1] * (len(shape) - 2))
         scale = module.norm(moved).diff(dim=0).reshape(6).numpy()
-    axis = 1 if op == "ConvTranspose" else 0
-    folded = weight * scale.reshape([6 if each == axis else 1 for each in range(weight.ndim)])
-    groups = {"group": 6} if getattr(layer, "groups", 1) > 1 else {}
+    folded, number = weight.copy(), getattr(layer, "groups", 1)
+    for row, column in np.ndindex(weight.shape[:2]):
+        output = row // (len(weight) // number) * weight.shape[1] + column if op == "ConvTranspose" else row
+        folded[row, column] *= scale[output]
+    groups = {"group": number} if number > 1 else {}
     names = ["layer.weight", "layer.bias"] if named else ["val_1", "val_2"]
     more = {"node": "n", **groups, **({"transB": 1} if op == "Gemm" else {})}
     arrays = {"other.weight": ours.arrays["other.weight"], "other.bias": ours.arrays["other.bias"]}
     arrays |= {names[0]: folded, names[1]: shift}
     told = {name.replace(".", "_"): of_node(op, number, **more) for number, name in enumerate(names, 1)}
     tensors = [
-        info(each, value.shape, layer=op if groups and each == "layer.weight" else "", groups=6)
+        info(each, value.shape, layer=op if op == "Conv" and groups and each == "layer.weight" else "", groups=number)
         for each, value in ours.arrays.items()
     ]
     first = list_weights("m", Arrays(ours.arrays, "torch", tensors))
@@ -172,6 +229,18 @@ def test_a_folded_bias_that_is_not_there() -> None:
     arrays["norm.bias"] = arrays["norm.running_mean"] * scale  # so that nothing is added
     found_then, notes = compared(listing(arrays, "torch"), theirs)
     assert (found_then, notes[0]) == ([], "norm is folded into layer (epsilon 0.001)")
+
+
+def test_no_norm_is_looked_for_in_what_is_no_layer() -> None:
+    """A table of as many rows as the norm has channels stands nearer to it than the layer does."""
+    arrays = arrays_of(Normed(nn.Linear(4, 6), nn.BatchNorm1d(6))).arrays
+    arrays = {key: arrays[key] for key in ("layer.weight", "layer.bias")} | {"embed.weight": signal(6, 4)} | {**arrays}
+    scale = arrays["norm.weight"] / np.sqrt(arrays["norm.running_var"] + 1e-3)
+    theirs = {name: value for name, value in arrays.items() if not name.startswith("norm")}
+    theirs["layer.weight"] = arrays["layer.weight"] * scale[:, None]
+    theirs["layer.bias"] = (arrays["layer.bias"] - arrays["norm.running_mean"]) * scale + arrays["norm.bias"]
+    found, notes = compared(listing(arrays, "torch"), listing(theirs, "onnx"))
+    assert (found, notes[0]) == ([], "norm is folded into layer (epsilon 0.001)")
 
 
 def test_a_norm_that_is_folded_nowhere_is_a_difference() -> None:
@@ -205,16 +274,6 @@ def test_damaged_norms_and_biases_are_differences(name: str, value: Array) -> No
     theirs = {"layer.weight": arrays["layer.weight"] * scale[:, None, None], "layer.bias": arrays["layer.bias"]}
     found, _ = compared(listing({**arrays, name: value}, "torch"), listing(theirs, "onnx"))
     assert name in {each.name for each in found}
-
-
-def test_what_makes_no_difference_where_it_is_missing() -> None:
-    tensors = [info("a.weight", (2, 3)), info("b.weight", (2, 3)), info("b.bias", (2,))]
-    tensors[1] = replace(tensors[1], tied_to="a.weight")
-    weight = signal(2, 3)
-    ours = list_weights("m", Arrays({"a.weight": weight, "b.weight": weight, "b.bias": np.zeros(2)}, "torch", tensors))
-    found, notes = compared(ours, listing({"a.weight": weight, "t": np.ones(2)}, "onnx"))
-    assert [each.name for each in found] == ["t"]
-    assert notes == ["not compared, the values of others: 'b.weight'", "not compared, zeros: 'b.bias'"]
 
 
 def test_a_prefix_and_names_that_meet() -> None:
@@ -255,63 +314,6 @@ def test_a_module_that_several_tensors_come_from_says_nothing_of_them() -> None:
     assert [(pair.name, pair.other and pair.other.name) for pair in pairs] == [("fc.weight", "m"), ("k", "k")]
     pairs, _ = match(listing({"fc.weight": far}, "torch"), theirs)
     assert [pair.name for pair in pairs if pair.one is None or pair.other is None] == ["fc.weight", "k", "m"]
-
-
-@pytest.mark.parametrize(
-    ("op", "number", "value"),
-    [
-        ("Conv", 1, np.zeros((4, 2, 3))),
-        ("Mul", 1, np.zeros(4)),
-        ("LSTM", 7, np.zeros((1, 12))),
-        ("GRU", 6, np.zeros((1, 2, 4))),
-        ("LSTM", 5, np.full((1, 2, 4), 0.5)),
-        ("Add", 0, np.array([[1.0, 2.0], [1.0, 3.0]])),
-        ("Add", 0, np.array([1.0, 2.0])),
-        ("MatMulInteger", 1, np.ones((4, 3), np.uint8)),
-        ("QLinearConv", 3, np.ones((4, 2, 3), np.int8)),
-        ("QLinearMatMul", 5, np.zeros(4, np.uint8)),
-    ],
-)
-def test_what_is_in_one_file_alone_and_makes_a_difference(op: str, number: int, value: Array) -> None:
-    weight, bias = signal(2, 3), np.array([1.0, 2.0])
-    told = {"k": of_node(op, number, node="n")}
-    theirs = listing({"a.weight": weight, "a.bias": bias, "k": value}, "onnx", **told)
-    found, _ = compared(listing({"a.weight": weight, "a.bias": bias}, "torch"), theirs)
-    assert [each.what for each in found] == ["only in the second file"]
-
-
-@pytest.mark.parametrize(
-    ("op", "number", "value", "reason"),
-    [
-        ("Add", 1, np.zeros(4), "zeros"),
-        ("GRU", 5, np.zeros((1, 2, 4)), "initial states of zeros"),
-        ("LSTM", 6, np.zeros((1, 2, 4)), "initial states of zeros"),
-        ("Add", 0, np.tile([1.0, 2.0], (1, 3, 1)), "the values of others"),
-        ("Mul", 1, np.array([0.5]), "constants of the graph"),
-        ("Where", 0, np.array([[True, False]]), "constants of the graph"),
-        ("DequantizeLinear", 2, np.zeros((), np.uint8), "constants of the graph"),
-    ],
-)
-def test_what_is_in_a_graph_alone_and_makes_no_difference(op: str, number: int, value: Array, reason: str) -> None:
-    weight, bias = signal(2, 3), np.array([1.0, 2.0])
-    told = {"k": of_node(op, number, node="n")}
-    found, notes = compared(
-        listing({"a.weight": weight, "a.bias": bias}, "torch"),
-        listing({"a.weight": weight, "a.bias": bias, "k": value}, "onnx", **told),
-    )
-    assert (found, notes) == ([], [f"not compared, {reason}: 'k'"])
-
-
-def test_initial_states_of_zeros_are_no_weights() -> None:
-    zeros, ones, told = np.zeros((1, 2, 4)), np.ones((1, 2, 4)), of_node("RNN", 5, node="n")
-    ours = {"alone": zeros, "longer": zeros, "same": zeros, "set": ones, "w": zeros}
-    theirs = {"longer": np.zeros((1, 3, 4)), "same": zeros, "other": np.ones((1, 3, 4)), "beside": zeros}
-    states = dict.fromkeys(("alone", "longer", "same", "set", "other", "beside"), told)
-    first, second = (listing(arrays, "onnx", **states).tensors for arrays in (ours, theirs))
-    kept, notes = without_states(by_name(first, second))
-    assert [pair.name for pair in kept] == ["same", "set", "w", "other"]
-    assert notes == ["not compared, initial states of zeros: 'alone', 'longer', 'beside'"]
-    assert without_states(kept) == (kept, [])
 
 
 def test_norms_of_layers_alike_are_folded_each_into_its_own() -> None:

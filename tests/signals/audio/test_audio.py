@@ -251,6 +251,34 @@ def test_what_float32_can_not_hold_is_infinite() -> None:
     assert (encoded.bad, encoded.first_bad) == (1, 1)
 
 
+@pytest.mark.parametrize("format", [format for format in HELD if format != "FLAC"])
+def test_integers_come_back_as_they_are(tmp_path: Path, format: str) -> None:
+    frames = np.array([[2**24 + 1], [-(2**24) - 1], [2**53 - 1], [-(2**53)], [2**60], [0]])
+    write(tmp_path / "a", frames, format, choose_subtype(format, None, Signal("NPY", 1, "int64")))
+    assert known(tmp_path / "a").astype(np.int64).tolist() == frames.tolist()
+
+
+@pytest.mark.parametrize(
+    ("subtype", "values", "message"),
+    [
+        ("FLOAT", [2**24 + 1, -(2**24) - 1, 2**24, 2**40], "2 results past 2^24, up to which FLOAT holds every"),
+        ("DOUBLE", [2**53 + 1, 2**54], "1 result past 2^53, up to which DOUBLE holds every integer; .npy and .csv"),
+        ("DOUBLE", [2**63 - 1, -(2**63)], "1 result past 2^53"),
+    ],
+)
+def test_integers_that_would_be_rounded_are_refused(
+    tmp_path: Path, subtype: str, values: list[int], message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        write(tmp_path / "a", np.array([values]).T, "WAV", subtype)
+    assert message in str(caught.value)
+    assert ("--subtype DOUBLE" in str(caught.value)) == (subtype == "FLOAT")
+
+
+def test_a_lossy_encoding_takes_integers_as_it_takes_all_numbers(tmp_path: Path) -> None:
+    write(tmp_path / "a", np.array([[2**24 + 1], [0]]), "OGG", "VORBIS")
+
+
 # Subtypes
 
 
@@ -275,7 +303,10 @@ def test_what_float32_can_not_hold_is_infinite() -> None:
         ("FLAC", Signal("CAF", 1, "float32", subtype="ALAC_20"), "PCM_24"),
         ("WAV", Signal("CSV", 1, "float64"), "DOUBLE"),
         ("WAV", Signal("NPY", 1, "float32"), "FLOAT"),
-        ("WAV", Signal("NPY", 1, "int64"), "FLOAT"),
+        *((format, Signal("NPY", 1, "int64"), "DOUBLE") for format in HELD if format != "FLAC"),
+        ("IRCAM", Signal("NPY", 1, "int64"), "FLOAT"),
+        ("IRCAM", Signal("WAV", 1, "float64", subtype="DOUBLE"), "FLOAT"),
+        ("FLAC", Signal("NPY", 1, "int64"), "PCM_16"),
         ("FLAC", Signal("CSV", 1, "float64"), "PCM_16"),
     ],
 )
@@ -301,7 +332,7 @@ def test_a_subtype_that_can_not_be(format: str, wanted: str, message: str) -> No
     ("format", "subtype", "channels", "rate", "message"),
     [
         ("WAV", "PCM_16", 1, None, "there is no sample rate to write WAV with; give --sample-rate"),
-        ("FLAC", "PCM_16", 9, 8000, "FLAC/PCM_16 can't be written with 9 channels at 8000 Hz: "),
+        ("FLAC", "PCM_16", 9, 8000, "FLAC holds up to 8 channels; the result has 9: write .wav"),
         ("OGG", "OPUS", 1, 44100, "OGG/OPUS can't be written with 1 channels at 44100 Hz: "),
         ("WAV", "PCM_16", 1 << 16, 8000, "WAV can't be written with 65536 channels at 8000 Hz"),
         ("WAV", "PCM_16", 1, 1 << 32, "WAV can't be written with 1 channels at 4294967296 Hz"),

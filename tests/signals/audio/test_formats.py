@@ -9,10 +9,11 @@ import pytest
 import soundfile
 
 from convtool.errors import OutputError
+from convtool.signals.audio.limits import MOST_CHANNELS, MOST_CHANNELS_ENCODED
 from convtool.signals.opening import Output, WriteOptions
 from convtool.signals.signal import Signal
 from convtool.signals.wav import writer as wav
-from tests.helpers.audio_formats import kept, measured
+from tests.helpers.audio_formats import CHANNELS, kept, measured
 
 
 def test_what_is_written_is_given_back_or_told() -> None:
@@ -26,6 +27,13 @@ def test_what_is_written_is_given_back_or_told() -> None:
                 assert result.samples == (count if what == "samples" else 300) or result.told, kind
 
 
+def test_the_channels_that_are_refused_are_those_that_no_file_holds() -> None:
+    for (format, subtype), results in measured().items():
+        most = MOST_CHANNELS.get(format) or MOST_CHANNELS_ENCODED.get(subtype, 1024)
+        held = [count for (what, count), result in results.items() if what == "channels" and result is not None]
+        assert held == [count for count in CHANNELS if count <= most], (format, subtype)
+
+
 @pytest.mark.parametrize(
     ("name", "subtype", "signal", "error"),
     [
@@ -35,6 +43,10 @@ def test_what_is_written_is_given_back_or_told() -> None:
         ("a.ogg", "VORBIS", {"channels": 256}, "OGG/VORBIS holds up to 255 channels; the result has 256"),
         ("a.opus", "OPUS", {"channels": 129}, "OGG/OPUS holds up to 128 channels; the result has 129"),
         ("a.caf", "ALAC_16", {"channels": 9}, "CAF/ALAC_16 holds up to 8 channels; the result has 9"),
+        ("a.flac", None, {"channels": 32}, "FLAC holds up to 8 channels; the result has 32: write .wav in PCM"),
+        ("a.mp3", None, {"channels": 3}, "MP3 holds up to 2 channels; the result has 3"),
+        ("a.wav", "MS_ADPCM", {"channels": 3}, "WAV/MS_ADPCM holds up to 2 channels; the result has 3"),
+        ("a.wav", "GSM610", {"channels": 2, "sample_rate": 8000}, "WAV/GSM610 holds up to 1 channel; the result has 2"),
         ("a.voc", "PCM_U8", {"sample_rate": 44_100}, "VOC/PCM_U8 would say 45454 Hz instead of 44100"),
         ("a.voc", "PCM_U8", {"sample_rate": 44_100, "channels": 2}, "VOC/PCM_U8 would say 44107 Hz instead of 44100"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from convtool.isolation import Children
 from convtool.signals.audio import opening
 from convtool.signals.audio.opening import IsolatedReader, open_audio
 from convtool.signals.audio.reader import AudioReader
+from convtool.signals.metadata import Metadata
 from tests.conftest import Run
 
 
@@ -41,7 +43,8 @@ def test_the_same_as_in_this_process(format: str, tmp_path: Path, monkeypatch: p
     path = str(write(tmp_path / "a", format))
     with open_audio(Source.of_path(path), format) as apart, AudioReader(Source.of_path(path), format) as here:
         assert isinstance(apart, IsolatedReader)
-        assert apart.signal == here.signal
+        assert apart.signal.metadata.tags == here.signal.metadata.tags
+        assert replace(apart.signal, metadata=Metadata()) == replace(here.signal, metadata=Metadata())
         while (block := here.read(1700)).size:
             theirs = apart.read(1700)
             assert theirs.dtype == block.dtype

@@ -273,3 +273,26 @@ def test_channel_masks_are_read(tmp_path: Path) -> None:
     (tmp_path / "x.wav").write_bytes(wav(fmt(code=0xFFFE, channels=2, more=extension(16, 0x30)), DATA))
     with opened(tmp_path / "x.wav") as reader:
         assert (reader.signal.format, reader.signal.channel_mask) == ("WAVEX", 0x30)
+
+
+@pytest.mark.parametrize("declared", [None, 40, 100])
+def test_a_slow_pipe_gives_its_samples_as_they_come(declared: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convtool.files.source.PAUSE", 0.01)
+    values = np.arange(20, dtype="<i2")
+    size = 0xFFFFFFFF if declared is None else declared
+    head = b"RIFF\xff\xff\xff\xffWAVE" + fmt(channels=2) + b"data" + struct.pack("<I", size)
+    reading, writing = os.pipe()
+    os.write(writing, head + b"\n" + bytes(3))
+    monkeypatch.setattr("convtool.files.source.HEAD", len(head))
+    with closing(Source(os.fdopen(reading, "rb", buffering=0), seekable=False)) as source:
+        reader = open_wav(source)
+        assert reader is not None
+        blocks = reader.blocks(1000)
+        assert next(blocks).tolist() == [[10], [0]]
+        os.write(writing, values.tobytes()[:7])
+        assert next(blocks).tolist() == [[0], [1]]
+        os.write(writing, values.tobytes()[7:36])
+        os.close(writing)
+        assert np.array_equal(np.concatenate(list(blocks), axis=1).T.ravel(), values[2:18])
+        missing = ["truncated: 15 samples that the header declares are missing"]
+        assert reader.notes == (missing if declared == 100 else [])
