@@ -126,6 +126,8 @@ class WeightFile(ABC):
     def scales(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         """What the numbers of a tensor of an opaque type are multiplied by, and shifted by: finite where they are.
 
+        A scale that takes a number beyond float32 is given as that infinity.
+
         Raises:
             InputError: they can't be read, or it is not known where they are.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from convtool.arrays.description import WeightFile, some
 from convtool.arrays.torch import DISTRIBUTED, EXPORTED_CONFIG
@@ -35,6 +35,7 @@ EXTENSIONS = (
     *(".safetensors", ".pt", ".pth", ".pt2", ".keras", ".h5", ".hdf5", ".npz", ".npy", ".mat", ".onnx"),
     *(".gguf", ".json", ".nam", ".aidax"),
 )
+_IN_FOLDERS = (*(each for each in EXTENSIONS if each != ".json"), ".bin")
 
 _READERS = {
     SAFETENSORS: ("safetensors.reader", "SafetensorsReader"),
@@ -97,21 +98,61 @@ def weight_files(folder: str) -> list[str]:
         InputError: there is none, or the folder can't be read.
     """
     try:
-        if is_url(folder):
-            root = folder.rstrip("/")
-            names = [url[len(root) + 1 :] for url in below(folder) if "/" not in url[len(root) + 1 :]]
-        else:
-            names = sorted(os.listdir(folder), key=os.fsencode)
+        _, names = next(_folders_of_store(folder)) if is_url(folder) else (folder, os.listdir(folder))
     except OSError as error:
         raise InputError(f"can't be read: {error.strerror}") from error
+    return _models(folder, names) or _refuse_without_models()
+
+
+def models_below(folder: str) -> tuple[list[str], dict[str, InputError]]:
+    """The models in `folder` and in each folder below it, as `weight_files` has those of one; and which can't be read.
+
+    Hidden folders are passed over, and no link to a folder is followed.
+
+    Raises:
+        InputError: there is none, or the folder can't be read.
+    """
+    unread: dict[str, InputError] = {}
+
+    def note(error: OSError) -> None:
+        unread[error.filename] = InputError(f"can't be read: {error.strerror}")
+
+    found: list[str] = []
+    for place, names in _folders_of_store(folder) if is_url(folder) else _folders(folder, note):
+        found += _models(place, names)
+    if folder in unread:
+        raise unread[folder]
+    return found if found or unread else _refuse_without_models(), unread
+
+
+def _folders(folder: str, note: Callable[[OSError], None]) -> Iterator[tuple[str, list[str]]]:
+    """Each folder from `folder` on, in bytewise order, and the names of the files in it."""
+    for place, folders, names in os.walk(folder, onerror=note):
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=os.fsencode)
+        yield place, names
+
+
+def _folders_of_store(folder: str) -> Iterator[tuple[str, list[str]]]:
+    root = folder.rstrip("/")
+    found: dict[str, list[str]] = {root: []}
+    for url in below(folder):
+        place, _, name = url.rpartition("/")
+        if "/." not in place[len(root) :]:
+            found.setdefault(place, []).append(name)
+    yield from found.items()
+
+
+def _refuse_without_models() -> list[str]:
+    raise InputError(f"there is no weight file in this folder; expected {', '.join(_IN_FOLDERS)}")
+
+
+def _models(folder: str, names: Sequence[str]) -> list[str]:
+    """What of the files called `names` in `folder` is a model."""
     if _is_distributed(folder):
         return [folder]
-    extensions = (*(each for each in EXTENSIONS if each != ".json"), ".bin")
     found = [name for name in names if name.endswith(".index.json")]
-    found = found or [name for name in names if os.path.splitext(name)[1].lower() in extensions]
-    if not found:
-        raise InputError(f"there is no weight file in this folder; expected {', '.join(extensions)}")
-    return [os.path.join(folder, name) for name in found]
+    found = found or [name for name in names if os.path.splitext(name)[1].lower() in _IN_FOLDERS]
+    return [os.path.join(folder, name) for name in sorted(found, key=os.fsencode)]
 
 
 def is_whole(folder: str) -> bool:

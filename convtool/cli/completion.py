@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import click
-
+from convtool.cli import messages
 from convtool.cli.options import argument, command
 
 Shell = Literal["bash", "zsh", "fish"]
@@ -34,5 +33,5 @@ def completion(options: Options) -> int:
     """
     from convtool.cli.shells import script
 
-    click.echo(script(options.shell), nl=False)
+    messages.out(script(options.shell), nl=False)
     return 0

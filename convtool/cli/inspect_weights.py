@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import click
-
 from convtool.cli import messages
 from convtool.cli.options import MOST_HZ, arguments, choice, command, flag, given, integer, parsed, real, text
 from convtool.errors import CheckFailed, ConvtoolError, InputError, UsageError
@@ -116,6 +114,11 @@ class Options:
         """Those given that look at all tensors."""
         return given(self, "stats", "check", "sarif", "as_json")
 
+    @property
+    def single(self) -> list[str]:
+        """Those given that take one file."""
+        return self.views + given(self, "diff") or ([] if self.listings else given(self, "tensor"))
+
 
 @command("inspect-weights", Options)
 def inspect_weights(options: Options) -> int:
@@ -135,7 +138,7 @@ def inspect_weights(options: Options) -> int:
       convtool inspect-weights speech.pt --tensor conv1.weight --response --sample-rate 16000
       convtool inspect-weights model.pt --diff model.safetensors --tolerance 1e-6
     """
-    paths, unreadable = _expanded(options.files)
+    paths, unreadable = _expanded(options.files, deep=not options.single)
     words = [*paths, *unreadable]
     _check(words, options)
     found: list[Finding] = []
@@ -144,7 +147,7 @@ def inspect_weights(options: Options) -> int:
         try:
             with messages.about(show(path), UsageError):
                 _inspect(path, options, found, many=len(words) > 1)
-        except (UsageError, BrokenPipeError):
+        except (UsageError, BrokenPipeError, messages.PrintError):
             raise
         except Exception as error:
             codes.add(_tell_failure(path, error, found))
@@ -171,36 +174,41 @@ def _tell_failure(path: str, error: Exception, found: list[Finding]) -> int:
     return code
 
 
-def _expanded(words: Sequence[str]) -> tuple[list[str], dict[str, InputError]]:
+def _expanded(words: Sequence[str], *, deep: bool) -> tuple[list[str], dict[str, InputError]]:
     """The files that the words stand for, and what is wrong with folders that stand for none.
 
-    Patterns are for shells that leave them to the program.
+    Patterns are for shells that leave them to the program. Of a folder it is those below it too where they may be many.
     """
-    from convtool.arrays.opening import weight_files
-
     paths: list[str] = []
     unreadable: dict[str, InputError] = {}
     for word in words:
         pattern = set(word) & set("*?[") and not (is_url(word) or os.path.lexists(word))
         for path in (sorted(glob.glob(word, recursive=True)) if pattern else []) or [word]:
             try:
-                if is_url(path):
-                    paths.extend(_of_store(path))
-                else:
-                    paths.extend(weight_files(path) if os.path.isdir(path) else [path])
+                found = _of_store(path) if is_url(path) else [path]
+                for each in found:
+                    is_folder = each.endswith("/") if is_url(each) else os.path.isdir(each)
+                    paths.extend(_of_folder(each, unreadable, deep=deep) if is_folder else [each])
             except InputError as error:
                 unreadable[path] = error
     return paths, unreadable
 
 
+def _of_folder(folder: str, unreadable: dict[str, InputError], *, deep: bool) -> list[str]:
+    from convtool.arrays.opening import models_below, weight_files
+
+    if not deep:
+        return weight_files(folder)
+    paths, unread = models_below(folder)
+    unreadable.update(unread)
+    return paths
+
+
 def _of_store(url: str) -> list[str]:
-    from convtool.arrays.opening import weight_files
     from convtool.files.remote import matching
     from convtool.files.urls import is_http
 
-    if set(url) & set("*?[") and not is_http(url):
-        return matching(url) or [url]
-    return weight_files(url) if url.endswith("/") else [url]
+    return (matching(url) if set(url) & set("*?[") and not is_http(url) else []) or [url]
 
 
 def _check(paths: Sequence[str], options: Options) -> None:
@@ -211,9 +219,8 @@ def _check(paths: Sequence[str], options: Options) -> None:
         raise UsageError(f"{views[0]} looks at one tensor, {(listings + diff)[0]} at all; give one or the other")
     if diff and (options.check or options.stats or tensor):
         raise UsageError("--diff compares files; give --check, --stats and --tensor in a run of their own")
-    single = views + diff or ([] if listings else tensor)
-    if len(paths) > 1 and single:
-        raise UsageError(f"{single[0]} takes one FILE; there are {len(paths)}")
+    if len(paths) > 1 and options.single:
+        raise UsageError(f"{options.single[0]} takes one FILE; there are {len(paths)}")
     if options.is_whole and (part := given(options, "filter", "gates", "response", "plot")):
         raise UsageError(
             f"{part[0]} looks at one tensor; it is written as .npy or .csv, not {show(options.output or '')}"
@@ -292,7 +299,7 @@ def _list(listing: Listing, options: Options, found: list[Finding], *, many: boo
     checked = stats | {f"scales of {name}": found for name, found in scales.items()}
     found += findings(listing, checked, called, damage)
     if options.as_json:
-        click.echo(listing.as_json(stats, called))
+        messages.out(listing.as_json(stats, called))
     elif options.stats or not options.check:
         show_listing(listing, stats if options.stats else None, many=many)
     for note in listing.notes:

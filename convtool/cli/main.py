@@ -76,7 +76,8 @@ class LazyGroup(click.Group):
 
             args = [without_file_url(word) for word in args]
         try:
-            return super().make_context(info_name, args, *others, **extra)
+            with messages.printing():
+                return super().make_context(info_name, args, *others, **extra)
         except BrokenPipeError as error:
             raise ClosedPipe from error
         except KeyboardInterrupt as error:
@@ -100,11 +101,11 @@ class LazyGroup(click.Group):
 def _tell_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     """Print the version of convtool; with -v, of all that it runs on."""
     if value and not ctx.resilient_parsing:
-        click.echo(f"convtool, version {__version__}")
+        messages.out(f"convtool, version {__version__}")
         if messages.asked_for("verbose"):
             from convtool.jobs.versions import versions
 
-            click.echo("\n".join(versions()))
+            messages.out("\n".join(versions()))
         ctx.exit()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -10,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import click
 
-from convtool.errors import ConvtoolError
+from convtool.errors import ConvtoolError, OutputError
 from convtool.files.names import without_secrets
 from convtool.warm import launcher
 
@@ -43,6 +44,36 @@ def printed_by(printer: Callable[[str], None]) -> Iterator[None]:
     finally:
         with _printing:
             _printers.remove(printer)
+
+
+class PrintError(OutputError):
+    """Standard output does not take what is printed there: no file that is being worked on is to blame."""
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """What the system says here is about standard output; that nobody reads it any more is no error to tell.
+
+    Raises:
+        PrintError: it takes no more.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else f"can't be written: {error.strerror}"
+        raise PrintError(f"standard output: {reason}") from error
+
+
+def out(text: str, *, nl: bool = True) -> None:
+    """Print on standard output what was asked for.
+
+    Raises:
+        PrintError: it takes no more.
+    """
+    with printing():
+        click.echo(text, nl=nl)
 
 
 def error(text: str) -> None:

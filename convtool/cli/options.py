@@ -191,6 +191,11 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg]  # generic from Click 
 class _Command(click.Command):
     """A command that takes no option for another, and says how numbers that begin with a minus are given."""
 
+    def make_context(self, info_name: str | None, args: list[str], *others: Any, **extra: Any) -> click.Context:
+        """Read the command line, print --help."""
+        with messages.printing():
+            return super().make_context(info_name, args, *others, **extra)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the words of the command line."""
         words = list(self._apart(args))

@@ -245,7 +245,7 @@ def _fit_only(fitted: Callable[[], Params], sources: Sequence[Input], options: O
         raise UsageError("--report, --json and --plot tell of inputs, and with --fit and --save alone there are none")
     if options.dry_run:
         for item in sources:
-            click.echo(f"{item.name} -> {show(str(options.save))}")
+            messages.out(f"{item.name} -> {show(str(options.save))}")
     else:
         fitted()
     return 0

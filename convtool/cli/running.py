@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-import click
-
 from convtool.cli import messages
 from convtool.cli.shared_options import ClusterOptions, JobSettings, RunOptions, SignalOptions
 from convtool.errors import ConvtoolError, Terminated, UsageError
@@ -98,7 +96,7 @@ def dry_run(tasks: Sequence[Task], options: RunOptions, rehearse: Job) -> list[O
         tell(outcome, one=True)
         if not (outcome.error or options.as_json):
             exists = " (exists)" * (outcome.status == "skipped")
-            click.echo(f"{outcome.name} -> {show(outcome.output or 'standard output')}{exists}")
+            messages.out(f"{outcome.name} -> {show(outcome.output or 'standard output')}{exists}")
     tell_unheeded(outcomes)
     return outcomes
 
@@ -117,7 +115,7 @@ def conclude(outcomes: Sequence[Outcome], options: RunOptions, *, replace: bool)
         _write_report(options, outcomes, replace=replace)
     if options.as_json:
         for outcome in outcomes:
-            click.echo(outcome.as_json(with_worker=options.on_cluster))
+            messages.out(outcome.as_json(with_worker=options.on_cluster))
     codes = {outcome.exit_code for outcome in outcomes if outcome.status == "failed"}
     return next((code for code in (2, 1, 3) if code in codes), 0)
 

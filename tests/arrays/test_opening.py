@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from onnx import helper, numpy_helper
 from safetensors.torch import save_file
 
 from convtool.arrays import TensorInfo, WeightFile, description, open_weights
-from convtool.arrays.opening import weight_files
+from convtool.arrays.opening import models_below, weight_files
 from convtool.errors import InputError
 from convtool.weights.conversion.file import ConvertedFile
 from convtool.weights.layouts import describe
@@ -187,6 +188,35 @@ def test_the_files_of_a_folder(tmp_path: Path) -> None:
         weight_files(str(tmp_path / "empty"))
     with pytest.raises(InputError, match=r"^can't be read: Not a directory"):
         weight_files(str(tmp_path / "x.bin"))
+
+
+def test_the_models_of_a_folder_and_of_those_below_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ["b.pt", "a/x.npz", "a/b/y.npy", "a/c/m.safetensors.index.json", "d/e/.h/z.npy", "d/e/f.bin"]
+    for name in [*found, "a/c/part.safetensors", "a/c/d/more.onnx", ".cache/w.pt", "d/config.json", "none/read.me"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    wanted = ["b.pt", "a/x.npz", "a/b/y.npy", "a/c/m.safetensors.index.json", "a/c/d/more.onnx", "d/e/f.bin"]
+    assert models_below(str(tmp_path)) == ([str(tmp_path / name) for name in wanted], {})
+    with pytest.raises(InputError, match=r"^there is no weight file in this folder"):
+        models_below(str(tmp_path / "none"))
+    real = os.scandir
+
+    def scandir(path: str) -> Any:
+        if path in refused:
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    refused = [str(tmp_path / "d" / "e")]
+    paths, unread = models_below(str(tmp_path / "d"))
+    assert (paths, {path: str(error) for path, error in unread.items()}) == (
+        [],
+        {refused[0]: "can't be read: Permission denied"},
+    )
+    refused = [str(tmp_path)]
+    with pytest.raises(InputError, match=r"^can't be read: Permission denied"):
+        models_below(str(tmp_path))
 
 
 @pytest.mark.parametrize(

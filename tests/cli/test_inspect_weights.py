@@ -992,6 +992,30 @@ def test_a_missing_file_of_an_onnx_model_fails_the_listing(option: tuple[str, ..
     assert ("8x8" in run.out or "[8, 8]" in run.out) is (option != ("--check",))
 
 
+class Scaled(nn.Module):
+    """A traced LSTM whose program has a number of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(3, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.rnn(x)[0] * torch.tensor(2.5)
+        return found
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_traced_program_against_its_state_dict(convtool: Convtool) -> None:
+    model = Scaled().eval()
+    torch.jit.trace(model, torch.ones(2, 5, 3)).save("traced.pt")
+    torch.save(model.state_dict(), "state.pt")
+    assert "constants." in convtool("inspect-weights", "traced.pt").out
+    for pair in (("traced.pt", "state.pt"), ("state.pt", "traced.pt")):
+        run = convtool("inspect-weights", pair[0], "--diff", pair[1])
+        assert (run.code, run.out) == (0, "")
+        assert "not compared, constants of the code: 'constants.0'" in run.err
+
+
 def test_a_shard_that_is_not_there_fails_the_listing(convtool: Convtool) -> None:
     save_file({"a": torch.ones(2)}, "one.safetensors")
     shards = {"a": "one.safetensors", "b": "two.safetensors", "c": "../three.safetensors"}
@@ -1015,6 +1039,19 @@ def test_a_folder_without_weights_stops_no_other_file(convtool: Convtool, tmp_pa
     assert json.loads(run.out)["file"] == f"{tmp_path}/a.npy"
     run = convtool("inspect-weights", tmp_path / "empty")
     assert (run.code, run.out, run.err.count("\n")) == (1, "", 1)
+
+
+def test_folders_in_a_folder_are_looked_at_too(convtool: Convtool, tmp_path: Path) -> None:
+    (tmp_path / "models" / "sub").mkdir(parents=True)
+    torch.save({"w": torch.tensor([1.0])}, "models/a.pt")
+    torch.save({"v": torch.tensor([float("nan")])}, "models/sub/a.pt")
+    run = convtool("inspect-weights", "models", "--check")
+    assert (run.code, run.out) == (3, "")
+    assert "models/sub/a.pt: --check: of 1 tensor 1 holds what is not finite: v (1 NaN, 0 infinite)" in run.err
+    run = convtool("inspect-weights", "models")
+    assert (run.code, "models/a.pt:\n" in run.out, "models/sub/a.pt:\n" in run.out) == (0, True, True)
+    run = convtool("inspect-weights", "models", "--tensor", "w")  # which takes one model: that of the folder itself
+    assert (run.code, run.out) == (0, "1\n")
 
 
 def test_a_distributed_checkpoint_is_its_folder(convtool: Convtool) -> None:

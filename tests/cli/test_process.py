@@ -299,13 +299,13 @@ def test_streams_that_are_closed(tmp_path: Path) -> None:
         (">&-", "convolve 4,1 -k 1", 1, "Error: '4,1': standard output: can't be written: Bad file descriptor\n"),
         (">&- 2>&-", "convolve 4,1 -k 1 -o y.csv", 0, ""),
         (">/dev/full", "convolve 4,1 -k 1", 1, f"Error: '4,1': standard output: {full}\n"),
-        (
-            ">/dev/full",
-            "--version",
-            1,
-            "Error: unexpected OSError: [Errno 28] No space left on device (--debug shows where)\n",
-        ),
     ]
+    np.save(tmp_path / "w.npy", np.ones(3))
+    printing = ["--version", "--help", "convolve --help", "completion bash", "convolve w.npy -k 1 -o w.csv --dry-run"]
+    printing += [
+        f"inspect-weights w.npy {more}" for more in ("--json", "--stats", "w.npy --check --stats", "--filter 0")
+    ]
+    runs += [(">/dev/full", words, 1, "Error: standard output: the disk is full\n") for words in printing]
     with ThreadPoolExecutor(4) as together:
         found = list(together.map(lambda words: run(words[0], *words[1].split()), runs))
     assert found == [(code, "", error) for _, _, code, error in runs]

@@ -454,6 +454,16 @@ def test_weight_files_of_every_kind(web: WebServer, store: Any, convtool: Progra
     store.pipe({f"/models/{name}": data for name, data in files.items()})
     run = convtool("inspect-weights", "memory://models/", "--json")
     assert json.loads(run.out)["file"] == "memory://models/i.safetensors.index.json"
+    npy = files["w.npy"]
+    store.pipe({"/models/sub/a.npy": npy, "/models/.git/b.npy": npy, "/models/sub/deep/c.npy": npy})
+    run = convtool("inspect-weights", "memory://models/", "--json")
+    assert [json.loads(line)["file"] for line in run.out.splitlines()] == [
+        "memory://models/i.safetensors.index.json",
+        "memory://models/sub/a.npy",
+        "memory://models/sub/deep/c.npy",
+    ]
+    run = convtool("inspect-weights", "memory://models/sub/", "-o", tmp_path / "one.npy")
+    assert (run.code, (tmp_path / "one.npy").read_bytes()) == (0, npy)
     run = convtool("inspect-weights", "memory://models/*.npz", "memory://models/w.npy", "--json")
     assert [json.loads(line)["format"] for line in run.out.splitlines()] == ["npz", "npy"]
     run = convtool("inspect-weights", "memory://models/none.pt")

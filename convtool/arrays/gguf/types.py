@@ -5,7 +5,7 @@ Sources: ``ggml.h``, and ``ggml-common.h`` for what stands where in a block.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from convtool.arrays.raw import as_numbers, stored_type
 
@@ -71,6 +71,8 @@ TYPES = {
 def scales_in(data: NDArray[np.uint8], block: Block, order: str) -> NDArray[Any]:
     """The scales and offsets of whole blocks: where these are finite, so are all numbers.
 
+    A scale that can be so large that its product with an integer is beyond float32 is given as that infinity.
+
     Args:
         data: the blocks, one behind the other.
         block: what they are.
@@ -82,4 +84,30 @@ def scales_in(data: NDArray[np.uint8], block: Block, order: str) -> NDArray[Any]
     if block.name == "IQ1_M":  # four words of scales for parts of the block hold four bits of it each
         words = part.view(f"{order}u2") >> 12
         return (words @ np.array([1, 1 << 4, 1 << 8, 1 << 12], np.uint16)).view(np.float16)
-    return as_numbers(part.view(stored_type(block.scale, order)).reshape(-1), block.scale)
+    scales = as_numbers(part.view(stored_type(block.scale, order)).reshape(-1), block.scale)
+    if block.name not in _LARGEST:
+        return scales
+    largest = _LARGEST[block.name](data.reshape(-1, block.nbytes)).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        products = scales * largest
+    return np.where(np.isfinite(scales) & np.isinf(products), products, scales)
+
+
+def _largest_float4(blocks: NDArray[np.uint8]) -> NDArray[Any]:
+    """The largest of what each block's codes of 4 bits stand for: ``float4_e2m1fn``, without their sign."""
+    import numpy as np
+
+    codes = blocks[:, 1:]
+    magnitudes = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    return cast("NDArray[Any]", magnitudes[np.maximum(codes & 7, codes >> 4 & 7).max(axis=1)])
+
+
+def _largest_int8(blocks: NDArray[np.uint8]) -> NDArray[Any]:
+    import numpy as np
+
+    integers = blocks[:, 4:260].view(np.int8).astype(np.int16)
+    return cast("NDArray[Any]", np.abs(integers).max(axis=1))
+
+
+_LARGEST = {"MXFP4": _largest_float4, "Q8_K": _largest_int8}
+"""The greatest magnitude that the scale of each block is multiplied by, of types whose scales reach float32's limit."""

@@ -26,6 +26,8 @@ _SPARSE = 1000
 _ATTRIBUTES = ("name", "backend", "keras_version", "model_config")
 _SPLIT_ATTRIBUTES = ("layer_names", "weight_names")
 _KINDS = {"O": "references or lists of varying length", "V": "records or opaque bytes"}
+_HOPS = 16
+"""Soft links that lead to each other; the library follows as many."""
 _LIBRARY = (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError)
 """What h5py makes of an error in the library."""
 
@@ -35,7 +37,10 @@ class TooMuchError(Exception):
 
 
 class Walk:
-    """Every object of `file`, each visited once however many hard links it has; no other link is followed.
+    """Every object of `file`, each entered once however many hard links it has; no other link is followed.
+
+    Its first name is that which comes first where names are ordered at each level, and a group stands before what is in
+    it.
 
     `progress` is called for each.
     """
@@ -47,48 +52,67 @@ class Walk:
         self._groups: dict[str, dict[str, str | list[str]]] = {}
         self._datasets: list[dict[str, Any]] = []
         self._soft: dict[str, str] = {}
-        self._external: list[str] = []
-        self._damaged: list[str] = []
+        self._further: dict[str, str] = {}
+        self._objects: set[str] = set()
+        self._external: dict[str, None] = {}
+        self._damaged: dict[str, None] = {}
         self._first = {h5o.get_info(file.id).addr: ""}
         self._links_seen = 0
         self._text = 0
 
     def listing(self) -> dict[str, Any]:
         """Datasets with shapes and flags, the groups' attributes that Keras writes, and what was not followed."""
-        todo = [("", self._root)]
+        todo = self._enter("", self._root)
         while todo:
-            path, group = todo.pop()
+            path, group, name = todo.pop()
             try:
-                todo += self._enter(path, group)
+                todo += self._visit(path, h5o.open(group, name))
             except _LIBRARY:
-                if not path:
-                    raise
-                self._damaged.append(path)
-        there = self._groups.keys() | {entry["path"] for entry in self._datasets}
+                self._damaged[path] = None
+        nowhere = [path for path in self._soft if not self._is_there(self._target(path))]
         return {
             "groups": self._groups,
             "datasets": self._datasets,
             "links": {
-                "links to other files, not followed": self._external,
-                "soft links, not followed": [path for path, to in self._soft.items() if to in there],
-                "soft links that lead nowhere": [path for path, to in self._soft.items() if to not in there],
-                "damaged objects, left out": self._damaged,
+                "groups under further names, listed under the first": [
+                    f"{path} = {first or '/'}" for path, first in self._further.items()
+                ],
+                "links to other files, not followed": list(self._external),
+                "soft links, not followed": sorted(self._soft.keys() - nowhere),
+                "soft links that lead nowhere": nowhere,
+                "damaged objects, left out": list(self._damaged),
             },
         }
 
-    def _enter(self, path: str, group: h5g.GroupID) -> list[tuple[str, h5g.GroupID]]:
-        """Take note of what `group` holds; the groups in it are to be entered."""
+    def _enter(self, path: str, group: h5g.GroupID) -> list[tuple[str, h5g.GroupID, bytes]]:
+        """Take note of `group`; the hard links in it, the last first, are to be visited: path, group and name."""
         self._groups[path] = self._attributes(group)
-        groups = []
-        for inner, name in self._links(path, group):
-            try:
-                groups += self._visit(inner, h5o.open(group, name))
-            except _LIBRARY:
-                self._damaged.append(inner)
-        return groups
+        return [(inner, group, name) for inner, name in self._links(path, group)]
+
+    def _target(self, path: str) -> str | None:
+        """Where the soft link at `path` leads, by the first name of each group on the way; None where it never ends.
+
+        What lies behind a link to another file is not known, so it leads to that link.
+        """
+        at, hops, parts = "", 0, path.split("/")[::-1]
+        while parts:
+            at = f"{at}/{parts.pop()}".removeprefix("/")
+            at = self._further.get(at, at)
+            if at in self._external:
+                break
+            if at in self._soft:
+                hops += 1
+                if hops > _HOPS:
+                    return None
+                parts += self._soft[at].split("/")[::-1]
+                at = ""
+        return at
+
+    def _is_there(self, path: str | None) -> bool:
+        return path in self._groups or path in self._objects or path in self._external or path in self._damaged
 
     def _links(self, path: str, group: h5g.GroupID) -> Iterator[tuple[str, bytes]]:
-        """The hard links of `group`, with the paths that they lead to; the others are noted."""
+        """The hard links of `group`, the last first, with the paths that they lead to; the others are noted."""
         self._links_seen += group.get_num_objs()
         if self._links_seen > _LINKS_LIMIT:
             raise TooMuchError(f"it has more than {_LINKS_LIMIT} groups and datasets")
@@ -103,16 +127,22 @@ class Walk:
                 self._spend(len(target))
                 self._soft[inner] = posixpath.normpath(posixpath.join("/", path, target)).strip("/")
             else:
-                self._external.append(inner)
+                self._external[inner] = None
 
-    def _visit(self, path: str, found: h5g.GroupID | h5d.DatasetID) -> list[tuple[str, h5g.GroupID]]:
-        """Take note of an object; the list holds it if it is a group that was not seen before."""
+    def _visit(self, path: str, found: h5g.GroupID | h5d.DatasetID) -> list[tuple[str, h5g.GroupID, bytes]]:
+        """Take note of an object; of a group that was not seen before, what is in it is to be visited."""
         self._progress()
         first = self._first.setdefault(h5o.get_info(found).addr, path)
+        self._objects.add(path)
         if isinstance(found, h5d.DatasetID):
             entry = {"path": path, **described(found, self._size)}
             self._datasets.append(entry | {"same_as": "" if first == path else first})
-        return [(path, found)] if isinstance(found, h5g.GroupID) and first == path else []
+        if not isinstance(found, h5g.GroupID):
+            return []
+        if first == path:
+            return self._enter(path, found)
+        self._further[path] = first
+        return []
 
     def _attributes(self, group: h5g.GroupID) -> dict[str, str | list[str]]:
         """The attributes of `group` that Keras writes, as text; what is something else or too long is left out."""

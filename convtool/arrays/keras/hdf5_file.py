@@ -140,7 +140,9 @@ def short(said: Mapping[str, Any], *keys: str) -> dict[str, str]:
 
 
 def _tensors(weights: Sequence[Named], *, void_as: str | None) -> tuple[TensorInfo, ...]:
-    names = {weight.dataset.path: weight.name for weight in weights}
+    names: dict[str, str] = {}
+    for weight in weights:
+        names.setdefault(weight.dataset.same_as or weight.dataset.path, weight.name)
     return tuple(_tensor(weight, names, void_as) for weight in weights)
 
 
@@ -153,14 +155,15 @@ def _tensor(weight: Named, names: Mapping[str, str], void_as: str | None) -> Ten
             flag, readable = f"it holds bytes of a type that NumPy lacks; expected numbers: {trouble}", False
     if weight.packed:
         shape, dtype = (*shape[:-1], weight.packed), "int4"
+    owner = names[dataset.same_as or dataset.path]
     return TensorInfo(
         name=weight.name,
         shape=shape,
         dtype=dtype,
-        nbytes=0 if dataset.same_as else dataset.nbytes,
+        nbytes=dataset.nbytes if owner == weight.name else 0,
         layer=weight.layer.role,
         config=weight.layer.settings(),
-        tied_to=names.get(dataset.same_as, ""),
+        tied_to="" if owner == weight.name else owner,
         flag=flag,
         readable=readable,
         stored=dataset.path,

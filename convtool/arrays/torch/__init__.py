@@ -5,3 +5,6 @@ EXPORTED_CONFIG = "data/weights/model_weights_config.json"
 
 DISTRIBUTED = ".metadata"
 """The file in the folder of a distributed checkpoint that describes the others."""
+
+CODE = "code"
+"""The node, as `TensorInfo.config` has it, of the constants that belong to a TorchScript archive's program."""

@@ -14,10 +14,11 @@ from typing import Any
 
 from convtool.arrays.description import some
 from convtool.arrays.raw import Stream
+from convtool.arrays.torch import CODE
 from convtool.arrays.torch.notes import of_names
 from convtool.arrays.torch.pickle_values import Pairs
 from convtool.arrays.torch.pickles import load
-from convtool.arrays.torch.tree import Tree, look
+from convtool.arrays.torch.tree import Layer, Tree, look
 from convtool.arrays.torch.values import TorchReader
 from convtool.arrays.torch.views import Storage, storage, storages
 from convtool.arrays.zip.archive import Archive, Member
@@ -29,6 +30,9 @@ _PICKLE_LIMIT = 96 << 20
 _ORDERS = {b"little": "<", b"big": ">"}
 _KNOWN = ("data.pkl", "version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id")
 _PROGRAM = ("constants.pkl", "constants/", "code/", "extra/", "traced_inputs.pkl", "traced_inputs/")
+
+_PROGRAMS = Layer(config={"node": CODE})
+"""What the constants of a program belong to, as those of ONNX's graphs do to a node."""
 
 
 class TorchZipReader(TorchReader):
@@ -60,7 +64,7 @@ class TorchZipReader(TorchReader):
         tree, names = self._look(self._members["data.pkl"], "data")
         if "constants.pkl" in self._members:
             constants, more_names = self._look(self._members["constants.pkl"], "constants")
-            tree.found += constants.found
+            tree.found += [replace(each, layer=_PROGRAMS) for each in constants.found]
             names = {**more_names, **names}
         self._describe(tree)
         self._names = names

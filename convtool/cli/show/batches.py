@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
+from convtool.cli import messages
 from convtool.cli.show.tables import human_bytes, table, terminal_width
 from convtool.files.names import counted
 
@@ -30,13 +29,13 @@ def show_plan(plan: Plan) -> None:
         rows.append([str(number), str(len(batch.rows)), str(batch.longest), f"{share:.1f} %", human_bytes(size)])
     header = ["batch", "rows", "samples", "padding", "size"]
     for line in table(header, rows, right=header, width=terminal_width()):
-        click.echo(line)
+        messages.out(line)
     total = waste(plan.batches, lengths)
     samples = sum(len(batch.rows) * batch.longest for batch in plan.batches)
     inputs, batches = counted(len({row.index for row in plan.rows}), "input"), counted(len(plan.batches), "batch")
     if plan.rows[0].covered is not None:
         inputs = f"{counted(len(lengths), 'segment')} of {inputs}"
-    click.echo(
+    messages.out(
         f"\n{inputs} in {batches}, {human_bytes(samples * item)}, of which padding "
         f"{human_bytes(total.samples * item)} ({total.percent:.2f} %)\n"
     )
@@ -46,7 +45,7 @@ def show_plan(plan: Plan) -> None:
         [_span(each.shortest, each.longest), str(each.inputs), "#" * -(-each.inputs * _BAR // most)] for each in bins
     ]
     for line in table(["samples", "inputs", ""], bars, right=["samples", "inputs"], width=terminal_width()):
-        click.echo(line)
+        messages.out(line)
 
 
 def _span(shortest: int, longest: int) -> str:

@@ -6,8 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from convtool.cli import messages
 from convtool.errors import CheckFailed
 from convtool.files.names import counted, show, without_secrets
@@ -43,11 +41,11 @@ def show_differences(listing: Listing, path: str, options: Options) -> None:
             "differences": [each.as_json() for each in found],
         }
         record |= {"matched": matched} if matched else {}
-        click.echo(json.dumps(record, allow_nan=False))
+        messages.out(json.dumps(record, allow_nan=False))
     else:
         for each in found:
             there = f" ({show(each.other)})" if each.other else ""
-            click.echo(f"{show(each.name)}{there}: {each.what}")
+            messages.out(f"{show(each.name)}{there}: {each.what}")
     for by, what in (("module", "the modules that they come from"), ("values", "their values")):
         told = [f"{show(each['name'])} with {show(each['other'])}" for each in matched if each["by"] == by]
         if told:
@@ -68,6 +66,7 @@ def _compared(listing: Listing, path: str, options: Options) -> tuple[list[Diffe
     from convtool.jobs.inspection.listing import list_weights
     from convtool.jobs.inspection.matching import match
     from convtool.jobs.inspection.needless import without_states
+    from convtool.jobs.inspection.programs import without_code
 
     with messages.about(f"--diff {show(path)}"):
         file = open_weights(path, void_as=options.void_as)
@@ -84,6 +83,8 @@ def _compared(listing: Listing, path: str, options: Options) -> tuple[list[Diffe
             messages.note(f"{listing.layout} against {other.layout}: compared in torch's layout")
         else:
             pairs, notes = without_states(by_name(listing.tensors, other.tensors, strip_prefix=prefix))
+            pairs, of_code = without_code(pairs)
+            notes += of_code
         for note in notes:
             messages.note(note)
         typed = [one for _, one, two, _ in pairs if one and two and one.tensor.dtype != two.tensor.dtype]

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from convtool.cli import messages
 from convtool.cli.show.tables import coloured, matrix, terminal_width
 from convtool.files.names import show
@@ -106,9 +104,9 @@ def _print(found: Selection) -> None:
         part = values if width is None else values[: max(1, _NUMBERS // max(1, values.shape[1])), :_COLUMNS]
         whole = whole and part.shape == values.shape
         if title:
-            click.echo(("\n" if number else "") + title)
+            messages.out(("\n" if number else "") + title)
         for line in matrix(part, width=width, peak=peak):
-            click.echo(line)
+            messages.out(line)
     if not whole:
         shape = "x".join(map(str, found.values.shape))
         messages.note(f"that is a part of {shape} numbers; a pipe or -o FILE takes all")
@@ -172,7 +170,7 @@ def _print_curves(
     plain = "utf" not in (sys.stdout.encoding or "").lower()
     across = sorted((*_CURVE_WIDTHS, width))[1]
     for number, (name, curve) in enumerate(zip(names[:_SHOWN], magnitude.tolist(), strict=False)):
-        click.echo(("\n" if number else "") + name)
+        messages.out(("\n" if number else "") + name)
         lines = terminal_curve(
             frequency.tolist(),
             curve,
@@ -181,6 +179,6 @@ def _print_curves(
             unit="Hz" if rate else "cycles/sample",
             ascii=plain,
         )
-        click.echo("\n".join(lines))
+        messages.out("\n".join(lines))
     if len(names) > _SHOWN:
         messages.note(f"those are the first {_SHOWN} of {len(names)} responses; a pipe or -o FILE takes all")

@@ -6,8 +6,6 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import click
-
 from convtool.cli import messages
 from convtool.errors import CheckFailed, UsageError
 from convtool.files.names import counted, show
@@ -27,12 +25,12 @@ def show_self_test(model: RecurrentModel, options: Options) -> int:
     with messages.about(show(options.model)):
         test = self_test(model, engine=options.engine, dtype=options.dtype or "float32")
     if options.as_json:
-        click.echo(json.dumps({**asdict(test), "holds": test.holds}))
+        messages.out(json.dumps({**asdict(test), "holds": test.holds}))
     told = f"test vectors of {counted(test.samples, 'sample')}: the largest difference is {test.difference:.3g}"
     if not test.holds:
         raise CheckFailed(f"{show(options.model)}: {told}, above the {test.limit:.3g} of rounding")
     if not options.as_json:
-        click.echo(f"{told}, within {test.limit:.3g}" + ", without the file's gains" * (not test.gains))
+        messages.out(f"{told}, within {test.limit:.3g}" + ", without the file's gains" * (not test.gains))
     return 0
 
 
@@ -48,9 +46,9 @@ def show_comparison(model: RecurrentModel, options: Options) -> int:
     with messages.about(inputs[0].name):
         found = compare(model, inputs[0], read=read, condition=condition, dtype=options.dtype, device=options.device)
     if options.as_json:
-        click.echo(json.dumps(asdict(found)))
+        messages.out(json.dumps(asdict(found)))
         return 0
-    click.echo("\n".join([*_engines(found), _apart(found)]))
+    messages.out("\n".join([*_engines(found), _apart(found)]))
     return 0
 
 
@@ -89,10 +87,10 @@ def show_deviation(job: WaveNetJob, options: WaveNetOptions, reference: str) -> 
         messages.warn(note)
     if options.as_json:
         told = {key: value for key, value in asdict(found).items() if key not in ("notes", "squares", "of_reference")}
-        click.echo(json.dumps({"esr": found.esr, **told}))
+        messages.out(json.dumps({"esr": found.esr, **told}))
         return 0
     at = f"sample {found.at}" + (f" ({found.at / found.sample_rate:.3f} s)" if found.sample_rate else "")
     channel = f" of channel {found.channel}" if found.channels > 1 else ""
     size = f"of a peak of {found.peak:.3g} ({found.channels} x {found.samples})"
-    click.echo(f"ESR {found.esr:.4g}; largest error {found.largest:.3g} at {at}{channel}, {size}")
+    messages.out(f"ESR {found.esr:.4g}; largest error {found.largest:.3g} at {at}{channel}, {size}")
     return 0

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from convtool.cli import messages
 from convtool.cli.show.tables import fitting, human_bytes, human_count, table, terminal_width
 from convtool.files.names import counted, show
@@ -44,7 +42,7 @@ def show_listing(listing: Listing, stats: Mapping[str, TensorStats] | None, *, m
     if width is not None:
         lines[1:] = [line + _below(flag, width) for line, flag in zip(lines[1:], flags, strict=True)]
     heading = [f"{show(listing.path)}:"] if many else []
-    click.echo("\n".join([*heading, *lines, _totals(listing), *[""] * many]))
+    messages.out("\n".join([*heading, *lines, _totals(listing), *[""] * many]))
     if left_out:
         messages.note(f"left out here: {', '.join(left_out)}; a wider terminal, a pipe or --json has them")
 

@@ -101,6 +101,37 @@ def test_scales_of_blocks(made: Callable[[bytes], str]) -> None:
     np.testing.assert_equal(found, wanted)
 
 
+@pytest.mark.parametrize("high", [False, True])
+@pytest.mark.parametrize("sign", [0, 8])
+def test_a_scale_that_takes_a_code_beyond_float32_is_infinite(
+    sign: int, made: Callable[[bytes], str], *, high: bool
+) -> None:
+    """By OCP's MX formats: a code of `float4_e2m1fn` times two to the power of the scale's byte less 127."""
+    codes = [0, 0.5, 1, 1.5, 2, 3, 4, 6]
+    places = [(byte, code) for byte in (0, 251, 252, 253, 254) for code in range(8)]
+    raw = b"".join(bytes([byte, *[0] * 9, (code | sign) << 4 * high, *[0] * 6]) for byte, code in places)
+    with open_weights(made(gguf({"q": (39, (len(places), 32), raw)}))) as file:
+        scales = np.concatenate(list(file.scales(file.find("q"))))
+    beyond = [codes[code] * 2.0 ** (byte - 127) > float(np.finfo(np.float32).max) for byte, code in places]
+    assert sum(beyond) == 2 + 4
+    np.testing.assert_array_equal(np.isinf(scales), beyond)
+    np.testing.assert_array_equal(
+        scales[~np.array(beyond)], [2.0 ** (b - 127) for (b, _), inf in zip(places, beyond, strict=True) if not inf]
+    )
+
+
+@pytest.mark.parametrize(
+    ("scale", "integer", "wanted"),
+    [(3e38, 1, 3e38), (3e38, 2, np.inf), (-3e36, -128, -np.inf), (2e36, -128, 2e36), (np.inf, 0, np.inf)],
+)
+def test_a_float32_scale_beyond_float32(
+    scale: float, integer: int, wanted: float, made: Callable[[bytes], str]
+) -> None:
+    raw = struct.pack("<f256b", scale, *[0] * 255, integer) + bytes(32)
+    with open_weights(made(gguf({"q": (15, (256,), raw)}))) as file:
+        np.testing.assert_array_equal(np.concatenate(list(file.scales(file.find("q")))), np.float32([wanted]))
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_scales_of_many_blocks(order: str, made: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "PIECE_BYTES", 100)

@@ -163,7 +163,7 @@ def test_names_are_kept_as_they_are_and_sorted_by_number(path: Path) -> None:
         file.id.links.create_hard(b"\xff\xfe", file.id, b"b")
     assert names(path) == ["\x1b[31m[red]\n", "b", "b2", "b10", "é", "\udcff\udcfe"]
     with Hdf5Reader(str(path)) as opened:
-        assert opened.find("\udcff\udcfe").nbytes == 8
+        assert opened.find("\udcff\udcfe").tied_to == "b"
         assert opened.values(opened.find("\x1b[31m[red]\n")).tolist() == [1.0]
 
 
@@ -190,9 +190,42 @@ def test_links_are_told_and_not_followed(path: Path, tmp_path: Path) -> None:
     assert names(path) == ["g/w"]
     assert notes(path) == [
         "links to other files, not followed: 'out'",
-        "soft links, not followed: 'g/near', 'g/up'",
-        "soft links that lead nowhere: 'lost', 'through'",
+        "soft links, not followed: 'g/near', 'g/up', 'through'",
+        "soft links that lead nowhere: 'lost'",
     ]
+
+
+def test_where_soft_links_lead(path: Path) -> None:
+    """Over other links, and further names of groups; what is behind another file is not looked for."""
+    with h5py.File(path, "w") as file:
+        file["g/w"] = [1.0]
+        file["loop"] = file["g"]
+        file["type"] = np.dtype("f4")
+        file["out"] = h5py.ExternalLink("other.h5", "/")
+        there = {
+            "a": "/g/w",
+            "b": "/loop/w",
+            "c": "b",
+            "d": "dir/w",
+            "dir": "/loop",
+            "e": "/type",
+            "f": "out/x",
+            "h": "/",
+        }
+        nowhere = {"m": "m", "n": "o", "o": "n", "p": "/g/w/x", "q": "dir/gone", "r": "m/w"}
+        for name, target in (there | nowhere).items():
+            file[name] = h5py.SoftLink(target)
+        for hop in range(18):
+            file[f"z/{hop:02}"] = h5py.SoftLink(f"/z/{hop + 1:02}" if hop < 17 else "/g")
+        assert file["z/02/w"][()].tolist() == [1.0]
+        with pytest.raises(RuntimeError, match="too many links"):
+            file["z/01"]
+    assert names(path) == ["g/w"]
+    further, out, followed, lost = notes(path)
+    assert further == "groups under further names, listed under the first: 'loop = g'"
+    assert out == "links to other files, not followed: 'out'"
+    assert followed == "soft links, not followed: 'a', 'b', 'c', 'd', 'dir', 'e', 'f', 'h' and 16 more"
+    assert lost == "soft links that lead nowhere: 'm', 'n', 'o', 'p', 'q', 'r', 'z/00', 'z/01'"
 
 
 def test_hard_links_are_one_tensor_and_cycles_end(path: Path) -> None:
@@ -202,10 +235,34 @@ def test_hard_links_are_one_tensor_and_cycles_end(path: Path) -> None:
         file["a/again"], file["root"] = file["a"], file["/"]
     with Hdf5Reader(str(path)) as opened:
         assert [(t.name, t.tied_to, t.nbytes, t.parameters) for t in opened.tensors] == [
-            ("a/w", "b", 0, 0),
-            ("b", "", 32, 4),
+            ("a/w", "", 32, 4),
+            ("b", "a/w", 0, 0),
         ]
+        assert opened.notes == ["groups under further names, listed under the first: 'a/again = a', 'root = /'"]
         assert opened.values(opened.tensors[0]).tolist() == [0, 1, 2, 3]
+
+
+def test_the_first_of_several_names_is_the_first_that_is_listed(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["w10"] = np.arange(4.0)
+        file["w2"] = file["w10"]
+        file["z/w1"] = file["w10"]
+    with Hdf5Reader(str(path)) as opened:
+        assert [(t.name, t.tied_to, t.nbytes) for t in opened.tensors] == [
+            ("w2", "", 32),
+            ("w10", "w2", 0),
+            ("z/w1", "w2", 0),
+        ]
+
+
+def test_a_group_is_listed_under_its_first_name(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["g/kernel"] = np.arange(4.0)
+        file["loop"] = file["g"]
+        file["early"] = file["loop"]
+    with Hdf5Reader(str(path)) as opened:
+        assert [tensor.name for tensor in opened.tensors] == ["early/kernel"]
+        assert opened.notes == ["groups under further names, listed under the first: 'g = early', 'loop = early'"]
 
 
 def test_values_in_other_files_are_not_read(path: Path, tmp_path: Path) -> None:
