@@ -27,12 +27,9 @@ def flows(item: Input, signal: Signal) -> bool:
     """Whether an input is a text that comes through a pipe, so that some of it may be there long before the rest."""
     if signal.format != "CSV":
         return False
-    if item.kind != "stdin":
-        return item.kind == "file" and is_special(item.value)
-    try:
+    if item.kind == "stdin":
         return not stat.S_ISREG(os.fstat(0).st_mode)
-    except OSError:  # closed by the caller, as its reader will tell
-        return False
+    return item.kind == "file" and is_special(item.value)
 
 
 @contextmanager

@@ -137,6 +137,11 @@ def test_every_small_size_agrees_with_scipy_and_conv1d(method: str, convtool: Co
             np.testing.assert_allclose(numbers(run.out), wanted[0], rtol=0, atol=1e-15)
 
 
+def test_decimal_commas_on_standard_input(convtool: Convtool) -> None:
+    run = convtool("convolve", "-k", "1;1", "--decimal", ",", stdin=b"t;x\n1,5;2\n")
+    assert (run.code, run.err, run.out) == (0, "", "t,x\n1.5,2\n1.5,2\n")
+
+
 @pytest.mark.parametrize(
     ("text", "arguments", "expected"),
     [
@@ -147,7 +152,6 @@ def test_every_small_size_agrees_with_scipy_and_conv1d(method: str, convtool: Co
         ('"a,b";c\r\n1;2\r\n', "", '"a,b",c\n1,2\n1,2\n'),
         ("left,right\n1,2\n3,4\n", "--columns right", "right\n2\n6\n4\n"),
         ("left,right\n1,2\n3,4\n", "--columns 2,left", "right,left\n2,1\n6,4\n4,3\n"),
-        ("t;x\n1,5;2\n", "--decimal ,", "t,x\n1.5,2\n1.5,2\n"),
         ("x\n1\n", "--bias 1 --format tsv", "x\n2\n2\n"),
         ("a\tb\n1\t2\n", "--format tsv --stride 2", "a\tb\n1\t2\n"),
     ],

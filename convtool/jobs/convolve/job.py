@@ -109,8 +109,8 @@ class ConvolveJob(SignalJob):
 
     def describe(self, signal: Signal) -> Signal:
         """The result's channels and rate; refuses a kernel that does not fit."""
-        taps, _, dilation = self._shaped(self._load(self.kernel), signal)
-        span = (taps.shape[-1] - 1) * dilation + 1
+        taps = self._shaped(self._load(self.kernel), signal).taps
+        span = (taps.shape[-1] - 1) * (1 if self.shaping.spreads else self.dilation) + 1
         if self.mode == "valid" and signal.frames is not None and signal.frames < span:
             raise InputError(
                 f"--mode valid needs a signal at least as long as the kernel, which spans {span} samples; the signal "
@@ -192,7 +192,8 @@ def _settled(
     def tensor(values: kernels.Taps) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
-    taps, ringing, dilation = shape(kernel, shaping, channels=channels, sample_rate=sample_rate, dilation=dilation)
+    taps, ringing = shape(kernel, shaping, channels=channels, sample_rate=sample_rate, dilation=dilation)
+    dilation = 1 if shaping.spreads else dilation
     kernels.check_span(dilation * (taps.shape[-1] - 1) + 1, channels)
     single = taps.ndim == 2 and len(taps) == 1
     added = None if bias is None else tensor(bias.taps.reshape(-1))

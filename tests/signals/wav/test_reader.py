@@ -293,6 +293,7 @@ def test_a_slow_pipe_gives_its_samples_as_they_come(declared: int | None, monkey
         assert next(blocks).tolist() == [[0], [1]]
         os.write(writing, values.tobytes()[7:36])
         os.close(writing)
-        assert np.array_equal(np.concatenate(list(blocks), axis=1).T.ravel(), values[2:18])
+        rest = [reader.read(1000)] if declared == 100 else list(blocks)
+        assert np.array_equal(np.concatenate(rest, axis=1).T.ravel(), values[2:18])
         missing = ["truncated: 15 samples that the header declares are missing"]
         assert reader.notes == (missing if declared == 100 else [])
