@@ -41,6 +41,7 @@ class OnnxReader(WeightFile):
 
     def __init__(self, path: str) -> None:
         self._folder = os.path.dirname(path if is_url(path) else os.path.abspath(path))
+        self._files = ExternalFiles(self._folder)
         self._file = RemoteFile(path) if is_url(path) else io.FileIO(path)
         self._place = self._file if isinstance(self._file, RemoteFile) else self._file.fileno()
         try:
@@ -50,8 +51,9 @@ class OnnxReader(WeightFile):
             raise
         self.metadata = model.metadata
         self._stored: dict[str, StoredTensor] = {}
-        self.tensors = tuple(self._described(model.tensors))
-        self.damage = by_reason(each for each in self.tensors if self._is_gone(each))
+        self.tensors = tuple(map(self._looked_for, self._described(model.tensors)))
+        gone = (each for each in self.tensors if not each.readable and each.flag.startswith("external: "))
+        self.damage = by_reason(gone)
         self.notes = []
         if model.functions:
             self.notes.append(f"functions of its own, not searched for tensors: {model.functions}")
@@ -59,17 +61,15 @@ class OnnxReader(WeightFile):
             self.notes.append(f"tensors left out for the name of one before: {len(model.tensors) - len(self.tensors)}")
 
     def _described(self, tensors: list[FoundTensor]) -> Iterator[TensorInfo]:
-        files = ExternalFiles(self._folder)
         for found in tensors:
-            if self._stored.setdefault(found.name, found.stored) is not found.stored:
-                continue
-            info = described(found.stored, found.name, layer=found.layer, config=found.config)
-            fault = files.fault(found.stored) if found.stored.is_external and info.readable else ""
-            yield replace(info, flag=fault, readable=False) if fault else info
+            if self._stored.setdefault(found.name, found.stored) is found.stored:
+                yield described(found.stored, found.name, layer=found.layer, config=found.config)
 
-    def _is_gone(self, tensor: TensorInfo) -> bool:
-        """Whether the file that a tensor's numbers are said to lie in is missing, too short or elsewhere."""
-        return not tensor.readable and tensor.flag.startswith("external: ")
+    def _looked_for(self, tensor: TensorInfo) -> TensorInfo:
+        """`tensor`, with a flag where the file that its numbers are said to lie in is missing or too short."""
+        stored = self._stored[tensor.name]
+        fault = self._files.fault(stored) if stored.is_external and tensor.readable else ""
+        return replace(tensor, flag=fault, readable=False) if fault else tensor
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         from convtool.arrays.onnx.values import numbers
