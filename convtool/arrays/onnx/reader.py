@@ -43,6 +43,7 @@ class OnnxReader(WeightFile):
 
     def __init__(self, path: str) -> None:
         self._folder = os.path.dirname(path if is_url(path) else os.path.abspath(path))
+        self._files = ExternalFiles(self._folder)
         self._file = RemoteFile(path) if is_url(path) else io.FileIO(path)
         self._place = self._file if isinstance(self._file, RemoteFile) else self._file.fileno()
         try:
@@ -52,13 +53,13 @@ class OnnxReader(WeightFile):
             raise
         self.metadata = model.metadata
         self._stored: dict[str, StoredTensor] = {}
-        self.tensors = tuple(self._described(model.tensors))
-        self.damage = by_reason(each for each in self.tensors if self._is_gone(each))
+        self.tensors = tuple(map(self._looked_for, self._described(model.tensors)))
+        gone = (each for each in self.tensors if not each.readable and each.flag.startswith("external: "))
+        self.damage = by_reason(gone)
         again = len(model.tensors) - len({each.name for each in model.tensors})
         self.notes = [f"tensors with the name of one before, told apart by a number: {again}"] if again else []
 
     def _described(self, tensors: list[FoundTensor]) -> Iterator[TensorInfo]:
-        files = ExternalFiles(self._folder)
         times: Counter[str] = Counter()
         for found in tensors:
             name = found.name
@@ -66,13 +67,13 @@ class OnnxReader(WeightFile):
                 times[found.name] += 1
                 name = f"{found.name}#{times[found.name] + 1}"
             config = found.config | ({"uses": found.uses} if found.uses > 1 else {})
-            info = described(found.stored, name, layer=found.layer, config=config)
-            fault = files.fault(found.stored) if found.stored.is_external and info.readable else ""
-            yield replace(info, flag=fault, readable=False) if fault else info
+            yield described(found.stored, name, layer=found.layer, config=config)
 
-    def _is_gone(self, tensor: TensorInfo) -> bool:
-        """Whether the file that a tensor's numbers are said to lie in is missing, too short or elsewhere."""
-        return not tensor.readable and tensor.flag.startswith("external: ")
+    def _looked_for(self, tensor: TensorInfo) -> TensorInfo:
+        """`tensor`, with a flag where the file that its numbers are said to lie in is missing or too short."""
+        stored = self._stored[tensor.name]
+        fault = self._files.fault(stored) if stored.is_external and tensor.readable else ""
+        return replace(tensor, flag=fault, readable=False) if fault else tensor
 
     def pieces(self, tensor: TensorInfo) -> Iterator[NDArray[Any]]:
         from convtool.arrays.onnx.values import numbers
