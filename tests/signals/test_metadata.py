@@ -274,6 +274,13 @@ def test_a_chunk_that_is_very_long_is_left_out_beside_a_law_too(convtool: Convto
     assert run.err == "Warning: a.wav: chunk iXML is not kept: it has 1048577 bytes\n"
 
 
+def test_chunks_that_nothing_takes_are_told_of_what_libsndfile_decodes() -> None:
+    recording("a.wav", {}, subtype="ALAW")
+    data = Path("a.wav").read_bytes() + chunk_bytes(b"zzzz", b"1234")
+    metadata, _, _ = read_told(lambda at, count: data[at : at + count], 0, len(data))
+    assert metadata.passed_over == ("zzzz",)
+
+
 def test_chunks_behind_samples_of_an_unknown_length_are_not_looked_for() -> None:
     recording("a.wav", {}, subtype="ALAW")
     data = Path("a.wav").read_bytes()

@@ -99,6 +99,8 @@ def test_a_slow_pipe_gives_its_samples_as_they_come(monkeypatch: pytest.MonkeyPa
         assert next(blocks).tolist() == [[1, 2]]
         os.write(writing, b"\0\4\0")
         assert next(blocks).tolist() == [[3, 4]]
+        os.write(writing, b"\5\0")
+        assert reader.read(1).tolist() == [[5]]
         os.close(writing)
         assert list(blocks) == []
 

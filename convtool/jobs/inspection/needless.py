@@ -86,9 +86,7 @@ def _needless(listed: Listed, side: Side) -> str:
     described, tensor = listed.described, listed.tensor
     if described.role == "count":
         return "counts of batches"
-    if tensor.tied_to or any(
-        each.tensor.tied_to == listed.name and each.name not in side.left for each in side.tensors
-    ):
+    if tensor.tied_to:
         return _OF_OTHERS
     of_graph = not described.role and "node" in tensor.config
     if _is_zero_state(listed) or (of_graph and _is_unrolled_state(listed, side)):
