@@ -149,9 +149,14 @@ class _InWords:
             number = super().convert(value, param, ctx)  # type: ignore[misc]
         except click.BadParameter:
             number = None
-        if number is None or (self._limited and not math.isfinite(number)):
+        if number is None or (self._limited and not self._is_held(number)):
             raise click.BadParameter(f"'{show(str(value))}' does not fit; expected {self._expected}", ctx, param)
         return number
+
+    @staticmethod
+    def _is_held(number: float) -> bool:
+        """Whether it is finite, and a whole number one of 64 bits."""
+        return -(1 << 63) <= number < 1 << 63 if isinstance(number, int) else math.isfinite(number)
 
     def _describe_range(self) -> str:
         """The limits, as the help shows them."""

@@ -142,7 +142,7 @@ class Source:
         while len(held) < count and (part := self.read(min(count - len(held), CHUNK))):
             held += part
             late = time.monotonic() - begun > _PATIENCE
-            if len(held) >= unit and (late or not self.ready(PAUSE)):
+            if unit <= len(held) < count and (late or not self.ready(PAUSE)):
                 whole = len(held) - len(held) % unit
                 self._left = bytes(held[whole:]) + self._left
                 del held[whole:]

@@ -99,13 +99,15 @@ def parse_id3(tag: bytes) -> Id3 | None:
     if id3_length(tag) < _HEADER or tag[3] not in (3, 4) or tag[5]:
         return None
     version, end = tag[3], id3_length(tag)
+    if end > len(tag):
+        return None
     frames: list[Frame] = []
     at = _HEADER
     while at + _HEADER <= end and tag[at]:
         name, size = tag[at : at + 4], tag[at + 4 : at + 8]
         length = _of_sevens(size) if version == 4 else int.from_bytes(size, "big")
         stop = at + _HEADER + length
-        if not _FRAME_ID.fullmatch(name) or stop > min(end, len(tag)) or (version == 4 and max(size) > 127):
+        if not _FRAME_ID.fullmatch(name) or stop > end or (version == 4 and max(size) > 127):
             return None
         frames.append(_frame(name.decode(), tag[at:stop]))
         at = stop
@@ -122,12 +124,15 @@ def id3_of(comments: Comments) -> bytes:
     texts: dict[str, list[str]] = {}
     for name, text in comments:
         texts.setdefault(name.upper() if name.upper() in _FRAMES else name, []).append(text)
-    frames = b"".join(_text_frame(name, "\0".join(said)) for name, said in texts.items())
-    return _tag(4, frames) if frames else b""
+    frames: dict[str, bytes] = {}
+    for name, said in texts.items():
+        frame = _FRAMES.get(name, "TXXX")
+        frame = "TXXX" if frame in frames else frame  # a tag has but one of each other kind
+        frames[frame] = frames.get(frame, b"") + _text_frame(frame, name, "\0".join(said))
+    return _tag(4, b"".join(frames.values())) if frames else b""
 
 
-def _text_frame(name: str, text: str) -> bytes:
-    frame = _FRAMES.get(name, "TXXX")
+def _text_frame(frame: str, name: str, text: str) -> bytes:
     before = {"COMM": "XXX\0", "TXXX": f"{name}\0"}.get(frame, "")
     content = b"\3" + f"{before}{text}".encode("utf-8", "replace")
     return frame.encode() + _in_sevens(len(content)) + b"\0\0" + content

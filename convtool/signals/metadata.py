@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from convtool.files.recognition import id3_length
 from convtool.signals.comments import COMMON, Comments, tells_of_samples
 from convtool.signals.id3 import id3_of, parse_id3
 
@@ -97,8 +98,10 @@ class Metadata:
     def with_id3(self, tag: bytes) -> Metadata:
         """With what an ID3 tag says that holds of other samples too; one that can't be taken apart stays as it is."""
         found = parse_id3(tag)
+        if found is None and not 0 < id3_length(tag) <= len(tag):
+            return replace(self, passed_over=(*self.passed_over, "id3")) if tag else self
         if found is None:
-            return replace(self, id3=tag)
+            return replace(self, id3=tag[: id3_length(tag)])
         told = self.with_comments(found.comments)
         return replace(told, id3=found.as_bytes(), frames=found.other_names, untrue=(*told.untrue, *found.untrue))
 

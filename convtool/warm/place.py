@@ -7,8 +7,8 @@ import stat
 import sys
 from zlib import crc32
 
-_LANGUAGE = 2
-"""Counts the ways in which messages have been framed: a process that speaks another one is not found, and idles out."""
+_PROTOCOL = 2
+"""The version of the messages: a process with another one is not found, and idles out."""
 
 
 class Unsafe(Exception):
@@ -16,9 +16,9 @@ class Unsafe(Exception):
 
 
 def folder() -> str:
-    """The folder of this user, this installation and this language, under XDG_RUNTIME_DIR or the temporary folder."""
+    """The folder of this user, this installation and this protocol, under XDG_RUNTIME_DIR or the temporary folder."""
     base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 (checked before use)
-    installation = crc32(os.fsencode(f"{sys.executable}\n{os.path.dirname(__file__)}\n{_LANGUAGE}"))
+    installation = crc32(os.fsencode(f"{sys.executable}\n{os.path.dirname(__file__)}\n{_PROTOCOL}"))
     return os.path.join(base, f"convtool-{os.getuid()}-{installation:08x}")
 
 

@@ -104,6 +104,7 @@ def test_the_help_has_inputs_first_then_own_options_then_shared_ones() -> None:
         ("m --share nan", "'nan' does not fit; expected a number from 0 to 1"),
         ("m --level inf", "'inf' does not fit; expected a number of 0 or more"),
         ("m --level 1e400", "'1e400' does not fit; expected a number of 0 or more"),
+        (f"m --count {10**400}", "does not fit; expected a whole number of 0 or more"),
         ("m --depth=-inf", "'-inf' does not fit; expected a number up to 0"),
     ],
 )

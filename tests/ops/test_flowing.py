@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from convtool.errors import InputError
 from convtool.ops import LocalStats, local_stats
 from convtool.ops.windows import sliding
 
@@ -94,5 +95,5 @@ def test_where_no_later_sample_chooses_the_bits_are_those_of_the_whole(name: str
 def test_a_window_longer_than_the_signal_is_refused() -> None:
     operation = LocalStats(5, flowing=True)
     operation.push(noise(1, 4))
-    with pytest.raises(Exception, match="a window of 5 samples is longer than the input, which has 4"):
+    with pytest.raises(InputError, match="a window of 5 samples is longer than the input, which has 4"):
         operation.finish()

@@ -37,7 +37,14 @@ def test_audio(tmp_path: Path, format: str, subtype: str, channels: int) -> None
     assert (cut(path, 0), cut(path, 11)) == ("it is empty", "it has 11 bytes")
 
 
-@pytest.mark.parametrize("content", [b"old", b"what it is, nobody knows"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"old",
+        b"what it is, nobody knows",
+        *(b"%b,x\n1,2\n%d,3\n" % (word, 10**20) for word in (b"RIFF", b"FORMAT", b"caffeine")),
+    ],
+)
 def test_what_is_none_of_the_formats_is_left(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.wav").write_bytes(content)
     assert shortage(str(tmp_path / "a.wav")) == ""
@@ -101,6 +108,19 @@ def test_a_flac_whose_frames_count_samples_or_are_damaged(tmp_path: Path) -> Non
     data[25] ^= 1
     path.write_bytes(data)
     assert shortage(str(path)) == CUT
+
+
+@pytest.mark.parametrize("tail", [b"TAG" + bytes(125), b"x" * 90 + b"APETAGEX" + bytes(24)])
+def test_tags_behind_a_flac(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, NOISE[:3000], 48000)
+    path.write_bytes(path.read_bytes() + tail)
+    assert shortage(str(path)) == ""
+
+
+def test_a_last_chunk_that_is_not_evened_out(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", NOISE[:99], 8000, "PCM_U8")
+    assert cut(tmp_path / "a.wav", -1) == ""
 
 
 def test_what_can_not_be_looked_at(tmp_path: Path) -> None:

@@ -89,11 +89,8 @@ def test_a_long_frame_of_each_version() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"TAG" + bytes(99),
         tag(version=2),
         tag(*KEPT, flags=0x80),
-        tag(*KEPT)[:-1],
         tag(frame("TIT2", b"\0abc")[:-1]),
         tag(frame("tit2", b"\0abc")),
         tag(b"TIT2\0\0\0\x81\0\0" + bytes(200)),
@@ -101,7 +98,20 @@ def test_a_long_frame_of_each_version() -> None:
 )
 def test_what_is_not_taken_apart_stays_as_it_is(data: bytes) -> None:
     assert parse_id3(data) is None
-    assert Metadata().with_id3(data) == Metadata(id3=data)
+    assert Metadata().with_id3(data + b"more") == Metadata(id3=data)
+
+
+@pytest.mark.parametrize("data", [b"garbage!", b"TAG" + bytes(99), tag(*KEPT)[:-1], tag(*KEPT)[:10]])
+def test_what_is_no_whole_tag_is_left_out_and_told(data: bytes) -> None:
+    assert parse_id3(data) is None
+    assert Metadata().with_id3(data) == Metadata(passed_over=("id3",))
+    assert Metadata().with_id3(b"") == Metadata()
+
+
+def test_a_tag_has_one_frame_of_a_kind() -> None:
+    data = id3_of((("COMMENT", "a"), ("DESCRIPTION", "b"), ("DATE", "1999"), ("YEAR", "1998")))
+    assert [data.count(name) for name in (b"COMM", b"TDRC", b"TXXX")] == [1, 1, 2]
+    assert sorted(parsed(data).comments) == [("COMMENT", "a"), ("DATE", "1999"), ("DESCRIPTION", "b"), ("YEAR", "1998")]
 
 
 def test_a_tag_made_of_comments() -> None:

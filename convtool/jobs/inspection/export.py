@@ -118,7 +118,7 @@ def kernel_options(selected: Selection, path: str) -> str | None:
     """
     described, bank = selected.listed.described, selected.bank
     groups = described.groups if described.tells_groups else 1
-    if "conv1d" not in described.kind or "transpose" in described.kind:
+    if "conv1d" not in described.kind:
         return None
     if selected.values.ndim == 3 and not is_text(path):
         if described.layout == "keras":

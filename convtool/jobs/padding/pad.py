@@ -288,23 +288,21 @@ def _refuse_unlike(rows: Sequence[Row]) -> None:
 
 
 def _refuse_other_order(rows: Sequence[Row]) -> None:
-    """A column of one name is one channel in all rows; columns are told by their places where names differ."""
-    places: dict[str, tuple[int, Row]] = {}
-    seen: set[tuple[str, ...]] = set()
+    """Columns of the same names stand in one order in all rows; those of other names are told by their places."""
+    orders: dict[frozenset[str], tuple[tuple[str, ...], Row]] = {}
     for row in rows:
         names = row.signal.names
-        if names is None or names in seen or len(set(names)) < len(names):
+        if names is None or len(set(names)) < len(names):
             continue
-        seen.add(names)
-        for place, name in enumerate(names, 1):
-            other, first = places.setdefault(name, (place, row))
-            if other != place:
-                wanted = show(",".join(first.signal.names or ()))
-                raise InputError(
-                    f"column {show(name)} is number {other} of those taken from {first.input.name} and number {place} "
-                    f"of those from {row.input.name}; a batch takes one order: --columns {wanted} picks by name, "
-                    "--skip 1 --header no by place"
-                )
+        order, first = orders.setdefault(frozenset(names), (names, row))
+        if names != order:
+            name, place = next((name, place) for place, name in enumerate(names, 1) if name != order[place - 1])
+            other, wanted = order.index(name) + 1, show(",".join(order))
+            raise InputError(
+                f"column {show(name)} is number {other} of those taken from {first.input.name} and number {place} of "
+                f"those from {row.input.name}; a batch takes one order: --columns {wanted} picks by name, "
+                "--skip 1 --header no by place"
+            )
 
 
 def _refuse_mixed(rows: Sequence[Row], found: Sequence[str], way_out: str) -> None:
