@@ -38,7 +38,7 @@ def commands(folder: str) -> dict[str, Command]:
         "soundfile and SciPy in a loop": peer("folder", source, kernel, os.path.join(folder, "by-hand"))
     }
     for jobs in ("1", "2"):
-        command = convtool(source, "-k", kernel, "-o", os.path.join(folder, jobs), "--jobs", jobs)
+        command = convtool(source, "-k", kernel, "-o", os.path.join(folder, f"out{jobs}/"), "--jobs", jobs)
         found |= {f"`--jobs {jobs}`": cold(command), f"`--jobs {jobs}`, warm": command}
     return found | {"import torch": peer("import_torch")}
 
