@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,7 @@ def soak() -> str:
     held = len(list((state / "fd").iterdir()))
     taken = seconds(["bash", "-c", REPEAT, "-", str(CALLS), CONVTOOL])
     _, after, calls, under_way, *_ = status()
+    time.sleep(1)  # until it has closed the connection of that question
     left = {
         "MB": after - before,
         "descriptors": len(list((state / "fd").iterdir())) - held,

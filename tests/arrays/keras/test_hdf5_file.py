@@ -366,15 +366,13 @@ def test_a_cut_file(path: Path, keep: int, block: int) -> None:
     assert refusal(path) == f"the HDF5 file is truncated: {block + keep} of {size} bytes are there"
 
 
-@pytest.mark.parametrize(
-    ("version", "said"), [("earliest", "the HDF5 file is damaged: "), ("latest", "the HDF5 file is truncated: 60 of ")]
-)
-def test_a_file_that_is_cut_in_its_first_block(path: Path, version: str, said: str) -> None:
-    """Of the older ones that is longer than 60 bytes."""
+@pytest.mark.parametrize("version", ["earliest", "latest"])
+def test_a_file_that_is_cut_in_its_first_block(path: Path, version: str) -> None:
+    """HDF5 tells how long the file was where it has read that far."""
     with h5py.File(path, "w", libver=version) as file:
         file["w"] = np.arange(100.0)
     os.truncate(path, 60)
-    assert refusal(path).startswith(said)
+    assert re.match(r"the HDF5 file is (damaged: |truncated: 60 of \d+ bytes are there)", refusal(path))
 
 
 def patched(path: Path, at: int, data: bytes) -> None:
