@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import re
-from functools import lru_cache
 
 from convtool.errors import InputError
 from convtool.files.recognition import Peek
 from convtool.files.watched import WatchedFile
+from convtool.signals.audio.checksum import crc
+
+_CRC8, _CRC16 = (0x07, 8), (0x8005, 16)
+"""The checksums behind a frame's header and behind a frame (RFC 9639, sections 9.1.8 and 9.3)."""
 
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _RATES = (0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
@@ -106,7 +109,7 @@ def lacks_frames(peek: Peek, size: int) -> bool:
         if (frame := _parsed(header)) is not None:
             number, samples = frame[:2]
             first = number if header[1] & 1 else number * block
-            if first + samples == declared and not _crc16(tail[found.start() :]):
+            if first + samples == declared and not crc(tail[found.start() :], *_CRC16):
                 return False
     return True
 
@@ -132,36 +135,6 @@ def _parsed(header: bytes) -> tuple[int, int, int, int] | None:
         width = 1 if rate_code == 12 else 2
         rate = int.from_bytes(header[at : at + width], "big") * {12: 1000, 13: 1, 14: 10}[rate_code]
         at += width
-    if at >= len(header) or _crc8(header[:at]) != header[at]:
+    if at >= len(header) or crc(header[:at], *_CRC8) != header[at]:
         return None
     return number, samples, rate, channel_code + 1 if channel_code < 8 else 2
-
-
-def _crc8(data: bytes) -> int:
-    """The checksum with the polynomial x^8 + x^2 + x + 1."""
-    crc = 0
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc << 1 ^ (0x107 if crc & 0x80 else 0)
-    return crc
-
-
-@lru_cache(maxsize=1)
-def _table() -> list[int]:
-    """What each byte does to the checksum with the polynomial x^16 + x^15 + x^2 + 1."""
-    table = []
-    for byte in range(256):
-        crc = byte << 8
-        for _ in range(8):
-            crc = crc << 1 ^ (0x18005 if crc & 0x8000 else 0)
-        table.append(crc)
-    return table
-
-
-def _crc16(data: bytes) -> int:
-    """That checksum; 0 of what ends with its own."""
-    crc, table = 0, _table()
-    for byte in data:
-        crc = (crc << 8 & 0xFF00) ^ table[crc >> 8 ^ byte]
-    return crc

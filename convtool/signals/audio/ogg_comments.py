@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from functools import lru_cache
 
 from convtool.files.recognition import Peek
 from convtool.files.watched import WatchedFile
+from convtool.signals.audio.checksum import crc
 from convtool.signals.comments import Comments, comments_block, parse_comments
 
 _HEADER = 27
 """Bytes of a page before the table of its segments."""
 
 _CHECKSUM = slice(22, 26)
+_CRC32 = 0x04C11DB7, 32
 _SEGMENTS = 255
 """As many as a page has, and as long as each of them is, at the most."""
 
@@ -135,24 +136,5 @@ def with_comments(header: bytes, lacing: bytes, content: bytes, comments: Commen
         return None
     page = bytearray(header[:-1] + bytes([len(table)]) + table + packet + content[length:])
     page[_CHECKSUM] = bytes(4)
-    page[_CHECKSUM] = struct.pack("<I", _crc32(page))
+    page[_CHECKSUM] = struct.pack("<I", crc(page, *_CRC32))
     return bytes(page)
-
-
-@lru_cache(maxsize=1)
-def _table() -> list[int]:
-    """What each byte does to the checksum of RFC 3533."""
-    table = []
-    for byte in range(256):
-        crc = byte << 24
-        for _ in range(8):
-            crc = crc << 1 ^ (0x104C11DB7 if crc & 0x80000000 else 0)
-        table.append(crc)
-    return table
-
-
-def _crc32(data: bytes | bytearray) -> int:
-    crc, table = 0, _table()
-    for byte in data:
-        crc = (crc << 8 & 0xFFFFFFFF) ^ table[crc >> 24 ^ byte]
-    return crc

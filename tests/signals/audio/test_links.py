@@ -13,7 +13,8 @@ import soundfile
 
 from convtool.errors import InputError
 from convtool.files.source import Source
-from convtool.signals.audio.flac import WatchedFlac, _crc8, _parsed
+from convtool.signals.audio.checksum import crc
+from convtool.signals.audio.flac import WatchedFlac, _parsed
 from convtool.signals.audio.links import next_link
 from convtool.signals.audio.reader import AudioReader
 from convtool.signals.signal import as_float
@@ -104,7 +105,7 @@ def test_headers_of_frames() -> None:
 
 def header(*fields: int) -> bytes:
     head = bytes((0xFF, 0xF8, *fields))
-    return (head + bytes([_crc8(head)])).ljust(16, b"\0")
+    return (head + bytes([crc(head, 0x07, 8)])).ljust(16, b"\0")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_the_reader_tells_of_a_rate_that_changes(tmp_path: Path) -> None:
     at = frame_starts(bytes(data))[4]
     data[at + 2] = data[at + 2] & 0xF0 | 10  # 48 kHz
     end = at + 5  # behind a number of one byte
-    data[end] = _crc8(bytes(data[at:end]))
+    data[end] = crc(bytes(data[at:end]), 0x07, 8)
     with pytest.raises(InputError, match="48000 Hz after 44100 Hz"):
         read(tmp_path / "a", bytes(data), "FLAC", 1000)
 
