@@ -109,14 +109,13 @@ class ConvolveJob(SignalJob):
 
     def describe(self, signal: Signal) -> Signal:
         """The result's channels and rate; refuses a kernel that does not fit."""
-        taps = self._shaped(self._load(self.kernel), signal).taps
-        span = (taps.shape[-1] - 1) * (1 if self.shaping.spreads else self.dilation) + 1
-        if self.mode == "valid" and signal.frames is not None and signal.frames < span:
+        shaped = self._shaped(self._load(self.kernel), signal)
+        if self.mode == "valid" and signal.frames is not None and signal.frames < shaped.span:
             raise InputError(
-                f"--mode valid needs a signal at least as long as the kernel, which spans {span} samples; the signal "
-                f"has {signal.frames}; use --mode same or full"
+                f"--mode valid needs a signal at least as long as the kernel, which spans {shaped.span} samples; the "
+                f"signal has {signal.frames}; use --mode same or full"
             )
-        return at_stride(_result(signal, taps, self._working_dtype(signal, taps)), self.stride)
+        return at_stride(_result(signal, shaped.taps, self._working_dtype(signal, shaped.taps)), self.stride)
 
     def keeps_length(self, signal: Signal) -> bool:
         """Whether the result has a sample for each of `signal`, however many these are."""
@@ -192,12 +191,12 @@ def _settled(
     def tensor(values: kernels.Taps) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
-    taps, ringing = shape(kernel, shaping, channels=channels, sample_rate=sample_rate, dilation=dilation)
-    dilation = 1 if shaping.spreads else dilation
-    kernels.check_span(dilation * (taps.shape[-1] - 1) + 1, channels)
-    single = taps.ndim == 2 and len(taps) == 1
+    shaped = shape(kernel, shaping, channels=channels, sample_rate=sample_rate, dilation=dilation)
+    kernels.check_span(shaped.span, channels)
+    single = shaped.taps.ndim == 2 and len(shaped.taps) == 1
+    taps = tensor(shaped.taps[0] if single else shaped.taps)
     added = None if bias is None else tensor(bias.taps.reshape(-1))
-    return Convolution(tensor(taps[0] if single else taps), bias=added, ringing=ringing, dilation=dilation, **options)
+    return Convolution(taps, bias=added, ringing=shaped.ringing, dilation=shaped.dilation, **options)
 
 
 def _result(signal: Signal, taps: np.ndarray[Any, Any], working: str) -> Signal:

@@ -40,11 +40,6 @@ class Shaping:
     mix: float = 1.0
     align_peak: bool = False
 
-    @property
-    def spreads(self) -> bool:
-        """Whether a dilated kernel comes with zeros between its taps, so that lengths in samples act on it."""
-        return self.delay is not None or self.fade is not None
-
     def described(self, *, resampled: bool) -> str:
         """What is done, in a few words; nothing where a kernel is used as it is."""
         told = {
@@ -64,6 +59,13 @@ class Shaped(NamedTuple):
     taps: Taps
     ringing: tuple[int, int] = (0, 0)
     """How many of its taps stand before time 0, and behind its end: what its resampling has added."""
+    dilation: int = 1
+    """How many samples its taps are apart."""
+
+    @property
+    def span(self) -> int:
+        """How many samples of a signal it covers."""
+        return (int(self.taps.shape[-1]) - 1) * self.dilation + 1
 
 
 @lru_cache(maxsize=2)
@@ -82,8 +84,8 @@ def shape(kernel: Kernel, how: Shaping, *, channels: int, sample_rate: int | Non
     elif taps.ndim == 3 and taps.shape[1] == 1 and taps.shape[0] == channels > 1:
         taps = taps[:, 0]  # a filter for each channel, as the weight of a depthwise layer has them
     taps, ahead, behind = _at_rate(taps, kernel.sample_rate, sample_rate, resample=how.resample)
-    if how.spreads and dilation > 1:
-        taps, ahead, behind = _spread(taps, dilation), ahead * dilation, behind * dilation
+    if dilation > 1 and (how.delay is not None or how.fade is not None):
+        taps, ahead, behind, dilation = _spread(taps, dilation), ahead * dilation, behind * dilation, 1
     if how.delay is not None:
         taps = _delayed(taps, how.delay.samples(sample_rate), early=how.early)
     if how.trim_db is not None:
@@ -99,7 +101,7 @@ def shape(kernel: Kernel, how: Shaping, *, channels: int, sample_rate: int | Non
         ahead, behind = behind, ahead
     if how.gain_db:
         taps = taps * 10.0 ** (how.gain_db / 20)
-    return Shaped(_mixed(taps, how, ahead) if how.mix != 1.0 else taps, (ahead, behind))
+    return Shaped(_mixed(taps, how, ahead) if how.mix != 1.0 else taps, (ahead, behind), dilation)
 
 
 def _as_matrix(taps: Taps, channels_in: int) -> Taps:

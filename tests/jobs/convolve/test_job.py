@@ -140,7 +140,7 @@ def test_a_resampled_kernel_keeps_its_gain(rates: tuple[int, int], peak: int, co
     delta = np.zeros((2, 301))
     delta[:, peak] = 1, -0.25
     how = Shaping(resample=True, correlate=correlate)
-    taps, (ahead, _) = shape(Kernel(delta, own), Signal("WAV", 2, "float32", rate), how)
+    taps, (ahead, _), _ = shape(Kernel(delta, own), Signal("WAV", 2, "float32", rate), how)
     np.testing.assert_allclose(20 * np.log10(np.abs(taps.sum(axis=1)) / (1, 0.25)), 0, atol=1e-3)
     response = np.abs(scipy.signal.freqz(taps[0], worN=np.linspace(0, 0.9 * min(rates) / 2, 50), fs=rate)[1])
     np.testing.assert_allclose(20 * np.log10(response), 0, atol=2e-3)
@@ -736,14 +736,14 @@ def test_a_file_is_not_closed_while_another_thread_decodes_it(tmp_path: Path) ->
 def test_groups_are_those_of_conv1d(outputs: int, groups: int) -> None:
     random = np.random.default_rng(0)
     weight, signal = random.standard_normal((outputs, 2 // groups, 3)), random.standard_normal((1, 2, 20))
-    (taps, _) = shape(Kernel(weight, None), STEREO, Shaping(groups=groups, correlate=True))
+    taps = shape(Kernel(weight, None), STEREO, Shaping(groups=groups, correlate=True)).taps
     mixed = convolve(torch.from_numpy(signal[0]), torch.from_numpy(np.ascontiguousarray(taps)), mode="valid")
     expected = torch.nn.functional.conv1d(torch.from_numpy(signal), torch.from_numpy(weight), groups=groups)[0]
     torch.testing.assert_close(mixed, expected)
 
 
 def test_a_kernel_of_one_input_an_output_is_depthwise() -> None:
-    (taps, _) = shape(Kernel(np.arange(6.0).reshape(2, 1, 3), None), STEREO, Shaping())
+    taps = shape(Kernel(np.arange(6.0).reshape(2, 1, 3), None), STEREO, Shaping()).taps
     assert taps.tolist() == [[0, 1, 2], [3, 4, 5]]
-    (taps, _) = shape(Kernel(np.ones((3, 1, 3)), None), STEREO, Shaping())
+    taps = shape(Kernel(np.ones((3, 1, 3)), None), STEREO, Shaping()).taps
     assert taps.shape == (3, 1, 3)
