@@ -20,8 +20,8 @@ from convtool.signals.id3 import id3_of, parse_id3
 TAGS = ("title", "artist", "album", "date", "tracknumber", "genre", "comment", "copyright", "license")
 """The tags that go on into an output, as soundfile calls them; what wrote the input did not write the output."""
 
-KEPT_CHUNKS = ("bext", "iXML", "LIST", "cue ", "smpl", "acid", "inst", "axml", "chna", "cart", "_PMX", "id3 ", "ID3 ")
 _ID3 = ("id3 ", "ID3 ")
+KEPT_CHUNKS = ("bext", "iXML", "LIST", "cue ", "smpl", "acid", "inst", "axml", "chna", "cart", "_PMX", *_ID3)
 
 OTHER_CHUNKS = ("fmt ", "data", "fact", "ds64", "JUNK", "junk", "PAD ", "FLLR", "PEAK", "levl", "LGWV")
 """Those that tell of the samples, or of nothing."""

@@ -1,4 +1,8 @@
-"""What needs no counterpart in the other of two files: constants of a graph, zeros that are added, initial states..."""
+"""What needs no counterpart in the other of two files.
+
+Constants of a graph, states of zeros, what adds zeros or multiplies by ones, counts of batches, and weights that the
+other file has stored once for several layers.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from convtool.arrays.torch import CODE
 from convtool.jobs.inspection.listing import Listed
 from convtool.jobs.inspection.sides import Pair
 
-_COUNTING = ("int64", "bool")
+_INDICES = ("int64", "bool")
 """The types of torch's indices, sizes and masks."""
 
 
@@ -28,4 +28,4 @@ def without_code(pairs: Sequence[Pair]) -> tuple[list[Pair], list[str]]:
 
 def _is_of_code(listed: Listed) -> bool:
     tensor = listed.tensor
-    return tensor.config.get("node") == CODE and (tensor.dtype in _COUNTING or tensor.parameters < 2)
+    return tensor.config.get("node") == CODE and (tensor.dtype in _INDICES or tensor.parameters < 2)

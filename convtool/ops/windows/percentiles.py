@@ -76,11 +76,11 @@ def sliding_percentiles(
             begins = torch.arange(0, min(run, count - start), stride, device=x.device)
             places = [_places(window - lost[start + begins], percent) for percent in percents]
             here = row[start : start + int(begins[-1]) + window]
-            wanted = torch.cat([_different(low, high) for low, high, _ in places])
-            found = iter(_of_ranks(here, begins, window, wanted.clamp(max=window - 1)))
-            for kept, (low, high, share) in zip(pieces, places, strict=True):
-                ends = [next(found) for _ in _different(low, high)]
-                kept.append(_joined(ends[0], ends[-1], share, odd=odd))
+            ranks = [_different(low, high) for low, high, _ in places]
+            found = _of_ranks(here, begins, window, torch.cat(ranks).clamp(max=window - 1))
+            ends = torch.split(found, [len(each) for each in ranks])
+            for kept, each, (*_, share) in zip(pieces, ends, places, strict=True):
+                kept.append(_joined(each[0], each[-1], share, odd=odd))
         for made, kept in zip(rows, pieces, strict=True):
             made.append(torch.cat(kept) if kept else row.new_empty(0))
     return [torch.stack(made) for made in rows]
